@@ -1,0 +1,25 @@
+//! The vocabulary that every part of Skep shares.
+//!
+//! Values only: no I/O, no async, no clock (time is passed in). Start at [`Project`] for what a user wants,
+//! [`Release`] for what was shipped, [`Event`] for what is being said while it ships.
+
+mod digest;
+mod event;
+mod image;
+mod name;
+mod object;
+mod platform;
+mod project;
+mod release;
+
+pub use digest::{Digest, DigestError};
+pub use event::{Emit, Event, Outcome, Progress, Step, WorkloadState};
+pub use image::{ImageRef, ImageRefError};
+pub use name::{AppName, NameError};
+pub use object::ObjectKey;
+pub use platform::{Platform, PlatformError};
+pub use project::{
+    Build, Cluster, ConfigSet, Credentials, DockerBuild, Image, LaidPath, Migrate, NativeBuild, Project,
+    Registry, RolloutPolicy, SecretSet, Source, UrlCheck,
+};
+pub use release::{IllegalTransition, ReasonForRelease, Release, ReleaseStatus, StepTiming};

@@ -1,0 +1,204 @@
+//! What one `skep.yaml` describes, for one target, with every default filled in.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use crate::{AppName, Platform};
+
+/// An app as one target sees it. `skep-project` makes it from text; nothing here has been checked against a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Project {
+    /// The app; it lives in `namespace`.
+    pub app: AppName,
+    /// The folder of skep.yaml. Every other path is absolute.
+    pub root: PathBuf,
+    /// `local`, `production`, …
+    pub target: String,
+    /// Which cluster the target is.
+    pub cluster: Cluster,
+    /// The app's namespace, by default its name.
+    pub namespace: String,
+    /// Where images go. `None` on `local`: hive's own registry.
+    pub registry: Option<Registry>,
+    /// What images are built for. By default the platform of this machine on `local`, `linux/amd64` elsewhere.
+    pub platforms: Vec<Platform>,
+    /// Images that Skep builds, by the name that manifests use.
+    pub images: BTreeMap<String, Image>,
+    /// Manifest folders and files, in order: a later object of the same kind and name is merged over an earlier one.
+    pub manifests: Vec<PathBuf>,
+    /// ConfigMaps to generate, by plain name.
+    pub config: BTreeMap<String, ConfigSet>,
+    /// Secrets to generate, by plain name.
+    pub secrets: BTreeMap<String, SecretSet>,
+    /// The migration gate.
+    pub migrate: Option<Migrate>,
+    /// How long to be patient.
+    pub rollout: RolloutPolicy,
+    /// URLs that must answer before a release is called good.
+    pub verify: Vec<UrlCheck>,
+    /// How many deployed releases are kept.
+    pub keep_releases: usize,
+}
+
+/// The cluster of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cluster {
+    /// The one-machine cluster that Skep carries.
+    Hive,
+    /// A named context of a kubeconfig. `context: None` is refused by the loader unless the file holds just one.
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// The context in it.
+        context: Option<String>,
+    },
+}
+
+/// A registry and the path prefix that images go under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// `registry.example.com/admin`: host, then an optional path.
+    pub url: String,
+    /// How to log in; anonymous, or the Docker config file's answer, when absent.
+    pub credentials: Option<Credentials>,
+}
+
+/// A user name, and where its password is read from when it is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The account.
+    pub username: String,
+    /// The secret; never a literal.
+    pub password: Source,
+}
+
+/// Where a secret value is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// An environment variable of Skep's own process.
+    Env(String),
+    /// A file, without its trailing newline.
+    File(PathBuf),
+    /// A key of an env file.
+    EnvFile {
+        /// The file.
+        path: PathBuf,
+        /// The key in it.
+        key: String,
+    },
+}
+
+/// An image that Skep builds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// Folder whose git commit the image is of, and that relative paths of its build are in.
+    pub context: PathBuf,
+    /// How it is built.
+    pub build: Build,
+}
+
+/// How an image is built.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Build {
+    /// A Dockerfile.
+    Docker(DockerBuild),
+    /// A command on this machine, whose outputs are laid into an image.
+    Native(NativeBuild),
+}
+
+/// A Dockerfile build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerBuild {
+    /// The Dockerfile.
+    pub dockerfile: PathBuf,
+    /// A stage of it; the last one if absent.
+    pub stage: Option<String>,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+}
+
+/// A build with no daemon and no Dockerfile.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NativeBuild {
+    /// A shell command run in the image's context before files are laid. Images with the same command and context share one run.
+    pub run: Option<String>,
+    /// An image to lay over, such as `debian:bookworm-slim`; an empty root if absent.
+    pub base: Option<String>,
+    /// Path in the image → what is laid there. A directory is laid with all below it.
+    pub files: BTreeMap<String, LaidPath>,
+    /// Extra programs or libraries whose shared libraries are laid too (what is opened at run time and so not found by reading ELF).
+    pub libraries: Vec<PathBuf>,
+    /// `ENTRYPOINT`.
+    pub entrypoint: Vec<String>,
+    /// `CMD`.
+    pub cmd: Vec<String>,
+    /// `ENV`.
+    pub env: BTreeMap<String, String>,
+    /// `USER`, as `uid[:gid]` or a name known in the image.
+    pub user: Option<String>,
+    /// `WORKDIR`.
+    pub workdir: Option<String>,
+}
+
+/// A file or folder of this machine that becomes part of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaidPath {
+    /// Where it is here, absolute.
+    pub from: PathBuf,
+    /// Permission bits; those of the file if absent, with group and other write removed.
+    pub mode: Option<u32>,
+    /// Owner in the image; `0:0` if absent.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// A ConfigMap's contents, merged in the order of the files, inline values last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConfigSet {
+    /// Keys and values, ready to use.
+    pub values: BTreeMap<String, String>,
+}
+
+/// A Secret's contents.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct SecretSet {
+    /// Keys and values read from files and the environment.
+    pub values: BTreeMap<String, String>,
+    /// Keys made once, at random, and kept in the cluster.
+    pub generate: Vec<String>,
+}
+
+/// Shows keys only: a secret's value must never reach a log.
+impl std::fmt::Debug for SecretSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretSet")
+            .field("values", &self.values.keys().collect::<Vec<_>>())
+            .field("generate", &self.generate)
+            .finish()
+    }
+}
+
+/// The migration gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrate {
+    /// The Job's manifest. It may also lie inside a manifests folder; it is applied only by the gate.
+    pub manifest: PathBuf,
+    /// How long one run may take: the Job's `activeDeadlineSeconds`.
+    pub timeout: Duration,
+    /// Workloads (by name) that must be up before the migration, such as a database on the same machine.
+    pub needs: Vec<String>,
+}
+
+/// How patient a rollout is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutPolicy {
+    /// A rollout that made no progress for this long has failed.
+    pub no_progress: Duration,
+}
+
+/// A URL that must answer 2xx or 3xx.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlCheck {
+    /// `https://api.example.com/api/health/`. On `local`, `:8080` of a `*.localhost` host means hive's ingress port, whatever it is.
+    pub url: String,
+    /// How long it may take to answer well.
+    pub within: Duration,
+}

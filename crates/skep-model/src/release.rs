@@ -1,0 +1,140 @@
+//! A release: numbered, immutable, and whole: everything needed to run it again.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::{Digest, ObjectKey, Step};
+
+/// The record of one release, as kept in the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// The record's format; a Skep that does not know it refuses to touch the app.
+    pub format: u32,
+    /// The app.
+    pub app: String,
+    /// `v<number>`.
+    pub number: u64,
+    /// Where it stands. Change it with [`Release::close`].
+    pub status: ReleaseStatus,
+    /// Why it was made.
+    pub reason: ReasonForRelease,
+    /// When the record was opened.
+    pub created: Timestamp,
+    /// When it was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Timestamp>,
+    /// `user@host` of who ran Skep.
+    pub by: String,
+    /// Commit of the project folder, with `-dirty` when files differed from it; absent outside git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Our images: name in skep.yaml → digest that runs.
+    pub images: BTreeMap<String, Digest>,
+    /// Images of others: text in the manifests → digest it was pinned to.
+    pub third_party: BTreeMap<String, Digest>,
+    /// Every object as applied, in order; a Secret appears by its key in `inventory` only.
+    pub objects: Vec<Value>,
+    /// Everything this release wrote, Secrets included.
+    pub inventory: Vec<ObjectKey>,
+    /// How long each step took.
+    #[serde(default)]
+    pub timings: Vec<StepTiming>,
+    /// What went wrong, for a release that did not become good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// Where a release stands. Only `pending` may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReleaseStatus {
+    /// Opened; not known to be good.
+    Pending,
+    /// Rolled out and verified.
+    Deployed,
+    /// Failed; what it changed may still be there.
+    Failed,
+    /// Failed, and an earlier release was put back.
+    Restored,
+    /// The user stopped Skep, or Skep died, before the outcome was known.
+    Interrupted,
+}
+
+/// Why a release was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum ReasonForRelease {
+    /// `skep deploy`.
+    Deploy,
+    /// `skep rollback`: the contents of an earlier release.
+    Rollback {
+        /// The earlier release's number.
+        to: u64,
+    },
+}
+
+/// The time that one step took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepTiming {
+    /// The step.
+    pub step: Step,
+    /// Milliseconds.
+    pub millis: u64,
+}
+
+/// A release that is already closed can't be closed again.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("release v{number} is {from} and can't become {to}")]
+pub struct IllegalTransition {
+    /// The release.
+    pub number: u64,
+    /// Where it stands.
+    pub from: ReleaseStatus,
+    /// Where it was to go.
+    pub to: ReleaseStatus,
+}
+
+impl Release {
+    /// The format that this Skep writes.
+    pub const FORMAT: u32 = 1;
+
+    /// Closes a pending release with its outcome.
+    ///
+    /// # Errors
+    /// When the release is not pending, or `status` is `Pending`.
+    pub fn close(
+        &mut self,
+        status: ReleaseStatus,
+        at: Timestamp,
+        failure: Option<String>,
+    ) -> Result<(), IllegalTransition> {
+        if self.status != ReleaseStatus::Pending || status == ReleaseStatus::Pending {
+            return Err(IllegalTransition {
+                number: self.number,
+                from: self.status,
+                to: status,
+            });
+        }
+        self.status = status;
+        self.closed = Some(at);
+        self.failure = failure;
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for ReleaseStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Pending => "pending",
+            Self::Deployed => "deployed",
+            Self::Failed => "failed",
+            Self::Restored => "restored",
+            Self::Interrupted => "interrupted",
+        })
+    }
+}
