@@ -1,0 +1,192 @@
+//! What keeps one pod from being ready: read from its container statuses, in the words that kubelets use.
+
+use serde_json::Value;
+
+use crate::{
+    diagnosis::{Cause, Diagnosis, LogWanted},
+    workload::{condition, is_true, text},
+};
+
+/// Something wrong with a container at one moment. Whether it is final is for the caller's counters to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Symptom {
+    /// Proven final: no waiting will heal it.
+    Final(Diagnosis),
+    /// A pull failed for a reason that may pass.
+    PullFailed {
+        /// Container.
+        container: String,
+        /// As the pod names it.
+        image: String,
+        /// The runtime's message.
+        message: String,
+        /// Whether this is the failure itself, and not the pause after it.
+        fresh: bool,
+    },
+    /// The container ended and will be, or was, started again.
+    Crashed {
+        /// Container.
+        container: String,
+        /// Times it has ended.
+        crashes: u32,
+        /// What it exited with last.
+        exit_code: i64,
+        /// The kubelet's word for it.
+        reason: String,
+    },
+}
+
+/// Reads what is wrong with a pod. `schema_exit_code` is what an app exits with when it refuses an old schema.
+pub fn symptoms(pod: &Value, schema_exit_code: i64) -> Vec<Symptom> {
+    let name = text(&pod["metadata"], "name");
+    let statuses = ["initContainerStatuses", "containerStatuses"]
+        .into_iter()
+        .filter_map(|list| pod["status"].get(list)?.as_array())
+        .flatten();
+    statuses
+        .filter_map(|status| symptom(&name, status, schema_exit_code))
+        .collect()
+}
+
+fn symptom(pod: &str, status: &Value, schema_exit_code: i64) -> Option<Symptom> {
+    let container = text(status, "name");
+    let image = text(status, "image");
+    let diagnosed = |cause, log| {
+        Symptom::Final(Diagnosis {
+            pod: Some(pod.to_owned()),
+            container: Some(container.clone()),
+            cause,
+            log,
+        })
+    };
+    let waiting = &status["state"]["waiting"];
+    let reason = text(waiting, "reason");
+    let message = text(waiting, "message");
+    match reason.as_str() {
+        "ErrImagePull" | "ImagePullBackOff" => {
+            let lower = message.to_lowercase();
+            if ["manifest unknown", "not found", "does not exist", "name unknown"]
+                .iter()
+                .any(|sign| lower.contains(sign))
+            {
+                return Some(diagnosed(Cause::ImageMissing { image, message }, None));
+            }
+            if [
+                "unauthorized",
+                "denied",
+                "forbidden",
+                "authentication required",
+                "authorization failed",
+            ]
+            .iter()
+            .any(|sign| lower.contains(sign))
+            {
+                return Some(diagnosed(Cause::ImageDenied { image, message }, None));
+            }
+            return Some(Symptom::PullFailed {
+                container,
+                image,
+                message,
+                fresh: reason == "ErrImagePull",
+            });
+        }
+        "InvalidImageName" | "ErrImageNeverPull" => {
+            return Some(diagnosed(Cause::ImageMissing { image, message }, None));
+        }
+        "CreateContainerConfigError" => return Some(diagnosed(Cause::ConfigMissing { message }, None)),
+        "CreateContainerError" | "RunContainerError" => {
+            return Some(diagnosed(start_failure(&image, message), None));
+        }
+        _ => {}
+    }
+    let restarts = status["restartCount"]
+        .as_u64()
+        .and_then(|n| u32::try_from(n).ok())
+        .unwrap_or(0);
+    let now = &status["state"]["terminated"];
+    let last = &status["lastState"]["terminated"];
+    let (ended, crashes, log) = match (now.is_object(), last.is_object()) {
+        (true, _) => (now, restarts + 1, LogWanted::Current),
+        (false, true) => (last, restarts.max(1), LogWanted::Previous),
+        (false, false) => return None,
+    };
+    let exit_code = ended["exitCode"].as_i64().unwrap_or(0);
+    let why = text(ended, "reason");
+    let detail = text(ended, "message");
+    if now.is_object() && exit_code == 0 && why == "Completed" && restarts == 0 {
+        return None;
+    }
+    if matches!(why.as_str(), "StartError" | "ContainerCannotRun") {
+        return Some(diagnosed(start_failure(&image, detail), None));
+    }
+    if detail.contains("exec format error") {
+        return Some(diagnosed(Cause::ExecFormat { image }, None));
+    }
+    if exit_code == schema_exit_code {
+        return Some(diagnosed(Cause::SchemaRefused { exit_code }, Some(log)));
+    }
+    Some(Symptom::Crashed {
+        container,
+        crashes,
+        exit_code,
+        reason: why,
+    })
+}
+
+fn start_failure(image: &str, message: String) -> Cause {
+    if message.contains("exec format error") {
+        Cause::ExecFormat {
+            image: image.to_owned(),
+        }
+    } else {
+        Cause::CannotStart { message }
+    }
+}
+
+/// Whether the pod's `Ready` condition is true.
+pub fn is_ready(pod: &Value) -> bool {
+    condition(pod, "Ready").is_some_and(is_true)
+}
+
+/// Whether the pod is being deleted.
+pub fn is_leaving(pod: &Value) -> bool {
+    pod["metadata"]
+        .get("deletionTimestamp")
+        .is_some_and(|at| !at.is_null())
+}
+
+/// What a pod that is not ready waits for, in a few words.
+pub fn waits_for(pod: &Value) -> String {
+    let name = text(&pod["metadata"], "name");
+    if let Some(scheduled) = condition(pod, "PodScheduled").filter(|condition| condition["status"] == "False")
+    {
+        return format!("{name}: not scheduled: {}", text(scheduled, "message"));
+    }
+    for list in ["initContainerStatuses", "containerStatuses"] {
+        for status in pod["status"][list].as_array().into_iter().flatten() {
+            let waiting = text(&status["state"]["waiting"], "reason");
+            if !waiting.is_empty() && waiting != "PodInitializing" {
+                return format!("{name}: {}", words(&waiting));
+            }
+            let started = status["started"].as_bool().unwrap_or(false);
+            if status["state"]["running"].is_object() && !status["ready"].as_bool().unwrap_or(false) {
+                let probe = match (list, started) {
+                    ("initContainerStatuses", _) => "its init container",
+                    (_, false) => "its startup probe",
+                    (_, true) => "its readiness probe",
+                };
+                return format!("{name}: {probe}");
+            }
+        }
+    }
+    format!("{name}: starting")
+}
+
+fn words(reason: &str) -> &str {
+    match reason {
+        "ContainerCreating" => "its container is being created",
+        "CrashLoopBackOff" => "restarting after a crash",
+        "ErrImagePull" | "ImagePullBackOff" => "pulling its image again",
+        other => other,
+    }
+}

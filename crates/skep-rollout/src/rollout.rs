@@ -1,0 +1,331 @@
+//! One workload's rollout: what was seen before, and the verdict on what is seen now.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    diagnosis::{Cause, Diagnosis, LogWanted},
+    pod::{self, Symptom},
+    workload::{Counts, JobState, text},
+};
+
+/// A container that has ended this often in one rollout will not heal.
+const CRASHES_THAT_FAIL: u32 = 3;
+/// A pull that failed this often for a reason of the network will not succeed within anybody's patience.
+const PULLS_THAT_FAIL: u32 = 3;
+
+/// What there is to see of one workload at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed<'a> {
+    /// The Deployment, StatefulSet, DaemonSet or Job; `None` when it is gone.
+    pub workload: Option<&'a Value>,
+    /// The ReplicaSets of the namespace.
+    pub replica_sets: &'a [&'a Value],
+    /// The pods of the namespace.
+    pub pods: &'a [&'a Value],
+}
+
+/// The state of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Moving, or waiting within what the policy allows.
+    Progressing {
+        /// New pods that are available.
+        ready: u32,
+        /// Pods wanted.
+        wanted: u32,
+        /// What it waits for, in a few words.
+        waiting_for: String,
+    },
+    /// Every wanted pod is new and available, and the old ones are gone.
+    Ready {
+        /// Pods wanted, and there.
+        wanted: u32,
+    },
+    /// It will not become ready.
+    Failed(Diagnosis),
+}
+
+/// The memory of one workload's rollout.
+#[derive(Debug, Clone)]
+pub struct Rollout {
+    no_progress: Duration,
+    schema_exit_code: i64,
+    last_progress: Timestamp,
+    seen: Option<Mark>,
+    crashes_before: BTreeMap<(String, String), u32>,
+    pulls: BTreeMap<(String, String), PullTries>,
+}
+
+/// What counts as progress when it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mark {
+    counts: Counts,
+    pods_ready: usize,
+    pods: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+struct PullTries {
+    tries: u32,
+    in_failure: bool,
+}
+
+impl Rollout {
+    /// A rollout that begins at `now`. `no_progress` is how long nothing may move.
+    pub fn new(no_progress: Duration, schema_exit_code: i64, now: Timestamp) -> Self {
+        Self {
+            no_progress,
+            schema_exit_code,
+            last_progress: now,
+            seen: None,
+            crashes_before: BTreeMap::new(),
+            pulls: BTreeMap::new(),
+        }
+    }
+
+    /// Judges what is seen now.
+    pub fn step(&mut self, observed: Observed<'_>, now: Timestamp) -> Verdict {
+        let Some(workload) = observed.workload else {
+            return Verdict::Failed(Diagnosis {
+                pod: None,
+                container: None,
+                cause: Cause::Deleted,
+                log: None,
+            });
+        };
+        if workload["kind"] == "Job" {
+            return job_verdict(workload, &new_pods(workload, observed));
+        }
+        let Some(counts) = Counts::read(workload) else {
+            return Verdict::Ready { wanted: 0 };
+        };
+        if !counts.current {
+            return self.patient(counts, "the controller to see the change".to_owned(), now);
+        }
+        if counts.done() {
+            return Verdict::Ready {
+                wanted: counts.wanted,
+            };
+        }
+        let pods = new_pods(workload, observed);
+        if self.seen.is_none() {
+            self.forgive_the_past(&pods);
+        }
+        self.note_progress(counts, &pods, now);
+        if let Some(diagnosis) = self.failure(&pods) {
+            return Verdict::Failed(diagnosis);
+        }
+        let waiting_for = waiting_for(&counts, &pods);
+        self.patient(counts, waiting_for, now)
+    }
+
+    /// When, with no further event, the verdict would change: the caller's timer.
+    pub fn deadline(&self) -> Timestamp {
+        self.last_progress
+            .saturating_add(self.no_progress)
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    fn patient(&self, counts: Counts, waiting_for: String, now: Timestamp) -> Verdict {
+        if now >= self.deadline() {
+            let seconds = now.duration_since(self.last_progress).as_secs();
+            let cause = Cause::NoProgress { seconds, waiting_for };
+            return Verdict::Failed(Diagnosis {
+                pod: None,
+                container: None,
+                cause,
+                log: Some(LogWanted::Current),
+            });
+        }
+        Verdict::Progressing {
+            ready: counts.available,
+            wanted: counts.wanted,
+            waiting_for,
+        }
+    }
+
+    fn note_progress(&mut self, counts: Counts, pods: &[&Value], now: Timestamp) {
+        let mark = Mark {
+            counts,
+            pods_ready: pods.iter().filter(|pod| pod::is_ready(pod)).count(),
+            pods: pods.len(),
+        };
+        if self.seen.as_ref() != Some(&mark) {
+            self.seen = Some(mark);
+            self.last_progress = now;
+        }
+    }
+
+    fn failure(&mut self, pods: &[&Value]) -> Option<Diagnosis> {
+        pods.iter().filter(|pod| !pod::is_leaving(pod)).find_map(|pod| {
+            let name = text(&pod["metadata"], "name");
+            pod::symptoms(pod, self.schema_exit_code)
+                .into_iter()
+                .find_map(|symptom| self.count(&name, symptom))
+        })
+    }
+
+    fn count(&mut self, pod: &str, symptom: Symptom) -> Option<Diagnosis> {
+        let at = |container: &str| (pod.to_owned(), container.to_owned());
+        match symptom {
+            Symptom::Final(diagnosis) => Some(diagnosis),
+            Symptom::PullFailed {
+                container,
+                image,
+                message,
+                fresh,
+            } => {
+                let tries = self.pulls.entry(at(&container)).or_default();
+                if fresh && !tries.in_failure {
+                    tries.tries += 1;
+                }
+                tries.in_failure = fresh;
+                let tries = tries.tries;
+                (tries >= PULLS_THAT_FAIL).then(|| Diagnosis {
+                    pod: Some(pod.to_owned()),
+                    container: Some(container),
+                    cause: Cause::RegistryUnreachable {
+                        image,
+                        message,
+                        tries,
+                    },
+                    log: None,
+                })
+            }
+            Symptom::Crashed {
+                container,
+                crashes,
+                exit_code,
+                reason,
+            } => {
+                let crashes =
+                    crashes.saturating_sub(self.crashes_before.get(&at(&container)).copied().unwrap_or(0));
+                (crashes >= CRASHES_THAT_FAIL).then(|| Diagnosis {
+                    pod: Some(pod.to_owned()),
+                    container: Some(container),
+                    cause: Cause::CrashLoop {
+                        crashes,
+                        exit_code,
+                        reason,
+                    },
+                    log: Some(LogWanted::Previous),
+                })
+            }
+        }
+    }
+
+    /// A pod that is ready when the rollout begins brings restarts of other days along; they are not this rollout's.
+    fn forgive_the_past(&mut self, pods: &[&Value]) {
+        for pod in pods.iter().filter(|pod| pod::is_ready(pod)) {
+            let name = text(&pod["metadata"], "name");
+            for symptom in pod::symptoms(pod, self.schema_exit_code) {
+                if let Symptom::Crashed {
+                    container, crashes, ..
+                } = symptom
+                {
+                    self.crashes_before.insert((name.clone(), container), crashes);
+                }
+            }
+        }
+    }
+}
+
+/// The pods of the newest template: those of the newest ReplicaSet, revision or generation.
+fn new_pods<'a>(workload: &Value, observed: Observed<'a>) -> Vec<&'a Value> {
+    let uid = &workload["metadata"]["uid"];
+    let owned_by = |object: &Value, uid: &Value| {
+        object["metadata"]["ownerReferences"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|owner| &owner["uid"] == uid)
+    };
+    match workload["kind"].as_str() {
+        Some("Deployment") => {
+            let newest = observed
+                .replica_sets
+                .iter()
+                .filter(|set| owned_by(set, uid))
+                .max_by_key(|set| revision(set))
+                .map(|set| &set["metadata"]["uid"]);
+            let Some(newest) = newest else { return Vec::new() };
+            observed
+                .pods
+                .iter()
+                .copied()
+                .filter(|pod| owned_by(pod, newest))
+                .collect()
+        }
+        Some("StatefulSet") => {
+            let revision = &workload["status"]["updateRevision"];
+            let of_revision =
+                |pod: &&Value| &pod["metadata"]["labels"]["controller-revision-hash"] == revision;
+            observed
+                .pods
+                .iter()
+                .copied()
+                .filter(|pod| owned_by(pod, uid))
+                .filter(of_revision)
+                .collect()
+        }
+        _ => observed
+            .pods
+            .iter()
+            .copied()
+            .filter(|pod| owned_by(pod, uid))
+            .collect(),
+    }
+}
+
+fn revision(set: &Value) -> u64 {
+    set["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
+        .as_str()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0)
+}
+
+fn waiting_for(counts: &Counts, pods: &[&Value]) -> String {
+    if let Some(pod) = pods
+        .iter()
+        .find(|pod| !pod::is_ready(pod) && !pod::is_leaving(pod))
+    {
+        return pod::waits_for(pod);
+    }
+    if counts.updated < counts.wanted {
+        return format!("{} more new pods", counts.wanted - counts.updated);
+    }
+    match counts.old {
+        0 => "new pods to be available".to_owned(),
+        1 => "1 old pod to end".to_owned(),
+        old => format!("{old} old pods to end"),
+    }
+}
+
+fn job_verdict(job: &Value, pods: &[&Value]) -> Verdict {
+    match JobState::read(job) {
+        JobState::Complete => Verdict::Ready { wanted: 1 },
+        JobState::Running => {
+            let waiting_for = pods
+                .first()
+                .map_or_else(|| "its pod".to_owned(), |pod| pod::waits_for(pod));
+            Verdict::Progressing {
+                ready: 0,
+                wanted: 1,
+                waiting_for,
+            }
+        }
+        JobState::Failed { reason, message } => {
+            let pod = pods.last().map(|pod| text(&pod["metadata"], "name"));
+            let log = pod.is_some().then_some(LogWanted::Current);
+            Verdict::Failed(Diagnosis {
+                pod,
+                container: None,
+                cause: Cause::JobFailed { reason, message },
+                log,
+            })
+        }
+    }
+}
