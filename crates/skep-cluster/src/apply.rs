@@ -1,0 +1,121 @@
+//! Server-side apply.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+use skep_model::ObjectKey;
+
+use crate::{Cluster, ClusterError, FieldConflict, connect::request, objects::bytes};
+
+/// The field manager of everything that a release writes.
+const MANAGER: &str = "skep";
+/// Requests in flight at once: enough to hide round trips, few enough for API priority and fairness.
+const IN_FLIGHT: usize = 16;
+
+/// Whether fields of other managers are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// A conflict is an error.
+    No,
+    /// What an earlier release wrote is taken back.
+    Yes,
+}
+
+/// An object as the API answered it.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// Which.
+    pub key: ObjectKey,
+    /// The object after the apply.
+    pub object: Value,
+}
+
+impl Cluster {
+    /// Applies one object as the manager `skep`.
+    ///
+    /// # Errors
+    /// [`ClusterError::Conflict`] when another manager owns a field that differs and `force` is no.
+    pub async fn apply(&self, object: &Value, force: Force) -> Result<Applied, ClusterError> {
+        self.apply_with(object, force, "").await
+    }
+
+    /// What [`Cluster::apply`] would make of the object, with nothing written.
+    ///
+    /// # Errors
+    /// As `apply`; also "not found" when its namespace is not there yet.
+    pub async fn rehearse(&self, object: &Value, force: Force) -> Result<Applied, ClusterError> {
+        self.apply_with(object, force, "&dryRun=All").await
+    }
+
+    async fn apply_with(&self, object: &Value, force: Force, query: &str) -> Result<Applied, ClusterError> {
+        let (key, route) = self.locate(object).await?;
+        let force = force == Force::Yes;
+        let path = format!(
+            "{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict{query}",
+            route.object(&key)
+        );
+        let request = request(
+            "PATCH",
+            &path,
+            bytes(object)?,
+            Some("application/apply-patch+yaml"),
+        )?;
+        let answer = tokio::time::timeout(
+            std::time::Duration::from_secs(30),
+            self.client.request::<Value>(request),
+        )
+        .await;
+        match answer {
+            Ok(Ok(object)) => Ok(Applied { key, object }),
+            Ok(Err(kube::Error::Api(status)))
+                if status.code == 409 && !field_conflicts(&status).is_empty() =>
+            {
+                Err(ClusterError::Conflict {
+                    object: key,
+                    conflicts: field_conflicts(&status),
+                })
+            }
+            Ok(Err(error)) => Err(self.failed("apply", &key.to_string(), error)),
+            Err(_) => Err(ClusterError::Unreachable {
+                server: self.url().to_owned(),
+                why: format!("no answer to apply {key} within 30 s"),
+            }),
+        }
+    }
+
+    /// Applies independent objects all at once; the answers come in the order of the objects.
+    ///
+    /// # Errors
+    /// The first failure; those in flight are finished or dropped, and applying again is safe.
+    pub async fn apply_all(&self, objects: &[Value], force: Force) -> Result<Vec<Applied>, ClusterError> {
+        stream::iter(objects)
+            .map(|object| self.apply(object, force))
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await
+    }
+
+    /// Rehearses all at once; each answer is its own, because one missing namespace must not hide the others.
+    pub async fn rehearse_all(&self, objects: &[Value], force: Force) -> Vec<Result<Applied, ClusterError>> {
+        stream::iter(objects)
+            .map(|object| self.rehearse(object, force))
+            .buffered(IN_FLIGHT)
+            .collect()
+            .await
+    }
+}
+
+fn field_conflicts(status: &kube::core::Status) -> Vec<FieldConflict> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .filter(|cause| cause.reason == "FieldManagerConflict")
+        .map(|cause| FieldConflict {
+            field: cause.field.clone(),
+            manager: manager_in(&cause.message),
+        })
+        .collect()
+}
+
+/// The API says `conflict with "kubectl-edit" using apps/v1`; the name is what matters.
+fn manager_in(message: &str) -> String {
+    message.split('"').nth(1).unwrap_or(message).to_owned()
+}

@@ -1,0 +1,182 @@
+//! The way to a cluster: a context of a kubeconfig.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::Request;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::Value;
+
+use crate::{ClusterError, Route, routes};
+
+/// How long one request may take, watches and logs apart.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A connection to one cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    pub(crate) client: Client,
+    server: Arc<str>,
+    /// Routes of kinds that are not built in, found by discovery.
+    found: Arc<Mutex<BTreeMap<(String, String), Route>>>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its URL.
+    pub url: String,
+    /// `v1.36.0`.
+    pub version: String,
+}
+
+impl Cluster {
+    /// Uses `context` of the kubeconfig at `path`, or its current context. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the file can't be read or has no such context.
+    pub async fn connect(path: &Path, context: Option<&str>) -> Result<Self, ClusterError> {
+        let unusable = |why: String| ClusterError::Kubeconfig {
+            path: path.to_owned(),
+            why,
+        };
+        let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unusable(error.to_string()))?;
+        let options = KubeConfigOptions {
+            context: context.map(str::to_owned),
+            ..KubeConfigOptions::default()
+        };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(|error| unusable(error.to_string()))?;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        config.read_timeout = None;
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let client = Client::try_from(config).map_err(|error| unusable(error.to_string()))?;
+        Ok(Self {
+            client,
+            server: server.into(),
+            found: Arc::default(),
+        })
+    }
+
+    /// The API's URL.
+    pub fn url(&self) -> &str {
+        &self.server
+    }
+
+    /// Asks the server for its version: the cheapest proof that it is there and lets us in.
+    ///
+    /// # Errors
+    /// When it can't be reached or refuses.
+    pub async fn server(&self) -> Result<Server, ClusterError> {
+        let version = self
+            .call("read", "/version", request("GET", "/version", Vec::new(), None)?)
+            .await?;
+        Ok(Server {
+            url: self.server.to_string(),
+            version: version["gitVersion"].as_str().unwrap_or("unknown").to_owned(),
+        })
+    }
+
+    /// The route of a kind, by discovery if it is not built in.
+    ///
+    /// # Errors
+    /// When the cluster serves no such kind.
+    pub async fn route(&self, api_version: &str, kind: &str) -> Result<Route, ClusterError> {
+        if let Some(route) = Route::built_in(api_version, kind) {
+            return Ok(route);
+        }
+        let wanted = (api_version.to_owned(), kind.to_owned());
+        if let Some(route) = self
+            .found
+            .lock()
+            .ok()
+            .and_then(|found| found.get(&wanted).cloned())
+        {
+            return Ok(route);
+        }
+        let unknown = || ClusterError::UnknownKind {
+            kind: kind.to_owned(),
+            api_version: api_version.to_owned(),
+        };
+        let path = routes::root(api_version);
+        let list = match self
+            .call("read", &path, request("GET", &path, Vec::new(), None)?)
+            .await
+        {
+            Err(error) if error.is_not_found() => return Err(unknown()),
+            answer => answer?,
+        };
+        let entry = list["resources"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|entry| entry["kind"] == kind && !entry["name"].as_str().unwrap_or("/").contains('/'))
+            .ok_or_else(unknown)?;
+        let route = Route {
+            api_version: wanted.0.clone(),
+            kind: wanted.1.clone(),
+            plural: entry["name"].as_str().unwrap_or_default().to_owned(),
+            namespaced: entry["namespaced"].as_bool().unwrap_or(true),
+        };
+        if let Ok(mut found) = self.found.lock() {
+            found.insert(wanted, route.clone());
+        }
+        Ok(route)
+    }
+
+    /// Sends a request and reads a JSON answer, within the deadline.
+    pub(crate) async fn call(
+        &self,
+        verb: &'static str,
+        what: &str,
+        request: Request<Vec<u8>>,
+    ) -> Result<Value, ClusterError> {
+        match tokio::time::timeout(DEADLINE, self.client.request::<Value>(request)).await {
+            Ok(answer) => answer.map_err(|error| ClusterError::from_kube(&self.server, verb, what, error)),
+            Err(_) => Err(ClusterError::Unreachable {
+                server: self.server.to_string(),
+                why: format!("no answer to {verb} {what} within {} s", DEADLINE.as_secs()),
+            }),
+        }
+    }
+
+    pub(crate) fn failed(&self, verb: &'static str, what: &str, error: kube::Error) -> ClusterError {
+        ClusterError::from_kube(&self.server, verb, what, error)
+    }
+}
+
+/// Builds a request; `content_type` is that of the body.
+pub(crate) fn request(
+    method: &str,
+    path: &str,
+    body: Vec<u8>,
+    content_type: Option<&str>,
+) -> Result<Request<Vec<u8>>, ClusterError> {
+    let mut builder = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Accept", "application/json");
+    if let Some(content_type) = content_type {
+        builder = builder.header("Content-Type", content_type);
+    }
+    builder.body(body).map_err(|error| ClusterError::Answer {
+        what: format!("{method} {path}"),
+        why: error.to_string(),
+    })
+}

@@ -1,0 +1,140 @@
+//! What can go wrong between Skep and a cluster.
+
+use std::path::PathBuf;
+
+use skep_model::ObjectKey;
+use thiserror::Error;
+
+/// A field that another manager owns with another value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldConflict {
+    /// `.spec.replicas`.
+    pub field: String,
+    /// The manager, such as `kubectl-edit`.
+    pub manager: String,
+}
+
+/// A failure of the Kubernetes API or of the way to it.
+#[derive(Debug, Error)]
+pub enum ClusterError {
+    /// The kubeconfig can't be used.
+    #[error("{path} is not a usable kubeconfig: {why}")]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No answer at all. Worth retrying once the server is there.
+    #[error("the cluster's API at {server} can't be reached: {why}")]
+    Unreachable {
+        /// Its URL.
+        server: String,
+        /// The innermost cause.
+        why: String,
+    },
+    /// The API answered with a refusal.
+    #[error("{verb} {what}: {message}")]
+    Refused {
+        /// `apply`, `read`, …
+        verb: &'static str,
+        /// The object or path.
+        what: String,
+        /// HTTP status.
+        code: u16,
+        /// Kubernetes' reason, `Forbidden`.
+        reason: String,
+        /// The API's message.
+        message: String,
+    },
+    /// Server-side apply found fields that others own.
+    #[error("{object} has fields that others own: {}", list(.conflicts))]
+    Conflict {
+        /// The object.
+        object: ObjectKey,
+        /// Each field and its owner.
+        conflicts: Vec<FieldConflict>,
+    },
+    /// The cluster serves no such kind.
+    #[error("the cluster serves no kind {kind} of {api_version}")]
+    UnknownKind {
+        /// The kind.
+        kind: String,
+        /// Its group and version.
+        api_version: String,
+    },
+    /// An answer that is not what the API promises.
+    #[error("the cluster's answer to {what} can't be read: {why}")]
+    Answer {
+        /// The request.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl ClusterError {
+    /// The object is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code: 404, .. })
+    }
+
+    /// The object is there already, or was changed by somebody else.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { code: 409, .. } | Self::Conflict { .. })
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Kubeconfig { .. } => Some("check `kubeconfig` and `context` of the target in skep.yaml".to_owned()),
+            Self::Unreachable { .. } => Some("is the cluster up, and does the kubeconfig name the right server?".to_owned()),
+            Self::Refused { code: 401, .. } => Some("the kubeconfig's credentials were not accepted: renew them".to_owned()),
+            Self::Refused { code: 403, .. } => {
+                Some("ask the cluster's owner for this permission; `kubectl auth can-i --list` shows what you have".to_owned())
+            }
+            Self::Conflict { .. } => Some(
+                "remove the field from the manifest if the other manager is right, or take it back with `kubectl apply --server-side --force-conflicts`".to_owned(),
+            ),
+            Self::UnknownKind { .. } => Some("install the CustomResourceDefinition first, or check `apiVersion` and `kind`".to_owned()),
+            Self::Refused { .. } | Self::Answer { .. } => None,
+        }
+    }
+
+    pub(crate) fn from_kube(server: &str, verb: &'static str, what: &str, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refused {
+                verb,
+                what: what.to_owned(),
+                code: status.code,
+                reason: status.reason.clone(),
+                message: status.message.clone(),
+            },
+            kube::Error::SerdeError(error) => Self::Answer {
+                what: what.to_owned(),
+                why: error.to_string(),
+            },
+            other => Self::Unreachable {
+                server: server.to_owned(),
+                why: innermost(&other),
+            },
+        }
+    }
+}
+
+/// The last cause of a chain: `connection refused` says more than the six layers around it.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+fn list(conflicts: &[FieldConflict]) -> String {
+    conflicts
+        .iter()
+        .map(|c| format!("{} (owned by {})", c.field, c.manager))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

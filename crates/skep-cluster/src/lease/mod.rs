@@ -1,0 +1,208 @@
+//! The deploy lock: a `coordination.k8s.io` Lease that frees itself when its holder dies.
+//!
+//! A lease is dead when it has not changed for its duration by the observer's own clock: clocks of two machines are never
+//! compared. The holder stops writing when [`STOP_BEFORE`] of the duration is left since its last acknowledged renewal, by
+//! the larger of monotonic and wall time, because a laptop that slept has missed its renewals without noticing.
+
+mod holder;
+mod renew;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use skep_model::{AppName, ObjectKey};
+use thiserror::Error;
+use tokio::time::Instant;
+
+pub use self::holder::Holder;
+use self::renew::Renewal;
+use crate::{Cluster, ClusterError};
+
+/// How long a lease lives without renewal.
+const DURATION: Duration = Duration::from_secs(15);
+/// How long before its end the holder stops writing.
+const STOP_BEFORE: Duration = Duration::from_secs(5);
+/// How often it is renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How often a lease that may be dead is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Why the lock was not had, or was lost.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Somebody else deploys this app now.
+    #[error("{app} is being deployed by {holder} since {since}")]
+    Held {
+        /// The app.
+        app: AppName,
+        /// Who.
+        holder: Holder,
+        /// When they took it, as they wrote it.
+        since: String,
+    },
+    /// The lease was not renewed in time, or was taken by somebody else: nothing more may be written.
+    #[error("the deploy lock of {app} was lost: {why}")]
+    Lost {
+        /// The app.
+        app: AppName,
+        /// How.
+        why: String,
+    },
+    /// The API failed.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
+
+/// The lock, held. Writing is allowed while [`Lock::still_held`] says so; [`Lock::release`] gives it back.
+#[derive(Debug)]
+pub struct Lock {
+    app: AppName,
+    cluster: Cluster,
+    key: ObjectKey,
+    renewal: Renewal,
+}
+
+impl Lock {
+    /// Takes the lock of `app` in `namespace`, which must exist. A lock whose holder is a dead process of this host is taken at
+    /// once, another silent one after its duration.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when its holder is alive.
+    pub async fn take(
+        cluster: &Cluster,
+        namespace: &str,
+        app: &AppName,
+        me: &Holder,
+    ) -> Result<Self, LockError> {
+        let key = ObjectKey {
+            kind: "Lease".to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: format!("skep.{app}"),
+            api_version: "coordination.k8s.io/v1".to_owned(),
+        };
+        let lease = match cluster.get(&key).await? {
+            None => cluster.create(&lease(&key, me, None), "skep").await,
+            Some(found) => {
+                wait_until_dead(cluster, &key, app, &found).await?;
+                let latest = cluster.get(&key).await?.unwrap_or(found);
+                cluster
+                    .replace(
+                        &lease(&key, me, latest["metadata"]["resourceVersion"].as_str()),
+                        "skep",
+                    )
+                    .await
+            }
+        };
+        let lease = match lease {
+            Err(error) if error.is_conflict() => return Err(held(cluster, &key, app).await?),
+            lease => lease?,
+        };
+        let renewal = Renewal::start(
+            cluster.clone(),
+            key.clone(),
+            lease,
+            DURATION - STOP_BEFORE,
+            RENEW_EVERY,
+        );
+        Ok(Self {
+            app: app.clone(),
+            cluster: cluster.clone(),
+            key,
+            renewal,
+        })
+    }
+
+    /// Asked before each write.
+    ///
+    /// # Errors
+    /// [`LockError::Lost`] when the last acknowledged renewal is too old or somebody else holds it.
+    pub fn still_held(&self) -> Result<(), LockError> {
+        self.renewal.check().map_err(|why| LockError::Lost {
+            app: self.app.clone(),
+            why,
+        })
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    /// When the API failed; the lease then dies by itself.
+    pub async fn release(self) -> Result<(), LockError> {
+        self.renewal.stop().await;
+        self.cluster.delete(&self.key).await?;
+        Ok(())
+    }
+}
+
+fn lease(key: &ObjectKey, me: &Holder, resource_version: Option<&str>) -> Value {
+    let now = Timestamp::now();
+    let mut lease = json!({
+        "apiVersion": key.api_version,
+        "kind": key.kind,
+        "metadata": {"name": key.name, "namespace": key.namespace},
+        "spec": {
+            "holderIdentity": me.identity(),
+            "leaseDurationSeconds": DURATION.as_secs(),
+            "acquireTime": micro(now),
+            "renewTime": micro(now),
+        },
+    });
+    if let Some(version) = resource_version {
+        lease["metadata"]["resourceVersion"] = json!(version);
+    }
+    lease
+}
+
+/// MicroTime: RFC 3339 with six digits.
+fn micro(at: Timestamp) -> String {
+    format!("{at:.6}")
+}
+
+async fn wait_until_dead(
+    cluster: &Cluster,
+    key: &ObjectKey,
+    app: &AppName,
+    found: &Value,
+) -> Result<(), LockError> {
+    let holder = Holder::parse(found["spec"]["holderIdentity"].as_str().unwrap_or_default());
+    let Some(holder) = holder else { return Ok(()) };
+    if holder.is_dead_process_of_this_host() {
+        return Ok(());
+    }
+    let version = found["metadata"]["resourceVersion"].clone();
+    let since = Instant::now();
+    while since.elapsed() < DURATION {
+        tokio::time::sleep(LOOK_EVERY).await;
+        match cluster.get(key).await? {
+            None => return Ok(()),
+            Some(now) if now["metadata"]["resourceVersion"] != version => {
+                return Err(LockError::Held {
+                    app: app.clone(),
+                    holder,
+                    since: acquired(&now),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn held(cluster: &Cluster, key: &ObjectKey, app: &AppName) -> Result<LockError, LockError> {
+    let now = cluster.get(key).await?.unwrap_or_default();
+    let holder =
+        Holder::parse(now["spec"]["holderIdentity"].as_str().unwrap_or_default()).unwrap_or_default();
+    Ok(LockError::Held {
+        app: app.clone(),
+        holder,
+        since: acquired(&now),
+    })
+}
+
+fn acquired(lease: &Value) -> String {
+    lease["spec"]["acquireTime"]
+        .as_str()
+        .unwrap_or("an unknown time")
+        .to_owned()
+}

@@ -1,0 +1,24 @@
+//! The Kubernetes client: apply, watch, lease and the release store.
+//!
+//! The only room that knows `kube`. Objects are JSON values from end to end, so a field newer than any type of ours is
+//! never dropped. Start at [`Cluster`].
+
+mod apply;
+mod connect;
+mod error;
+mod lease;
+mod logs;
+mod objects;
+mod releases;
+mod routes;
+mod view;
+
+pub use apply::{Applied, Force};
+pub use connect::{Cluster, Server};
+pub use error::{ClusterError, FieldConflict};
+pub use lease::{Holder, Lock, LockError};
+pub use logs::LogQuery;
+pub use objects::Selector;
+pub use releases::{RecordError, Releases};
+pub use routes::Route;
+pub use view::{Snapshot, View};

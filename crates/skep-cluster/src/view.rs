@@ -1,0 +1,194 @@
+//! A live view of what a rollout looks at: one watch per kind over the namespace, merged into one snapshot.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use futures::{StreamExt, stream::SelectAll};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event},
+    },
+};
+use serde_json::Value;
+
+use crate::{Cluster, ClusterError, Route};
+
+/// The kinds that rollouts are judged by.
+const KINDS: &[(&str, &str)] = &[
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("apps/v1", "ReplicaSet"),
+    ("batch/v1", "Job"),
+    ("v1", "Pod"),
+];
+
+/// What the namespace holds now, by kind, then name.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    objects: HashMap<&'static str, BTreeMap<String, Arc<Value>>>,
+}
+
+impl Snapshot {
+    /// All objects of a kind, by name.
+    pub fn all(&self, kind: &str) -> Vec<&Value> {
+        self.objects
+            .get(kind)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .map(AsRef::as_ref)
+            .collect()
+    }
+
+    /// One object.
+    pub fn get(&self, kind: &str, name: &str) -> Option<&Value> {
+        self.objects.get(kind)?.get(name).map(AsRef::as_ref)
+    }
+}
+
+type KindEvent = (&'static str, Result<Event<DynamicObject>, watcher::Error>);
+
+/// A stream of changes, folded into a [`Snapshot`].
+pub struct View {
+    snapshot: Snapshot,
+    /// Kinds whose first list has not come yet: nothing may be judged before.
+    missing: usize,
+    arriving: HashMap<&'static str, BTreeMap<String, Arc<Value>>>,
+    events: SelectAll<futures::stream::BoxStream<'static, KindEvent>>,
+    server: String,
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View")
+            .field("missing", &self.missing)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Watches the namespace. Dropped connections are taken up again where they were.
+    pub fn view(&self, namespace: &str) -> View {
+        let mut events = SelectAll::new();
+        let mut missing = 0;
+        for &(api_version, kind) in KINDS {
+            let Some(route) = Route::built_in(api_version, kind) else {
+                continue;
+            };
+            let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+            let resource = ApiResource {
+                group: group.to_owned(),
+                version: version.to_owned(),
+                api_version: api_version.to_owned(),
+                kind: kind.to_owned(),
+                plural: route.plural,
+            };
+            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+            let stream = watcher::watcher(api, watcher::Config::default()).default_backoff();
+            events.push(stream.map(move |event| (kind, event)).boxed());
+            missing += 1;
+        }
+        View {
+            snapshot: Snapshot::default(),
+            missing,
+            arriving: HashMap::new(),
+            events,
+            server: self.url().to_owned(),
+        }
+    }
+}
+
+impl View {
+    /// Waits for the next change and returns what there is to see then. The first answer comes when every kind has
+    /// been listed.
+    ///
+    /// # Errors
+    /// When a watch is refused for good; a lost connection is not an error, it is retried.
+    pub async fn changed(&mut self) -> Result<&Snapshot, ClusterError> {
+        loop {
+            let Some((kind, event)) = self.events.next().await else {
+                return Err(ClusterError::Unreachable {
+                    server: self.server.clone(),
+                    why: "every watch ended".to_owned(),
+                });
+            };
+            let changed = self.take(kind, event)?;
+            if changed && self.missing == 0 {
+                return Ok(&self.snapshot);
+            }
+        }
+    }
+
+    /// What was seen last.
+    pub fn latest(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    fn take(
+        &mut self,
+        kind: &'static str,
+        event: Result<Event<DynamicObject>, watcher::Error>,
+    ) -> Result<bool, ClusterError> {
+        match event {
+            Ok(Event::Init) => {
+                self.arriving.insert(kind, BTreeMap::new());
+                Ok(false)
+            }
+            Ok(Event::InitApply(object)) => {
+                if let Some((name, object)) = plain(object) {
+                    self.arriving.entry(kind).or_default().insert(name, object);
+                }
+                Ok(false)
+            }
+            Ok(Event::InitDone) => {
+                let first = self
+                    .snapshot
+                    .objects
+                    .insert(kind, self.arriving.remove(kind).unwrap_or_default())
+                    .is_none();
+                self.missing -= usize::from(first && self.missing > 0);
+                Ok(true)
+            }
+            Ok(Event::Apply(object)) => {
+                if let Some((name, object)) = plain(object) {
+                    self.snapshot
+                        .objects
+                        .entry(kind)
+                        .or_default()
+                        .insert(name, object);
+                }
+                Ok(true)
+            }
+            Ok(Event::Delete(object)) => {
+                if let Some(name) = object.metadata.name {
+                    self.snapshot.objects.entry(kind).or_default().remove(&name);
+                }
+                Ok(true)
+            }
+            Err(
+                watcher::Error::InitialListFailed(kube::Error::Api(status))
+                | watcher::Error::WatchStartFailed(kube::Error::Api(status)),
+            ) if matches!(status.code, 401 | 403) => Err(ClusterError::Refused {
+                verb: "watch",
+                what: kind.to_owned(),
+                code: status.code,
+                reason: status.reason.clone(),
+                message: status.message.clone(),
+            }),
+            Err(error) => {
+                tracing::debug!(kind, %error, "watch interrupted, it will be taken up again");
+                Ok(false)
+            }
+        }
+    }
+}
+
+fn plain(object: DynamicObject) -> Option<(String, Arc<Value>)> {
+    let name = object.metadata.name.clone()?;
+    Some((name, Arc::new(serde_json::to_value(object).ok()?)))
+}
