@@ -1,0 +1,28 @@
+//! A Kubernetes API server for one machine: store, semantics, HTTPS.
+//!
+//! [`Resources`] is the API in process; hive's controllers use it directly, and the HTTPS side answers kubectl and
+//! kube-rs from it. Which kinds there are, and what each obeys, is in `kinds` (one table per API group), with `defaults`
+//! and `validate` beside it. This crate runs no controller: it never acts on what an object wishes for.
+
+mod decode;
+mod defaults;
+mod kind;
+mod kinds;
+mod managed;
+mod meta;
+mod names;
+mod patch;
+mod resources;
+mod status;
+mod store;
+mod table;
+mod validate;
+mod watch;
+
+pub use kind::{Key, Kind, KindInfo, Subresources};
+pub use resources::{
+    DeleteOptions, Patch, PatchOptions, Preconditions, Propagation, Resources, ResourcesConfig, Subresource,
+};
+pub use status::{Cause, Details, Status};
+pub use store::StoreError;
+pub use watch::{Watch, WatchEvent};
