@@ -1,0 +1,217 @@
+//! skep.yaml for one target, typed, with every value still knowing its place. Nothing is read or defaulted yet.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use skep_model::{AppName, Platform, UrlCheck};
+
+use crate::{
+    error::{Fault, Problem},
+    fields::{Field, Placed},
+    images::{self, ImageDoc},
+    registry::{self, RegistryDoc},
+    sets::{self, ConfigDoc, SecretDoc},
+};
+
+/// The keys of the file itself, in the order of the reference.
+pub(crate) const TOP_KEYS: &[&str] = &[
+    "app",
+    "namespace",
+    "registry",
+    "platforms",
+    "images",
+    "manifests",
+    "config",
+    "secrets",
+    "migrate",
+    "rollout",
+    "verify",
+    "keep-releases",
+    "targets",
+];
+
+/// The keys of one target: where it is, and what is other there.
+pub(crate) const TARGET_KEYS: &[&str] = &[
+    "kubeconfig",
+    "context",
+    "namespace",
+    "registry",
+    "platforms",
+    "images",
+    "manifests",
+    "config",
+    "secrets",
+    "migrate",
+    "rollout",
+    "verify",
+    "keep-releases",
+];
+
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) app: AppName,
+    pub(crate) namespace: Option<String>,
+    pub(crate) registry: Option<RegistryDoc>,
+    pub(crate) platforms: Option<Vec<Platform>>,
+    pub(crate) images: BTreeMap<String, ImageDoc>,
+    pub(crate) manifests: Vec<Placed<String>>,
+    pub(crate) config: BTreeMap<String, ConfigDoc>,
+    pub(crate) secrets: BTreeMap<String, SecretDoc>,
+    pub(crate) migrate: Option<MigrateDoc>,
+    pub(crate) no_progress: Option<Duration>,
+    pub(crate) verify: Vec<UrlCheck>,
+    pub(crate) keep_releases: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct MigrateDoc {
+    pub(crate) manifest: Placed<String>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) needs: Vec<String>,
+}
+
+impl Document {
+    pub(crate) fn read(root: &Field<'_>) -> Result<Self, Fault> {
+        let top = root.fields(TOP_KEYS)?;
+        let app = top.need("app", "the app's name, which is also its namespace")?;
+        let manifests = top.need("manifests", "the folder of the Kubernetes manifests")?;
+        Ok(Self {
+            app: app.parsed()?,
+            namespace: top.read("namespace", |field| namespace(&field))?,
+            registry: top.read("registry", |field| registry::read(&field))?,
+            platforms: top.read("platforms", |field| platforms(&field))?,
+            images: top
+                .read("images", |field| images::read(&field))?
+                .unwrap_or_default(),
+            manifests: manifests.texts()?,
+            config: top
+                .read("config", |field| {
+                    field.named(|name, set| sets::config(name, &set))
+                })?
+                .unwrap_or_default(),
+            secrets: top
+                .read("secrets", |field| {
+                    field.named(|name, set| sets::secret(name, &set))
+                })?
+                .unwrap_or_default(),
+            migrate: top.read("migrate", |field| migrate(&field))?,
+            no_progress: top.read("rollout", |field| rollout(&field))?.flatten(),
+            verify: top
+                .read("verify", |field| field.items(|item| verify(&item)))?
+                .unwrap_or_default(),
+            keep_releases: top.read("keep-releases", |field| keep_releases(&field))?,
+        })
+    }
+}
+
+/// A name that Kubernetes takes for an object in a URL: a DNS-1123 subdomain of at most `longest` characters.
+pub(crate) fn object_name(name: &str, longest: usize) -> Result<(), &'static str> {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    if name.is_empty() || name.len() > longest {
+        return Err("it is empty or too long");
+    }
+    if !name.chars().all(fine) {
+        return Err("only lower-case letters, digits, `-` and `.` are allowed");
+    }
+    if name.starts_with(['-', '.']) || name.ends_with(['-', '.']) {
+        return Err("it must begin and end with a letter or digit");
+    }
+    Ok(())
+}
+
+fn namespace(field: &Field<'_>) -> Result<String, Fault> {
+    let name = field.text()?;
+    let checked = object_name(&name, 63).and_then(|()| match name.contains('.') {
+        true => Err("a namespace has no `.`"),
+        false => Ok(()),
+    });
+    match checked {
+        Ok(()) => Ok(name),
+        Err(why) => Err(field.bad(format!("`{name}` can't name a namespace: {why}"), "")),
+    }
+}
+
+fn platforms(field: &Field<'_>) -> Result<Vec<Platform>, Fault> {
+    let platforms = field.items(|item| item.parsed::<Platform>())?;
+    if platforms.is_empty() {
+        return Err(field.bad("should name at least one platform", "such as `[linux/amd64]`"));
+    }
+    Ok(platforms)
+}
+
+fn migrate(field: &Field<'_>) -> Result<MigrateDoc, Fault> {
+    let fields = field.fields(&["manifest", "timeout", "needs"])?;
+    let needs = fields.read("needs", |needs| needs.texts())?.unwrap_or_default();
+    Ok(MigrateDoc {
+        manifest: fields.need("manifest", "the migration Job")?.placed_text()?,
+        timeout: fields.read("timeout", |timeout| timeout.duration())?,
+        needs: needs.into_iter().map(|need| need.value).collect(),
+    })
+}
+
+fn rollout(field: &Field<'_>) -> Result<Option<Duration>, Fault> {
+    let fields = field.fields(&["no-progress"])?;
+    fields.read("no-progress", |patience| patience.duration())
+}
+
+fn keep_releases(field: &Field<'_>) -> Result<usize, Fault> {
+    let text = field.scalar()?;
+    match text.parse() {
+        Ok(0) => Err(field.bad("should be at least 1", "the last good release is always kept")),
+        Ok(number) => Ok(number),
+        Err(_) => Err(field.wrong("a whole number")),
+    }
+}
+
+/// `https://…`, or `{ url: https://…, within: 60s }`.
+fn verify(field: &Field<'_>) -> Result<UrlCheck, Fault> {
+    let default = Duration::from_secs(60);
+    let (url, within) = match field.text() {
+        Ok(_) => (field.clone(), default),
+        Err(_) => {
+            let fields = field.fields(&["url", "within"])?;
+            let within = fields.read("within", |within| within.duration())?;
+            (fields.need("url", "what must answer")?, within.unwrap_or(default))
+        }
+    };
+    let text = url.text()?;
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(['/', ':', '?']) => {
+            Ok(UrlCheck { url: text, within })
+        }
+        _ => Err(url.bad(
+            format!("`{text}` is not a URL"),
+            "write it whole: `https://api.example.com/health/`",
+        )),
+    }
+}
+
+/// Where a target is.
+#[derive(Debug)]
+pub(crate) enum ClusterDoc {
+    Hive,
+    Kubeconfig {
+        path: Placed<String>,
+        context: Option<String>,
+    },
+}
+
+/// Reads `kubeconfig` and `context` of a target; only the built-in `local` can do without.
+pub(crate) fn cluster(name: &str, field: &Field<'_>) -> Result<ClusterDoc, Fault> {
+    let fields = field.fields(TARGET_KEYS)?;
+    let context = fields.read("context", |context| context.placed_text())?;
+    match (fields.read("kubeconfig", |path| path.placed_text())?, context) {
+        (Some(path), context) => Ok(ClusterDoc::Kubeconfig {
+            path,
+            context: context.map(|context| context.value),
+        }),
+        (None, None) if name == crate::LOCAL => Ok(ClusterDoc::Hive),
+        (None, Some(context)) => Err(context.fault(Problem::MissingKey {
+            key: "kubeconfig",
+            why: "the file that has this context",
+        })),
+        (None, None) => Err(fields.missing("kubeconfig", "the file that says how to reach this cluster")),
+    }
+}

@@ -1,0 +1,332 @@
+//! A typed document → the project: paths made absolute, named files read, defaults filled in.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use skep_model::{
+    Build, Cluster, Credentials, DockerBuild, Image, LaidPath, Migrate, NativeBuild, Platform, Project,
+    Registry, RolloutPolicy, Source, UrlCheck,
+};
+
+use crate::{
+    contents,
+    document::{ClusterDoc, Document, MigrateDoc},
+    error::{Fault, Problem},
+    fields::Placed,
+    images::{BuildDoc, ImageDoc, NativeDoc},
+    load::{LoadRequest, Loaded, Read, Warning},
+    registry::RegistryDoc,
+    tree::{self, Value},
+};
+
+const MIGRATE_TIMEOUT: Duration = Duration::from_secs(600);
+const NO_PROGRESS: Duration = Duration::from_secs(600);
+const KEEP_RELEASES: usize = 10;
+
+pub(crate) fn project(
+    request: &LoadRequest,
+    read: Read<'_>,
+    document: &Document,
+    cluster: &ClusterDoc,
+) -> Result<Loaded, Fault> {
+    let mut world = World {
+        request,
+        read,
+        warnings: Vec::new(),
+    };
+    let hive = matches!(cluster, ClusterDoc::Hive);
+    let registry = world.registry(document, hive)?;
+    let default_platform = if hive { Platform::host() } else { linux_amd64() };
+    let config = world.config(&document.config)?;
+    let secrets = world.secrets(&document.secrets)?;
+    if request.contents {
+        contents::keep_apart(document, &config, &secrets)?;
+    }
+    let mut manifests = Vec::new();
+    for path in &document.manifests {
+        manifests.push(world.existing(path, &request.root, "the manifests folder")?);
+    }
+    let project = Project {
+        app: document.app.clone(),
+        root: request.root.clone(),
+        target: request.target.clone(),
+        cluster: world.cluster(cluster)?,
+        namespace: document
+            .namespace
+            .clone()
+            .unwrap_or_else(|| document.app.to_string()),
+        registry,
+        platforms: document
+            .platforms
+            .clone()
+            .unwrap_or_else(|| vec![default_platform]),
+        images: world.images(&document.images)?,
+        manifests,
+        config,
+        secrets,
+        migrate: document
+            .migrate
+            .as_ref()
+            .map(|migrate| world.migrate(migrate))
+            .transpose()?,
+        rollout: RolloutPolicy {
+            no_progress: document.no_progress.unwrap_or(NO_PROGRESS),
+        },
+        verify: document
+            .verify
+            .iter()
+            .filter(|check| !hive || is_local(check))
+            .cloned()
+            .collect(),
+        keep_releases: document.keep_releases.unwrap_or(KEEP_RELEASES),
+    };
+    Ok(Loaded {
+        project,
+        warnings: world.warnings,
+    })
+}
+
+/// The operating system's reason, in our words where it is the usual one.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn linux_amd64() -> Platform {
+    Platform {
+        os: "linux".to_owned(),
+        architecture: "amd64".to_owned(),
+        variant: None,
+    }
+}
+
+/// Whether a check can be about this machine: production's URLs prove nothing about a deploy to hive.
+fn is_local(check: &UrlCheck) -> bool {
+    let rest = check.url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.") || host == "::1"
+}
+
+/// What a document is resolved against.
+pub(crate) struct World<'w> {
+    pub(crate) request: &'w LoadRequest,
+    pub(crate) read: Read<'w>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl World<'_> {
+    /// `path` made absolute: `~` is the home folder, anything else relative is of `base`.
+    fn absolute(&self, path: &str, base: &Path, here: &Placed<()>) -> Result<PathBuf, Fault> {
+        let Some(rest) = path
+            .strip_prefix('~')
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        else {
+            return Ok(tidy(&base.join(path)));
+        };
+        let home = self.request.home.as_ref().ok_or_else(|| {
+            Fault::bad(
+                here.at,
+                &here.path,
+                "`~` has no meaning: no home folder is known",
+                "set HOME, or write the path out",
+            )
+        })?;
+        Ok(tidy(&home.join(rest.trim_start_matches('/'))))
+    }
+
+    pub(crate) fn path(&self, path: &Placed<String>, base: &Path) -> Result<PathBuf, Fault> {
+        self.absolute(&path.value, base, &path.clone().map(|_| ()))
+    }
+
+    /// An absolute path that something is at.
+    fn existing(&self, path: &Placed<String>, base: &Path, what: &'static str) -> Result<PathBuf, Fault> {
+        let absolute = self.path(path, base)?;
+        if self.request.contents
+            && let Err(error) = (self.read)(&absolute)
+            && error.kind() == io::ErrorKind::NotFound
+        {
+            let (path_at, why) = (absolute, reason(&error));
+            return Err(path.fault(Problem::MissingFile {
+                what,
+                path: path_at,
+                why,
+            }));
+        }
+        Ok(absolute)
+    }
+
+    pub(crate) fn text(&self, path: &Path, what: &'static str, here: &Placed<()>) -> Result<String, Fault> {
+        (self.read)(path).map_err(|error| {
+            let (path, why) = (path.to_owned(), reason(&error));
+            here.fault(Problem::MissingFile { what, path, why })
+        })
+    }
+
+    fn cluster(&self, cluster: &ClusterDoc) -> Result<Cluster, Fault> {
+        let ClusterDoc::Kubeconfig { path, context } = cluster else {
+            return Ok(Cluster::Hive);
+        };
+        let file = self.path(path, &self.request.root)?;
+        if context.is_none() && self.request.contents {
+            self.only_context(&file, path)?;
+        }
+        Ok(Cluster::Kubeconfig {
+            path: file,
+            context: context.clone(),
+        })
+    }
+
+    /// Without `context:` there must be nothing to choose: a kubeconfig's current context moves under one's feet.
+    fn only_context(&self, file: &Path, here: &Placed<String>) -> Result<(), Fault> {
+        let text = self.text(file, "the kubeconfig", &here.clone().map(|_| ()))?;
+        let root = tree::parse(&text).ok();
+        let contexts = root.as_ref().and_then(|root| root.get("contexts"));
+        let names: Vec<String> = match contexts.map(|entry| &entry.node.value) {
+            Some(Value::List(nodes)) => nodes
+                .iter()
+                .filter_map(|node| match &node.get("name")?.node.value {
+                    Value::Scalar { text, .. } => Some(text.clone()),
+                    _ => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        if names.len() == 1 {
+            return Ok(());
+        }
+        let message = format!(
+            "`{}` has {} contexts, so `context` must say which",
+            file.display(),
+            names.len()
+        );
+        Err(Fault::bad(
+            here.at,
+            &here.path,
+            message,
+            format!("its contexts: {}", names.join(", ")),
+        ))
+    }
+
+    fn registry(&self, document: &Document, hive: bool) -> Result<Option<Registry>, Fault> {
+        let Some(RegistryDoc { url, credentials }) = &document.registry else {
+            if hive || document.images.is_empty() {
+                return Ok(None);
+            }
+            let why = "images for a cluster elsewhere are pushed there first";
+            return Err(Fault {
+                at: None,
+                path: format!("targets/{}", self.request.target),
+                problem: Box::new(Problem::MissingKey { key: "registry", why }),
+                file: None,
+            });
+        };
+        let credentials = match credentials {
+            Some((username, password)) => Some(Credentials {
+                username: username.clone(),
+                password: self.source(password)?,
+            }),
+            None => None,
+        };
+        Ok(Some(Registry {
+            url: url.clone(),
+            credentials,
+        }))
+    }
+
+    pub(crate) fn source(&self, source: &Placed<Source>) -> Result<Source, Fault> {
+        let here = source.clone().map(|_| ());
+        let absolute = |path: &Path| self.absolute(&path.to_string_lossy(), &self.request.root, &here);
+        Ok(match &source.value {
+            Source::Env(name) => Source::Env(name.clone()),
+            Source::File(path) => Source::File(absolute(path)?),
+            Source::EnvFile { path, key } => Source::EnvFile {
+                path: absolute(path)?,
+                key: key.clone(),
+            },
+        })
+    }
+
+    fn images(&self, images: &BTreeMap<String, ImageDoc>) -> Result<BTreeMap<String, Image>, Fault> {
+        images
+            .iter()
+            .map(|(name, image)| {
+                let context = match &image.context {
+                    Some(path) => self.existing(path, &self.request.root, "the build context")?,
+                    None => self.request.root.clone(),
+                };
+                let build = match &image.build {
+                    BuildDoc::Docker {
+                        dockerfile,
+                        stage,
+                        args,
+                    } => Build::Docker(DockerBuild {
+                        dockerfile: self.existing(dockerfile, &context, "the Dockerfile")?,
+                        stage: stage.clone(),
+                        args: args.clone(),
+                    }),
+                    BuildDoc::Native(native) => Build::Native(self.native(native, &context)?),
+                };
+                Ok((name.clone(), Image { context, build }))
+            })
+            .collect()
+    }
+
+    fn native(&self, native: &NativeDoc, context: &Path) -> Result<NativeBuild, Fault> {
+        let files = native.files.iter().map(|(to, laid)| {
+            let laid = LaidPath {
+                from: self.path(&laid.from, context)?,
+                mode: laid.mode,
+                owner: laid.owner,
+            };
+            Ok((to.clone(), laid))
+        });
+        let libraries = native
+            .libraries
+            .iter()
+            .map(|library| match library.value.contains('/') {
+                true => self.path(library, context),
+                // A bare name, such as `libnss_dns.so.2`, is looked for where the linker looks.
+                false => Ok(PathBuf::from(&library.value)),
+            });
+        Ok(NativeBuild {
+            run: native.run.clone(),
+            base: native.base.clone(),
+            files: files.collect::<Result<_, Fault>>()?,
+            libraries: libraries.collect::<Result<_, Fault>>()?,
+            entrypoint: native.entrypoint.clone(),
+            cmd: native.cmd.clone(),
+            env: native.env.clone(),
+            user: native.user.clone(),
+            workdir: native.workdir.clone(),
+        })
+    }
+
+    fn migrate(&self, migrate: &MigrateDoc) -> Result<Migrate, Fault> {
+        Ok(Migrate {
+            manifest: self.existing(
+                &migrate.manifest,
+                &self.request.root,
+                "the migration Job's manifest",
+            )?,
+            timeout: migrate.timeout.unwrap_or(MIGRATE_TIMEOUT),
+            needs: migrate.needs.clone(),
+        })
+    }
+}
+
+/// Without `.` parts. `..` stays: what it means depends on symbolic links.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().collect()
+}

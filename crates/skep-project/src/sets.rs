@@ -1,0 +1,120 @@
+//! `config:` and `secrets:`, the ConfigMaps and Secrets that Skep makes.
+
+use std::collections::BTreeMap;
+
+use skep_model::Source;
+
+use crate::{
+    document::object_name,
+    error::Fault,
+    fields::{Field, Fields, Placed},
+    registry::source,
+};
+
+/// Which env files are read, and which of their keys are taken.
+#[derive(Debug)]
+pub(crate) struct EnvFiles {
+    pub(crate) files: Vec<Placed<String>>,
+    pub(crate) except: Vec<Placed<String>>,
+    pub(crate) only: Option<Vec<Placed<String>>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ConfigDoc {
+    /// Where the set is named.
+    pub(crate) here: Placed<()>,
+    pub(crate) env: EnvFiles,
+    pub(crate) values: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SecretDoc {
+    pub(crate) here: Placed<()>,
+    pub(crate) env: EnvFiles,
+    pub(crate) values: BTreeMap<String, Placed<Source>>,
+    pub(crate) generate: Vec<Placed<String>>,
+}
+
+pub(crate) fn config(name: &str, field: &Field<'_>) -> Result<ConfigDoc, Fault> {
+    let here = named(name, field)?;
+    let fields = field.fields(&["env-files", "except", "only", "values"])?;
+    Ok(ConfigDoc {
+        here,
+        env: env_files(&fields)?,
+        values: fields
+            .read("values", |values| {
+                values.named(|name, value| {
+                    key(name, &value.place(()))?;
+                    value.scalar()
+                })
+            })?
+            .unwrap_or_default(),
+    })
+}
+
+pub(crate) fn secret(name: &str, field: &Field<'_>) -> Result<SecretDoc, Fault> {
+    let here = named(name, field)?;
+    let fields = field.fields(&["env-files", "except", "only", "values", "generate"])?;
+    let generate = fields.read("generate", |keys| keys.texts())?.unwrap_or_default();
+    for name in &generate {
+        key(&name.value, &name.clone().map(|_| ()))?;
+    }
+    Ok(SecretDoc {
+        here,
+        env: env_files(&fields)?,
+        values: fields
+            .read("values", |values| {
+                values.named(|name, value| {
+                    key(name, &value.place(()))?;
+                    source(&value)
+                })
+            })?
+            .unwrap_or_default(),
+        generate,
+    })
+}
+
+fn env_files(fields: &Fields<'_>) -> Result<EnvFiles, Fault> {
+    fields.exclusive("except", "only")?;
+    Ok(EnvFiles {
+        files: fields
+            .read("env-files", |files| files.texts())?
+            .unwrap_or_default(),
+        except: fields.read("except", |keys| keys.texts())?.unwrap_or_default(),
+        only: fields.read("only", |keys| keys.texts())?,
+    })
+}
+
+/// The set's place. Its name leaves room for `-` and the eight characters of a version.
+fn named(name: &str, field: &Field<'_>) -> Result<Placed<()>, Fault> {
+    let here = Placed {
+        value: (),
+        at: field.key_at,
+        path: field.path.clone(),
+    };
+    object_name(name, 240).map_err(|why| {
+        Fault::bad(
+            here.at,
+            &here.path,
+            format!("`{name}` can't name a set: {why}"),
+            "",
+        )
+    })?;
+    Ok(here)
+}
+
+/// What Kubernetes allows as a key of a ConfigMap or Secret.
+fn key(name: &str, here: &Placed<()>) -> Result<(), Fault> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.len() > 253 || !name.chars().all(fine) || name == "." || name.starts_with("..")
+    {
+        let message = format!("`{name}` can't be a key");
+        return Err(Fault::bad(
+            here.at,
+            &here.path,
+            message,
+            "use letters, digits, `-`, `_` and `.`",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Every kind of mistake, as the user sees it told.
+
+use crate::folder::{Folder, rendered};
+
+const HEAD: &str = "app: honeydue\nmanifests: deploy-k3s/manifests\n";
+
+/// Loads `HEAD` and `rest` for `local`, and gives the rendered error.
+fn told(rest: &str) -> String {
+    told_in(&Folder::with(&format!("{HEAD}{rest}")), "local")
+}
+
+fn told_in(folder: &Folder, target: &str) -> String {
+    match folder.load(target) {
+        Ok(loaded) => panic!("loads: {loaded:?}"),
+        Err(error) => rendered(&error),
+    }
+}
+
+macro_rules! told {
+    ($($name:ident: $told:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!(stringify!($name), $told);
+        }
+    )*};
+}
+
+told! {
+    unknown_key: told("image:\n  api: {}\n");
+    unknown_key_far_from_any: told("zzz: 1\n");
+    unknown_key_below: told("images:\n  api:\n    native: { files: { /a: a }, entrypont: [/a] }\n");
+    unknown_key_in_another_target: told("targets:\n  production:\n    kubeconfig: k\n    contxt: c\n");
+    wrong_type: told("images:\n  api:\n    native:\n      files: { /a: a }\n      run: [cargo, build]\n");
+    wrong_type_number: told("namespace: 7\n");
+    wrong_type_in_an_override: told("targets:\n  local:\n    images:\n      api: { native: { base: x, env: [A] } }\n");
+    bad_duration: told("migrate: { manifest: migrate/job.yaml, timeout: 10 }\n");
+    bad_duration_unit: told("rollout:\n  no-progress: 3d\n");
+    not_yaml: told("images:\n  api: { dockerfile: Dockerfile\nconfig: {}\n");
+    bad_indent: told("images:\n  api:\n   native:\n      run: x\n    stage: y\n");
+    duplicate_key: told("images:\n  api: {}\n  web: {}\n  api: {}\n");
+    two_documents: told("---\napp: other\n");
+    missing_manifests: told_in(&Folder::with("app: honeydue\n"), "local");
+    empty_file: told_in(&Folder::with("# nothing yet\n"), "local");
+    bad_app_name: told_in(&Folder::with("app: Honey_Due\nmanifests: x\n"), "local");
+    no_such_folder: told_in(&Folder::with("app: a\nmanifests:\n- deploy-k3s/manifests\n- deploy-k3s/manifest\n"), "local");
+    no_such_dockerfile: told("images:\n  api: { dockerfile: Dockerfile.api }\n");
+    no_such_env_file: told("config:\n  honeydue-config:\n    env-files: [prod.env]\n");
+    env_file_error: told_in(
+        &Folder::with(&format!("{HEAD}secrets: {{ s: {{ env-files: s.env }} }}\n")).file("s.env", "A=1\nhunter2\n"),
+        "local"
+    );
+    age_file: told("secrets: { s: { env-files: [secrets.env.age] } }\n");
+    secret_literal: told("secrets:\n  s:\n    values:\n      TOKEN: hunter2\n");
+    password_literal: told("registry: { url: r.example.com, username: a, password: hunter2 }\n\
+                            targets: { p: { kubeconfig: k, context: c } }\n");
+    secret_in_config: told_in(
+        &Folder::with(&format!("{HEAD}config: {{ c: {{ env-files: c.env }} }}\nsecrets: {{ s: {{ generate: [KEY] }} }}\n"))
+            .file("c.env", "KEY=hunter2\n"),
+        "local"
+    );
+    variable_not_set: told("secrets: { s: { values: { T: { env: NOT_SET } } } }\n");
+    unknown_target: told_in(&Folder::with(&format!("{HEAD}targets:\n  production: {{ kubeconfig: k, context: c }}\n")), "prodution");
+    target_without_cluster: told("targets:\n  production: {}\n");
+    target_without_registry: told_in(
+        &Folder::with(&format!("{HEAD}images: {{ api: {{}} }}\ntargets: {{ p: {{ kubeconfig: k, context: c }} }}\n")),
+        "p"
+    );
+    several_contexts: told_in(
+        &Folder::with(&format!("{HEAD}targets:\n  p: {{ kubeconfig: k }}\n"))
+            .file("k", "contexts: [{name: one}, {name: two}]\n"),
+        "p"
+    );
+    native_and_dockerfile: told("images:\n  api: { dockerfile: Dockerfile, native: { base: x } }\n");
+    empty_image: told("images:\n  api: { native: { run: make } }\n");
+    relative_image_path: told("images:\n  api: { native: { files: { ./app: app } } }\n");
+    entrypoint_as_a_sentence: told("images:\n  api: { native: { base: x, entrypoint: /app serve } }\n");
+    bad_mode: told("images:\n  api: { native: { files: { /a: { from: a, mode: 0999 } } } }\n");
+    bad_owner: told("images:\n  api: { native: { files: { /a: { from: a, owner: root } } } }\n");
+    bad_platform: told("targets: { local: { platforms: [amd64] } }\n");
+    bad_registry: told("registry: https://registry.example.com\ntargets: { p: { kubeconfig: k, context: c } }\n");
+    bad_url: told("verify: [ api.example.com ]\n");
+    only_key_not_there: told_in(
+        &Folder::with(&format!("{HEAD}config: {{ c: {{ env-files: c.env, only: [A, B] }} }}\n")).file("c.env", "A=1\n"),
+        "local"
+    );
+    generated_and_read: told_in(
+        &Folder::with(&format!("{HEAD}secrets: {{ s: {{ env-files: c.env, generate: [A] }} }}\n")).file("c.env", "A=1\n"),
+        "local"
+    );
+    no_skep_yaml: {
+        let folder = Folder::with("");
+        match folder.load_as("local", |request| request.root = "/nowhere".into()) {
+            Ok(_) => panic!("loads"),
+            Err(error) => rendered(&error),
+        }
+    };
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    for rest in [
+        "secrets:\n  s:\n    values:\n      TOKEN: hunter2\n",
+        "secrets: { s: { values: hunter2 } }\n",
+        "secrets: { s: hunter2 }\n",
+        "registry: { url: r.example.com, username: a, password: hunter2 }\ntargets: { p: { kubeconfig: k, context: c } }\n",
+    ] {
+        let text = told(rest);
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}

@@ -1,0 +1,5 @@
+//! skep.yaml as its users write it, and as they get it wrong.
+
+mod errors;
+mod folder;
+mod good;
