@@ -1,0 +1,200 @@
+//! One blob's way into a registry: in one piece, or in several with the place to go on from asked after a break.
+
+use reqwest::{Method, Url, header};
+use skep_model::ImageRef;
+
+use crate::{
+    At, Client, RegistryError,
+    client::Access,
+    http::{Answer, Body, Call},
+    push::{Content, Meter, Source},
+    retry::{Failure, retrying},
+};
+
+/// The piece that is tried when a proxy in front of the registry finds a whole blob too large.
+const SMALL_PIECE: u64 = 16 << 20;
+
+impl Client {
+    /// Sends `source`, or has the registry take it from another of its repositories.
+    pub(crate) async fn upload(
+        &self,
+        image: &ImageRef,
+        source: &Source,
+        meter: &Meter,
+    ) -> Result<(), RegistryError> {
+        let at = self.at_blob(image, &source.digest, "push");
+        let whole = match source.content {
+            Content::Held(_) => true,
+            Content::File(_) => source.size <= self.config().piece,
+        };
+        let retry = &self.config().retry;
+        if whole {
+            let sent = retrying(retry, || self.upload_whole(image, source, meter, &at)).await;
+            match (&source.content, sent) {
+                (Content::File(_), Err(RegistryError::Unexpected { status: 413, .. })) => {}
+                (_, sent) => return sent,
+            }
+        }
+        let piece = if whole { SMALL_PIECE } else { self.config().piece };
+        retrying(retry, || self.upload_pieces(image, source, piece, meter, &at)).await
+    }
+
+    async fn upload_whole(
+        &self,
+        image: &ImageRef,
+        source: &Source,
+        meter: &Meter,
+        at: &At,
+    ) -> Result<(), Failure> {
+        let Some(session) = self.begin(image, source, at).await? else {
+            return Ok(());
+        };
+        let body = match &source.content {
+            Content::Held(bytes) => Body::Held(bytes.clone()),
+            Content::File(path) => Body::File {
+                path: path.clone(),
+                offset: 0,
+                len: source.size,
+                meter: meter.clone(),
+            },
+        };
+        let counted = Counted::of(meter);
+        let call = Call::new(Method::PUT, closing(session, source), Access::Push)
+            .content_type("application/octet-stream")
+            .body(body);
+        let answer = self.call_once(image, &call, at).await;
+        let answer = counted.settle(answer)?;
+        if matches!(source.content, Content::Held(_)) {
+            meter.add(source.size);
+        }
+        verified(source, &answer, at)
+    }
+
+    async fn upload_pieces(
+        &self,
+        image: &ImageRef,
+        source: &Source,
+        piece: u64,
+        meter: &Meter,
+        at: &At,
+    ) -> Result<(), Failure> {
+        let Content::File(path) = &source.content else {
+            return self.upload_whole(image, source, meter, at).await;
+        };
+        let Some(mut session) = self.begin(image, source, at).await? else {
+            return Ok(());
+        };
+        let all = Counted::of(meter);
+        let mut offset = 0;
+        let mut breaks = 0;
+        while offset < source.size {
+            let len = piece.max(1).min(source.size - offset);
+            let call = Call::new(Method::PATCH, session.clone(), Access::Push)
+                .content_type("application/octet-stream")
+                .header(header::CONTENT_RANGE, format!("{offset}-{}", offset + len - 1))
+                .body(Body::File {
+                    path: path.clone(),
+                    offset,
+                    len,
+                    meter: meter.clone(),
+                });
+            let counted = Counted::of(meter);
+            match counted.settle(self.call_once(image, &call, at).await) {
+                Ok(answer) => {
+                    offset = received(&answer).unwrap_or(offset + len);
+                    session = answer.location().unwrap_or(session);
+                }
+                Err(failure) if failure.error.is_passing() && breaks < self.config().retry.attempts => {
+                    breaks += 1;
+                    match self.resume(image, &session, at).await {
+                        Ok((next, at_offset)) if at_offset <= source.size => {
+                            (session, offset) = (next, at_offset);
+                        }
+                        // The session is gone: the caller begins another.
+                        _ => return all.settle(Err(failure)),
+                    }
+                }
+                Err(failure) => return all.settle(Err(failure)),
+            }
+        }
+        let call = Call::new(Method::PUT, closing(session, source), Access::Push);
+        let answer = all.settle(self.call_once(image, &call, at).await)?;
+        verified(source, &answer, at)
+    }
+
+    /// Opens an upload. `None` when the registry took the blob from the repository that was named.
+    async fn begin(&self, image: &ImageRef, source: &Source, at: &At) -> Result<Option<Url>, Failure> {
+        let mut url = self.url(image, "blobs/uploads/")?;
+        if let Some(from) = &source.mount_from {
+            url.query_pairs_mut()
+                .append_pair("mount", &source.digest.to_string())
+                .append_pair("from", from);
+        }
+        let call = Call::new(Method::POST, url, Access::Push);
+        let answer = self.call_once(image, &call, at).await?;
+        if answer.status == reqwest::StatusCode::CREATED {
+            return Ok(None);
+        }
+        let location = answer.location().ok_or_else(|| RegistryError::Malformed {
+            at: Box::new(at.clone()),
+            expected: "a Location to upload to",
+            source: None,
+        })?;
+        Ok(Some(location))
+    }
+
+    /// Asks how much of an upload has arrived.
+    async fn resume(&self, image: &ImageRef, session: &Url, at: &At) -> Result<(Url, u64), Failure> {
+        let call = Call::new(Method::GET, session.clone(), Access::Push);
+        let answer = self.call_once(image, &call, at).await?;
+        let next = answer.location().unwrap_or_else(|| session.clone());
+        Ok((next, received(&answer).unwrap_or(0)))
+    }
+}
+
+/// How many bytes a `Range: 0-N` says are there. `0-0` is how registries write nothing.
+fn received(answer: &Answer) -> Option<u64> {
+    let last: u64 = answer.header("range")?.split_once('-')?.1.parse().ok()?;
+    Some(if last == 0 { 0 } else { last + 1 })
+}
+
+fn closing(session: Url, source: &Source) -> Url {
+    let mut url = session;
+    url.query_pairs_mut()
+        .append_pair("digest", &source.digest.to_string());
+    url
+}
+
+fn verified(source: &Source, answer: &Answer, at: &At) -> Result<(), Failure> {
+    match answer.digest() {
+        Some(found) if found != source.digest => Err(RegistryError::DigestMismatch {
+            at: Box::new(at.clone()),
+            expected: source.digest,
+            found,
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// Where a blob's meter stood when a try began, so that the try's bytes are taken back if it fails.
+struct Counted<'a> {
+    meter: &'a Meter,
+    before: u64,
+}
+
+impl<'a> Counted<'a> {
+    fn of(meter: &'a Meter) -> Self {
+        Self {
+            meter,
+            before: meter.own(),
+        }
+    }
+
+    fn settle<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        if outcome.is_err() {
+            self.meter.take_back(self.meter.own().saturating_sub(self.before));
+        }
+        outcome
+    }
+}
