@@ -1,0 +1,17 @@
+//! The controllers: each a pure function from what is there to what should be written next.
+//!
+//! None of them knows a client, a clock or another controller. [`crate::reconcile`] feeds them and carries out their
+//! actions; start reading at [`deployment::step`].
+
+mod claim;
+pub(crate) mod deployment;
+pub(crate) mod endpoints;
+pub(crate) mod garbage;
+pub(crate) mod hpa;
+pub(crate) mod job;
+pub(crate) mod namespace;
+pub(crate) mod replicaset;
+pub(crate) mod scheduler;
+
+#[cfg(test)]
+mod simulation;
