@@ -1,0 +1,45 @@
+//! Kubernetes manifests as values: read, merged, pinned, versioned, ordered, compared. No I/O, no cluster.
+//!
+//! Objects are JSON from parse to apply, so a field newer than this crate is never dropped. In the order of a deploy:
+//! - [`read`] files into [`Object`]s that know their lines, [`merge`] folders, [`settle`] namespaces;
+//! - [`image_uses`] lists what the containers run, [`pin`] writes digests in;
+//! - [`config_map`] and [`secret`] make versioned objects, [`version`] rewrites who refers to them;
+//! - [`migration_job`], [`label`], [`waves`] bring them into the form and order in which they are applied;
+//! - [`changes`], [`differences`] and [`is_applied`] compare them with what lives in a cluster.
+
+mod autoscale;
+mod compare;
+mod config;
+mod error;
+mod images;
+mod label;
+mod merge;
+mod migrate;
+mod object;
+mod order;
+mod quantity;
+mod read;
+mod references;
+mod scalar;
+mod scope;
+mod strings;
+mod template;
+mod yaml;
+
+pub use autoscale::{Autoscaled, autoscaled};
+pub use compare::{Difference, changes, differences, is_applied};
+pub use config::{
+    Consumer, Salt, Versioned, config_map, consumers, copy_of_version, secret, split_config, version,
+};
+pub use error::{ManifestError, Problem};
+pub use images::{ImageUse, Owner, image_uses, owner, pin};
+pub use label::{APP_LABEL, MANAGED_BY, MANAGED_BY_LABEL, label, owner_of};
+pub use merge::{merge, merge_patch};
+pub use migrate::migration_job;
+pub use object::{Object, Place, SourceFile};
+pub use order::{Staged, Wave, inventory, is_workload, stage_and_apply, waves};
+pub use quantity::{Quantity, QuantityError};
+pub use read::{Ignored, Manifests, read};
+pub use references::{ConfigReference, config_references};
+pub use scope::{is_cluster_scoped, settle};
+pub use template::{pod_spec, pod_template};
