@@ -1,0 +1,236 @@
+//! How a build can fail, in the words of who wrote skep.yaml.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use skep_model::{ImageRefError, Platform};
+use skep_registry::RegistryError;
+use thiserror::Error;
+
+/// A build that failed. The text names image and key; [`BuildError::hint`] says what to do.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// Only native images are built so far.
+    #[error("image `{image}` is built from a Dockerfile; this Skep builds native images only so far")]
+    NoBuilder {
+        /// The image.
+        image: String,
+    },
+    /// The build command failed. Images that share the command share the failure.
+    #[error("image `{image}`: {failure}")]
+    Run {
+        /// The image.
+        image: String,
+        /// What happened.
+        failure: Arc<RunFailure>,
+    },
+    /// What should be laid isn't there.
+    #[error("image `{image}`: `{key}` lays {}, which does not exist", from.display())]
+    Missing {
+        /// The image.
+        image: String,
+        /// The key in skep.yaml.
+        key: String,
+        /// What was expected.
+        from: PathBuf,
+        /// The build command, if there is one.
+        run: Option<String>,
+    },
+    /// A key of skep.yaml that makes no path in an image.
+    #[error("image `{image}`: `{key}` {why}")]
+    BadPath {
+        /// The image.
+        image: String,
+        /// The key in skep.yaml.
+        key: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Two things want the same place.
+    #[error("image `{image}`: {} is laid both as {one} and as {other}", path.display())]
+    Conflict {
+        /// The image.
+        image: String,
+        /// The path in the image.
+        path: PathBuf,
+        /// What is there.
+        one: &'static str,
+        /// What should be there too.
+        other: &'static str,
+    },
+    /// A program for another machine.
+    #[error("image `{image}`: {} is {found}, expected a program for {expected}", path.display())]
+    WrongPlatform {
+        /// The image.
+        image: String,
+        /// The file on this machine.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What the image is built for.
+        expected: Box<Platform>,
+    },
+    /// A socket, pipe or device.
+    #[error("image `{image}`: {} is a {kind}, which no image can hold", path.display())]
+    Special {
+        /// The image.
+        image: String,
+        /// The file on this machine.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A shared library that a program needs is nowhere.
+    #[error("image `{image}`: {} needs the shared library `{library}`, which was not found in {}", needed_by.display(), searched.join(":"))]
+    LibraryMissing {
+        /// The image.
+        image: String,
+        /// Its name, as the program says it.
+        library: String,
+        /// The program, on this machine.
+        needed_by: PathBuf,
+        /// Where it was looked for.
+        searched: Vec<String>,
+    },
+    /// The image's program isn't in it.
+    #[error("image `{image}`: its entrypoint `{program}` is not in it")]
+    NoEntrypoint {
+        /// The image.
+        image: String,
+        /// The path in the image.
+        program: String,
+    },
+    /// The image's user isn't in its `/etc/passwd`.
+    #[error("image `{image}`: user `{user}` is not in its /etc/passwd")]
+    UnknownUser {
+        /// The image.
+        image: String,
+        /// The user.
+        user: String,
+    },
+    /// `base` is no image reference.
+    #[error("image `{image}`: `base` is wrong")]
+    BaseName {
+        /// The image.
+        image: String,
+        /// Why.
+        #[source]
+        source: Box<ImageRefError>,
+    },
+    /// The base could not be pulled.
+    #[error("image `{image}`: its base could not be pulled")]
+    Base {
+        /// The image.
+        image: String,
+        /// Why.
+        #[source]
+        source: Box<RegistryError>,
+    },
+    /// A file changed under the build.
+    #[error("{} changed while it was being read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// `read`, `write`, …
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Config or manifest could not be written as JSON.
+    #[error("image `{image}`: its config makes no JSON")]
+    Document {
+        /// The image.
+        image: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A thread of the build ended early.
+    #[error("the build was stopped")]
+    Stopped {
+        /// Why.
+        #[source]
+        source: Arc<tokio::task::JoinError>,
+    },
+}
+
+/// A build command that failed.
+#[derive(Debug, Error)]
+pub enum RunFailure {
+    /// It ran, and ended badly.
+    #[error("`{command}` {ended}{}", tail_text(tail))]
+    Ended {
+        /// The command.
+        command: String,
+        /// `ended with exit code 2`, `was killed by signal 9`.
+        ended: String,
+        /// Its last lines.
+        tail: Vec<String>,
+    },
+    /// It could not be started.
+    #[error("cannot run `{command}` in {}", context.display())]
+    Start {
+        /// The command.
+        command: String,
+        /// Where.
+        context: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl BuildError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoBuilder { image } => format!(
+                "give `images.{image}` a `native:` block (for one target: under `targets.<name>.images`), or `--skip-build` with an image that exists"
+            ),
+            Self::Run { failure, .. } => match &**failure {
+                RunFailure::Ended { .. } => {
+                    "run the command by hand in the image's context to see all it says".to_owned()
+                }
+                RunFailure::Start { context, .. } => format!("does {} exist?", context.display()),
+            },
+            Self::Missing { run: Some(run), .. } => {
+                format!("was `{run}` meant to make it? it ended well, and did not")
+            }
+            Self::Missing { key, .. } => {
+                format!("correct `{key}`, or give the image a `run` command that makes it")
+            }
+            Self::WrongPlatform { expected, .. } => {
+                format!("build it for {expected}, or change `platforms` in skep.yaml")
+            }
+            Self::Special { .. } => "lay the folder's other entries one by one, or remove it".to_owned(),
+            Self::LibraryMissing { library, .. } => {
+                format!("install the package that has `{library}`, or link it statically")
+            }
+            Self::NoEntrypoint { program, .. } => format!("add `{program}` to the image's `files`"),
+            Self::UnknownUser { .. } => {
+                "give it as `uid:gid`, or lay an /etc/passwd that knows it".to_owned()
+            }
+            Self::Changed { .. } => "is another build running in this folder? try again".to_owned(),
+            Self::Base { source, .. } => return source.hint(),
+            Self::BadPath { .. }
+            | Self::Conflict { .. }
+            | Self::BaseName { .. }
+            | Self::File { .. }
+            | Self::Document { .. }
+            | Self::Stopped { .. } => return None,
+        })
+    }
+}
+
+fn tail_text(tail: &[String]) -> String {
+    if tail.is_empty() {
+        return " and said nothing".to_owned();
+    }
+    format!("; its last lines:\n  {}", tail.join("\n  "))
+}

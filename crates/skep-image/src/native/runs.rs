@@ -1,0 +1,188 @@
+//! Build commands. Images that name the same command in the same context share one run of it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use skep_model::{Emit, Event};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::{OnceCell, mpsc},
+};
+
+use crate::{BuildError, RunFailure};
+
+/// How many of a failed command's last lines its error shows.
+const TAIL: usize = 20;
+/// How long output may still come once the command has ended: something that it left running may hold the pipe for ever.
+const LINGER: Duration = Duration::from_millis(300);
+
+type Outcome = Result<(), Arc<RunFailure>>;
+/// Where, and what.
+type Run = (PathBuf, String);
+
+/// The build commands of one deploy, each run once.
+#[derive(Debug, Default)]
+pub struct Runs(Mutex<HashMap<Run, Arc<OnceCell<Outcome>>>>);
+
+impl Runs {
+    /// None has run.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `sh -c command` in `context`, or waits for the run of it that is under way, or takes its outcome.
+    pub(crate) async fn run(
+        &self,
+        image: &str,
+        context: &Path,
+        command: &str,
+        emit: &Emit,
+    ) -> Result<(), BuildError> {
+        let cell = {
+            let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            runs.entry((context.to_owned(), command.to_owned()))
+                .or_default()
+                .clone()
+        };
+        cell.get_or_init(|| run(image, context, command, emit))
+            .await
+            .clone()
+            .map_err(|failure| BuildError::Run {
+                image: image.to_owned(),
+                failure,
+            })
+    }
+}
+
+async fn run(image: &str, context: &Path, command: &str, emit: &Emit) -> Outcome {
+    let start_failed = |source| {
+        Arc::new(RunFailure::Start {
+            command: command.to_owned(),
+            context: context.to_owned(),
+            source,
+        })
+    };
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(context)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(start_failed)?;
+    let group = Group(
+        child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .map(Pid::from_raw),
+    );
+    let mut tail = VecDeque::with_capacity(TAIL);
+    let status = attend(&mut child, |line| {
+        if tail.len() == TAIL {
+            tail.pop_front();
+        }
+        tail.push_back(line.clone());
+        emit.emit(Event::BuildOutput {
+            image: image.to_owned(),
+            line,
+        });
+    })
+    .await
+    .map_err(start_failed)?;
+    group.ended();
+    if status.success() {
+        return Ok(());
+    }
+    Err(Arc::new(RunFailure::Ended {
+        command: command.to_owned(),
+        ended: ended(status),
+        tail: tail.into(),
+    }))
+}
+
+/// Hands on every line until the command has ended and its output too.
+async fn attend(child: &mut Child, mut on_line: impl FnMut(String)) -> io::Result<ExitStatus> {
+    let (lines, mut arriving) = mpsc::channel(64);
+    let readers = [
+        child
+            .stdout
+            .take()
+            .map(|pipe| tokio::spawn(forward(pipe, lines.clone()))),
+        child
+            .stderr
+            .take()
+            .map(|pipe| tokio::spawn(forward(pipe, lines.clone()))),
+    ];
+    drop(lines);
+    let mut status = None;
+    loop {
+        tokio::select! {
+            line = arriving.recv() => match line {
+                Some(line) => on_line(line),
+                None => break,
+            },
+            exit = child.wait(), if status.is_none() => status = Some(exit?),
+            () = tokio::time::sleep(LINGER), if status.is_some() => break,
+        }
+    }
+    readers.iter().flatten().for_each(tokio::task::JoinHandle::abort);
+    match status {
+        Some(status) => Ok(status),
+        None => child.wait().await,
+    }
+}
+
+async fn forward(pipe: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
+    let mut reader = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while matches!(reader.read_until(b'\n', &mut line).await, Ok(1..)) {
+        let text = String::from_utf8_lossy(&line);
+        if lines
+            .send(text.trim_end_matches(['\n', '\r']).to_owned())
+            .await
+            .is_err()
+        {
+            return;
+        }
+        line.clear();
+    }
+}
+
+fn ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended badly".to_owned(),
+    }
+}
+
+/// The command and all it started, which are told to stop when nobody waits for them any more.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended by itself; there is nobody to tell if it can't be signalled.
+            let _ = killpg(group, Signal::SIGTERM);
+        }
+    }
+}
