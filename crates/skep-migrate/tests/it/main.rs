@@ -1,4 +1,12 @@
-//! goose's format, on fixtures of our own and on goose's.
+//! goose's format, and real servers: Postgres and pgbouncer from Debian's packages, each test with its own.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking; clippy allows it in test functions only")]
+
+mod cli;
 mod format;
+mod interrupted;
 mod judge;
+mod pooler;
+mod run;
+mod schema;
+mod server;
