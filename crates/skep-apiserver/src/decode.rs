@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_ignored::Path;
 use serde_json::Value;
 
+use crate::defaults;
 use crate::kind::Kind;
 use crate::status::Status;
 
@@ -70,7 +71,7 @@ fn walk(path: &Path<'_>, steps: &mut Vec<Step>) {
     }
 }
 
-/// Checks an object against its kind and takes out what does not belong. Returns warnings for the client.
+/// Checks an object against its kind and takes out what does not belong, respells what is left. Returns warnings for the client.
 ///
 /// # Errors
 /// 400 when a value has the wrong type, or under [`FieldValidation::Strict`] when a field does not belong.
@@ -86,6 +87,7 @@ pub(crate) fn check(
         ))
     })?;
     if unknown.is_empty() {
+        defaults::canonical(kind, object);
         return Ok(Vec::new());
     }
     let sentences: Vec<String> = unknown
@@ -99,6 +101,7 @@ pub(crate) fn check(
         )));
     }
     unknown.iter().for_each(|steps| remove(object, steps));
+    defaults::canonical(kind, object);
     Ok(if validation == FieldValidation::Warn {
         sentences
     } else {

@@ -13,6 +13,8 @@ mod meta;
 mod names;
 mod patch;
 mod resources;
+mod schema;
+mod selector;
 mod status;
 mod store;
 mod table;

@@ -1,8 +1,11 @@
 //! JSON patch and merge patch; the strategic one has a file of its own. Server-side apply is in [`crate::managed`].
 
+mod strategic;
+
 use serde_json::Value;
 
 use crate::status::Status;
+pub(crate) use strategic::strategic;
 
 /// RFC 7396.
 pub(crate) fn merge(target: &mut Value, patch: &Value) {

@@ -133,7 +133,7 @@ fn name_it(kind: Kind, object: &mut Value) -> Result<bool, Status> {
     Ok(true)
 }
 
-fn refused(kind: Kind, object: &Value, why: &str) -> Status {
+pub(super) fn refused(kind: Kind, object: &Value, why: &str) -> Status {
     let resource = kind.resource();
     let name = meta::name(object);
     Status::method_not_allowed(format!("{resource} \"{name}\" can't be created: {why}"))

@@ -2,6 +2,7 @@
 //!
 //! Start at [`Resources`]. Each verb has a file; what they share about one object's life is in [`lifecycle`](self::lifecycle).
 
+mod apply;
 mod create;
 mod delete;
 mod lifecycle;

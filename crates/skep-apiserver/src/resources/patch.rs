@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::lifecycle::Ownership;
-use super::{Patch, Resources, WriteOptions, Written, acknowledged};
+use super::{Patch, Resources, Subresource, WriteOptions, Written, acknowledged};
 use crate::decode;
 use crate::kind::Key;
 use crate::meta;
 use crate::patch;
+use crate::schema::Place;
 use crate::status::Status;
 use crate::store::Synced;
 
@@ -20,7 +21,11 @@ impl Resources {
         patch: &Patch,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
+        if options.subresource == Some(Subresource::Scale) {
+            return self.patch_scale(key, patch, options).await;
+        }
         let (written, synced) = match patch {
+            Patch::Apply(config) => self.apply_now(key, config, options)?,
             _ => self.patch_now(key, patch, options)?,
         };
         acknowledged(written, synced).await
@@ -50,7 +55,7 @@ pub(super) fn patched(key: &Key, live: &Arc<Value>, patch: &Patch) -> Result<Val
     match patch {
         Patch::Merge(patch) => patch::merge(&mut object, patch),
         Patch::Json(patch) => patch::json(&mut object, patch)?,
-        Patch::Strategic(patch) => patch::merge(&mut object, patch),
+        Patch::Strategic(patch) => patch::strategic(&mut object, patch, &Place::root(key.kind))?,
         Patch::Apply(_) => {
             return Err(Status::bad_request(
                 "an apply patch needs the object's own endpoint",

@@ -43,11 +43,6 @@ pub(crate) fn annotations(object: &Value, causes: &mut Causes) {
         size += key.len() + value.as_str().map_or(0, str::len);
     }
     if size > ANNOTATIONS_MAX {
-        let message = format!("Too long: may not be more than {ANNOTATIONS_MAX} bytes");
-        causes.0.push(crate::status::Cause {
-            reason: "FieldValueTooLong",
-            message,
-            field: "metadata.annotations".to_owned(),
-        });
+        causes.too_long("metadata.annotations", &format!("may not be more than {ANNOTATIONS_MAX} bytes"));
     }
 }

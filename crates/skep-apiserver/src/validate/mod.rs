@@ -88,6 +88,18 @@ impl Causes {
         });
     }
 
+    /// More than there may be.
+    pub(crate) fn too_long(&mut self, field: impl Into<String>, why: &str) {
+        let message = format!("Too long: {why}");
+        self.0.push(Cause { reason: "FieldValueTooLong", message, field: field.into() });
+    }
+
+    /// A name of something that isn't there.
+    pub(crate) fn not_found(&mut self, field: impl Into<String>, value: &str) {
+        let message = format!("Not found: \"{value}\"");
+        self.0.push(Cause { reason: "FieldValueNotFound", message, field: field.into() });
+    }
+
     /// The field differs although it may not.
     pub(crate) fn immutable(&mut self, field: &str, pointer: &str, new: &Value, old: &Value) {
         let (new, old) = (new.pointer(pointer), old.pointer(pointer));
