@@ -30,14 +30,36 @@ fn of(object: &Value) -> Option<Autoscaled> {
     Some(Autoscaled {
         workload: ObjectKey {
             kind: text("kind")?,
-            namespace: object
-                .pointer("/metadata/namespace")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            namespace: object.pointer("/metadata/namespace").and_then(Value::as_str).map(str::to_owned),
             name: text("name")?,
             api_version: text("apiVersion").unwrap_or_else(|| "apps/v1".to_owned()),
         },
         min,
         max: number("/spec/maxReplicas").unwrap_or(min),
+    })
+}
+
+/// Writes into a desired workload the replicas that don't disturb its autoscaler: `minReplicas` when it is new; what lives,
+/// as long as no manager but `manager` has written the field; and nothing once one has. (Leaving out a field that nobody
+/// else owns would reset it to 1: an outage.)
+pub fn hold_replicas(desired: &mut Value, live: Option<&Value>, scaled: &Autoscaled, manager: &str) {
+    let Some(spec) = desired.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let replicas = match live {
+        None => Some(Value::from(scaled.min)),
+        Some(live) if is_owned_by_another(live, manager) => None,
+        Some(live) => live.pointer("/spec/replicas").cloned().or_else(|| Some(Value::from(scaled.min))),
+    };
+    match replicas {
+        Some(replicas) => spec.insert("replicas".to_owned(), replicas),
+        None => spec.remove("replicas"),
+    };
+}
+
+/// Whether a manager other than `manager` has written `spec.replicas`, be it through the `scale` subresource.
+fn is_owned_by_another(live: &Value, manager: &str) -> bool {
+    let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
+    entries.into_iter().flatten().any(|entry| {
+        let is_other = entry.get("manager").and_then(Value::as_str) != Some(manager);
+        is_other && entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
     })
 }

@@ -87,12 +87,7 @@ impl ManifestError {
         let source = (!may_hold_secrets).then(|| {
             NamedSource::new(place.source.path.display().to_string(), text.clone()).with_language("yaml")
         });
-        Self(Box::new(Inner {
-            place: place.clone(),
-            object,
-            problem,
-            source,
-        }))
+        Self(Box::new(Inner { place: place.clone(), object, problem, source }))
     }
 
     /// An error about the field at `pointer` of an object.
@@ -103,11 +98,7 @@ impl ManifestError {
     /// An error at a place that the caller found wrong: an image that nobody builds, for one.
     pub fn unusable(place: &Place, object: &str, message: &str, hint: &str) -> Self {
         let (message, hint) = (message.to_owned(), hint.to_owned());
-        Self::new(
-            place,
-            Some(object.to_owned()),
-            Problem::Unusable { message, hint },
-        )
+        Self::new(place, Some(object.to_owned()), Problem::Unusable { message, hint })
     }
 
     /// What is wrong.
@@ -125,9 +116,24 @@ impl ManifestError {
         self.0.place.file()
     }
 
+    fn is_on_a_template(&self) -> bool {
+        let place = &self.0.place;
+        let line = place.source.text.lines().nth(place.line.saturating_sub(1));
+        line.is_some_and(|line| line.contains("{{") || line.contains("{%"))
+    }
+
+    fn is_a_namespace(&self) -> bool {
+        self.0.object.as_ref().is_some_and(|object| object.starts_with("Namespace/"))
+    }
+
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self.problem() {
+            Problem::Syntax { .. } if self.is_on_a_template() => Some(
+                "`{{ }}` belongs to a template engine; manifests are plain YAML, and what differs by target goes into a \
+                 later manifests folder"
+                    .to_owned(),
+            ),
             Problem::Syntax { .. } => None,
             Problem::WrongType { .. } => Some(
                 "quote it: in a manifest an unquoted on, off, yes, no, y or n is a boolean, and 0400 is octal".to_owned(),
@@ -140,6 +146,9 @@ impl ManifestError {
                 "keep one of the two; to change an object for one target, put the change in a later manifests folder"
                     .to_owned(),
             ),
+            Problem::ForeignNamespace { expected, .. } if self.is_a_namespace() => Some(format!(
+                "an app lives in one namespace: name it `{expected}`, or leave it to another app"
+            )),
             Problem::ForeignNamespace { expected, .. } => Some(format!(
                 "take `namespace:` out of the manifest, or write `namespace: {expected}`"
             )),

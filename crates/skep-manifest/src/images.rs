@@ -40,25 +40,17 @@ pub fn image_uses(objects: &[Object]) -> Vec<ImageUse> {
 }
 
 fn uses_of(object: &Object) -> Vec<ImageUse> {
-    let (Some(pointer), Some(spec), Some(key)) = (
-        template::pointer(&object.value),
-        template::pod_spec(&object.value),
-        object.key(),
-    ) else {
+    let (Some(pointer), Some(spec), Some(key)) =
+        (template::pointer(&object.value), template::pod_spec(&object.value), object.key())
+    else {
         return Vec::new();
     };
     let uses = containers(spec).filter_map(|(list, index, container)| {
         Some(ImageUse {
             text: container.get("image")?.as_str()?.to_owned(),
             object: key.clone(),
-            container: container
-                .get("name")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            place: object
-                .place(&format!("{pointer}/spec/{list}/{index}/image"))
-                .clone(),
+            container: container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            place: object.place(&format!("{pointer}/spec/{list}/{index}/image")).clone(),
         })
     });
     uses.collect()
@@ -95,10 +87,7 @@ pub fn pin(object: &mut Value, pinned: &BTreeMap<String, String>) -> usize {
     };
     let mut count = 0;
     for container in containers_mut(spec) {
-        let reference = container
-            .get("image")
-            .and_then(Value::as_str)
-            .and_then(|text| pinned.get(text));
+        let reference = container.get("image").and_then(Value::as_str).and_then(|text| pinned.get(text));
         if let Some(reference) = reference.cloned() {
             container["image"] = Value::String(reference);
             count += 1;

@@ -12,6 +12,7 @@ mod compare;
 mod config;
 mod error;
 mod images;
+mod immutable;
 mod label;
 mod merge;
 mod migrate;
@@ -26,13 +27,14 @@ mod strings;
 mod template;
 mod yaml;
 
-pub use autoscale::{Autoscaled, autoscaled};
+pub use autoscale::{Autoscaled, autoscaled, hold_replicas};
 pub use compare::{Difference, changes, differences, is_applied};
 pub use config::{
     Consumer, Salt, Versioned, config_map, consumers, copy_of_version, secret, split_config, version,
 };
 pub use error::{ManifestError, Problem};
 pub use images::{ImageUse, Owner, image_uses, owner, pin};
+pub use immutable::refused_changes;
 pub use label::{APP_LABEL, MANAGED_BY, MANAGED_BY_LABEL, label, owner_of};
 pub use merge::{merge, merge_patch};
 pub use migrate::migration_job;

@@ -83,14 +83,8 @@ fn lay_places(
         }
         return;
     }
-    let inside = |key: &str| {
-        key.strip_prefix(pointer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
+    let inside =
+        |key: &str| key.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     below.retain(|key, _| !inside(key));
-    below.extend(
-        over.iter()
-            .filter(|(key, _)| inside(key))
-            .map(|(key, place)| (key.clone(), place.clone())),
-    );
+    below.extend(over.iter().filter(|(key, _)| inside(key)).map(|(key, place)| (key.clone(), place.clone())));
 }

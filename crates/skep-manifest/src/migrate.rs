@@ -28,16 +28,10 @@ pub fn migration_job(job: &Object, timeout: Duration) -> Result<Value, ManifestE
     };
     if (job.text("/apiVersion"), job.text("/kind")) != (Some("batch/v1"), Some("Job")) {
         let found = job.text("/kind").unwrap_or("nothing").to_owned();
-        return Err(unusable(
-            "/kind",
-            format!("a migration must be a Job, and this is a {found}"),
-        ));
+        return Err(unusable("/kind", format!("a migration must be a Job, and this is a {found}")));
     }
     let mut value = job.value.clone();
-    let Some(pod) = value
-        .pointer_mut("/spec/template/spec")
-        .filter(|spec| spec.is_object())
-    else {
+    let Some(pod) = value.pointer_mut("/spec/template/spec").filter(|spec| spec.is_object()) else {
         return Err(unusable("/spec", "the Job has no pod template".to_owned()));
     };
     pod["restartPolicy"] = json!("Never");

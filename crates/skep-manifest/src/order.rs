@@ -103,33 +103,19 @@ pub struct Staged {
 
 /// Parts the objects at the migration. `needs`: names of workloads that must be up before it.
 pub fn stage_and_apply(objects: Vec<Value>, needs: &[String]) -> Staged {
-    let name = |object: &Value| {
-        object
-            .pointer("/metadata/name")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
+    let name = |object: &Value| object.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
     let is_needed =
         |object: &Value| is_workload(object) && name(object).is_some_and(|name| needs.contains(&name));
-    let needed: Vec<Value> = objects
-        .iter()
-        .filter(|object| is_needed(object))
-        .cloned()
-        .collect();
-    let unknown = needs
-        .iter()
-        .filter(|need| !needed.iter().any(|object| name(object).as_ref() == Some(need)));
+    let needed: Vec<Value> = objects.iter().filter(|object| is_needed(object)).cloned().collect();
+    let unknown =
+        needs.iter().filter(|need| !needed.iter().any(|object| name(object).as_ref() == Some(need)));
     let unknown = unknown.cloned().collect();
     let (stage, apply) = objects.into_iter().partition(|object| {
         Wave::of(object).is_staged()
             || is_needed(object)
             || needed.iter().any(|workload| selects(object, workload))
     });
-    Staged {
-        stage: waves(stage),
-        apply: waves(apply),
-        unknown,
-    }
+    Staged { stage: waves(stage), apply: waves(apply), unknown }
 }
 
 /// Whether a Service sends traffic to a workload's pods, or is the one that a StatefulSet names.

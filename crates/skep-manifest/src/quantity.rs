@@ -18,25 +18,9 @@ pub struct Quantity {
 pub struct QuantityError(pub String);
 
 /// `k8s.io/apimachinery/pkg/api/resource/suffix.go`.
-const BINARY: &[(&str, u32)] = &[
-    ("Ki", 10),
-    ("Mi", 20),
-    ("Gi", 30),
-    ("Ti", 40),
-    ("Pi", 50),
-    ("Ei", 60),
-];
-const DECIMAL: &[(&str, i32)] = &[
-    ("n", -9),
-    ("u", -6),
-    ("m", -3),
-    ("k", 3),
-    ("M", 6),
-    ("G", 9),
-    ("T", 12),
-    ("P", 15),
-    ("E", 18),
-];
+const BINARY: &[(&str, u32)] = &[("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50), ("Ei", 60)];
+const DECIMAL: &[(&str, i32)] =
+    &[("n", -9), ("u", -6), ("m", -3), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
 
 impl Quantity {
     /// The quantity that a JSON string or number is.
@@ -51,10 +35,7 @@ impl Quantity {
     /// Without trailing zeros, so that equal amounts are equal values.
     fn reduced(mut mantissa: i128, mut exponent: i32) -> Self {
         if mantissa == 0 {
-            return Self {
-                mantissa,
-                exponent: 0,
-            };
+            return Self { mantissa, exponent: 0 };
         }
         while mantissa % 10 == 0 {
             mantissa /= 10;
@@ -73,9 +54,7 @@ impl FromStr for Quantity {
 }
 
 fn parse(text: &str) -> Option<Quantity> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c))
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c)).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if number.trim_start_matches(['+', '-']).replace('.', "").is_empty() {

@@ -99,11 +99,8 @@ impl Manifests {
         place: &Place,
         places: &BTreeMap<String, Place>,
     ) -> Result<(), ManifestError> {
-        let of = list["kind"]
-            .as_str()
-            .and_then(|kind| kind.strip_suffix("List"))
-            .unwrap_or_default()
-            .to_owned();
+        let of =
+            list["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or_default().to_owned();
         let version = list["apiVersion"].clone();
         let Value::Array(items) = list["items"].take() else {
             return Ok(());
@@ -128,16 +125,10 @@ impl Manifests {
 
 /// An object that has what every object must have.
 fn object(value: Value, origin: Place, places: BTreeMap<String, Place>) -> Result<Object, ManifestError> {
-    let object = Object {
-        value,
-        origin,
-        places,
-    };
-    for (pointer, field) in [
-        ("/apiVersion", "apiVersion"),
-        ("/kind", "kind"),
-        ("/metadata/name", "metadata.name"),
-    ] {
+    let object = Object { value, origin, places };
+    for (pointer, field) in
+        [("/apiVersion", "apiVersion"), ("/kind", "kind"), ("/metadata/name", "metadata.name")]
+    {
         let problem = match object.value.pointer(pointer) {
             Some(Value::String(text)) if !text.is_empty() => continue,
             None | Some(Value::Null) | Some(Value::String(_)) => Problem::Missing { field },

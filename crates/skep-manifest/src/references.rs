@@ -21,12 +21,10 @@ pub fn config_references(object: &Value) -> Vec<ConfigReference> {
     let Some(spec) = template::pod_spec(object) else {
         return Vec::new();
     };
-    let named = reference_pointers(spec)
-        .into_iter()
-        .filter_map(|(kind, pointer)| {
-            let name = spec.pointer(&pointer)?.as_str()?.to_owned();
-            Some(ConfigReference { kind, name })
-        });
+    let named = reference_pointers(spec).into_iter().filter_map(|(kind, pointer)| {
+        let name = spec.pointer(&pointer)?.as_str()?.to_owned();
+        Some(ConfigReference { kind, name })
+    });
     let mut references: Vec<ConfigReference> = named.collect();
     references.sort();
     references.dedup();
@@ -81,10 +79,5 @@ fn reference_pointers(spec: &Value) -> Vec<(&'static str, String)> {
 }
 
 fn items<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = (usize, &'v Value)> {
-    value
-        .get(key)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .enumerate()
+    value.get(key).and_then(Value::as_array).into_iter().flatten().enumerate()
 }

@@ -23,40 +23,19 @@ const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
             "MutatingAdmissionPolicyBinding",
         ],
     ),
-    (
-        "rbac.authorization.k8s.io",
-        &["ClusterRole", "ClusterRoleBinding"],
-    ),
+    ("rbac.authorization.k8s.io", &["ClusterRole", "ClusterRoleBinding"]),
     (
         "storage.k8s.io",
-        &[
-            "StorageClass",
-            "VolumeAttachment",
-            "CSIDriver",
-            "CSINode",
-            "VolumeAttributesClass",
-        ],
+        &["StorageClass", "VolumeAttachment", "CSIDriver", "CSINode", "VolumeAttributesClass"],
     ),
-    (
-        "snapshot.storage.k8s.io",
-        &["VolumeSnapshotClass", "VolumeSnapshotContent"],
-    ),
+    ("snapshot.storage.k8s.io", &["VolumeSnapshotClass", "VolumeSnapshotContent"]),
     ("scheduling.k8s.io", &["PriorityClass"]),
     ("node.k8s.io", &["RuntimeClass"]),
     ("networking.k8s.io", &["IngressClass", "IPAddress", "ServiceCIDR"]),
     ("gateway.networking.k8s.io", &["GatewayClass"]),
-    (
-        "flowcontrol.apiserver.k8s.io",
-        &["FlowSchema", "PriorityLevelConfiguration"],
-    ),
-    (
-        "certificates.k8s.io",
-        &["CertificateSigningRequest", "ClusterTrustBundle"],
-    ),
-    (
-        "resource.k8s.io",
-        &["DeviceClass", "ResourceSlice", "DeviceTaintRule"],
-    ),
+    ("flowcontrol.apiserver.k8s.io", &["FlowSchema", "PriorityLevelConfiguration"]),
+    ("certificates.k8s.io", &["CertificateSigningRequest", "ClusterTrustBundle"]),
+    ("resource.k8s.io", &["DeviceClass", "ResourceSlice", "DeviceTaintRule"]),
     ("cert-manager.io", &["ClusterIssuer"]),
 ];
 
@@ -68,9 +47,7 @@ pub fn is_cluster_scoped<'v>(
     definitions: impl IntoIterator<Item = &'v Value>,
 ) -> bool {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    let built_in = CLUSTER_SCOPED
-        .iter()
-        .any(|(known, kinds)| *known == group && kinds.contains(&kind));
+    let built_in = CLUSTER_SCOPED.iter().any(|(known, kinds)| *known == group && kinds.contains(&kind));
     built_in
         || definitions.into_iter().any(|object| {
             let is =
@@ -108,11 +85,7 @@ pub fn settle(objects: &mut [Object], namespace: &str) -> Result<(), ManifestErr
         };
         if let Some(found) = foreign.filter(|found| *found != namespace) {
             let (found, expected) = (found.to_owned(), namespace.to_owned());
-            return Err(ManifestError::at(
-                object,
-                pointer,
-                Problem::ForeignNamespace { found, expected },
-            ));
+            return Err(ManifestError::at(object, pointer, Problem::ForeignNamespace { found, expected }));
         }
         if kind != "Namespace" {
             metadata(&mut object.value, |metadata| {

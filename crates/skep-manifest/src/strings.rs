@@ -28,11 +28,7 @@ pub(crate) fn check(object: &Object) -> Result<(), ManifestError> {
         return Ok(());
     };
     for (list, index, container) in containers(spec) {
-        let env = container
-            .get("env")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let env = container.get("env").and_then(Value::as_array).into_iter().flatten();
         for at in 0..env.count() {
             field(object, &format!("{template}/spec/{list}/{index}/env/{at}/value"))?;
         }
@@ -41,12 +37,8 @@ pub(crate) fn check(object: &Object) -> Result<(), ManifestError> {
 }
 
 fn map(object: &Object, pointer: &str) -> Result<(), ManifestError> {
-    let keys = object
-        .value
-        .pointer(pointer)
-        .and_then(Value::as_object)
-        .into_iter()
-        .flat_map(|map| map.keys());
+    let keys =
+        object.value.pointer(pointer).and_then(Value::as_object).into_iter().flat_map(|map| map.keys());
     for key in keys {
         field(object, &format!("{pointer}/{}", escaped(key)))?;
     }
@@ -61,18 +53,7 @@ fn field(object: &Object, pointer: &str) -> Result<(), ManifestError> {
         Some(Value::Array(_)) => "a list".to_owned(),
         Some(Value::Object(_)) => "a mapping".to_owned(),
     };
-    let field = pointer[1..]
-        .replace('/', ".")
-        .replace("~1", "/")
-        .replace("~0", "~");
+    let field = pointer[1..].replace('/', ".").replace("~1", "/").replace("~0", "~");
     let expected = "a string";
-    Err(ManifestError::at(
-        object,
-        pointer,
-        Problem::WrongType {
-            field,
-            expected,
-            found,
-        },
-    ))
+    Err(ManifestError::at(object, pointer, Problem::WrongType { field, expected, found }))
 }

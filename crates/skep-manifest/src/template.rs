@@ -21,10 +21,7 @@ pub(crate) const CONTAINER_LISTS: &[&str] = &["initContainers", "containers", "e
 /// The JSON pointer to an object's pod template, if its kind has one.
 pub(crate) fn pointer(object: &Value) -> Option<&'static str> {
     let kind = object.get("kind")?.as_str()?;
-    TEMPLATES
-        .iter()
-        .find(|(known, _)| *known == kind)
-        .map(|(_, pointer)| *pointer)
+    TEMPLATES.iter().find(|(known, _)| *known == kind).map(|(_, pointer)| *pointer)
 }
 
 /// The pod template of a workload (metadata and spec), or a Pod itself.
@@ -46,9 +43,7 @@ pub(crate) fn pod_spec_mut(object: &mut Value) -> Option<&mut Value> {
 pub(crate) fn containers(spec: &Value) -> impl Iterator<Item = (&'static str, usize, &Value)> {
     CONTAINER_LISTS.iter().flat_map(move |list| {
         let items = spec.get(list).and_then(Value::as_array).into_iter().flatten();
-        items
-            .enumerate()
-            .map(move |(index, container)| (*list, index, container))
+        items.enumerate().map(move |(index, container)| (*list, index, container))
     })
 }
 

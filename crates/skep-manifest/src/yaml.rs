@@ -1,12 +1,13 @@
 //! YAML documents → JSON values, with the place of every field.
 //!
 //! Built on the parser's events, not on serde: only so can a scalar mean what it means to kubectl (see [`crate::scalar`])
-//! and each field keep its line. Explicit keys win over merged ones wherever `<<` stands; duplicates are errors.
+//! and each field keep its line. A mapping is read in order, so that a merge key overrides what stands before it and is
+//! overridden by what comes after, as in goyaml.v2. A key that is written twice is an error.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
-use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Span, StrInput, Tag};
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use crate::{
     error::{ManifestError, Problem},
@@ -28,10 +29,9 @@ pub(crate) struct Document {
 
 /// All documents of a file that hold something.
 pub(crate) fn documents(source: &Arc<SourceFile>) -> Result<Vec<Document>, ManifestError> {
-    let options = granit_parser::options! { block_scalar_eof_without_line_feed: true };
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let mut builder = Builder {
-        parser: Parser::new_from_str_with_options(text, options),
+        parser: Parser::new_from_str(text),
         text,
         bom: source.text.len() - text.len(),
         source,
@@ -122,10 +122,7 @@ impl<'t> Builder<'t> {
     fn count(&mut self, values: usize, place: &Place) -> Result<(), ManifestError> {
         self.values += values;
         if self.values > MOST_VALUES {
-            return Err(syntax(
-                place,
-                "this file grows too large when its aliases are followed",
-            ));
+            return Err(syntax(place, "this file grows too large when its aliases are followed"));
         }
         Ok(())
     }
@@ -147,7 +144,6 @@ impl<'t> Builder<'t> {
 
     fn map(&mut self, pointer: &str) -> Result<Value, ManifestError> {
         let mut map = Map::new();
-        let mut merged = Vec::new();
         let mut lines: BTreeMap<String, usize> = BTreeMap::new();
         loop {
             let (event, place) = self.next()?;
@@ -162,26 +158,18 @@ impl<'t> Builder<'t> {
             let (event, value_place) = self.next()?;
             if is_merge {
                 let value = self.value(event, &value_place, "/<<")?;
-                merged.extend(merge_sources(value).map_err(|why| syntax(&value_place, why))?);
+                map.extend(merge_sources(value).map_err(|why| syntax(&value_place, why))?);
                 continue;
             }
             let is_scalar = matches!(event, Event::Scalar(..));
             let value = self.value(event, &value_place, &below)?;
             if let Some(&first_line) = lines.get(&key) {
-                return Err(ManifestError::new(
-                    &place,
-                    None,
-                    Problem::DuplicateKey { key, first_line },
-                ));
+                return Err(ManifestError::new(&place, None, Problem::DuplicateKey { key, first_line }));
             }
             lines.insert(key.clone(), place.line);
             // A scalar is pointed at itself; what is longer, at its key.
-            self.places
-                .insert(below, if is_scalar { value_place } else { place });
+            self.places.insert(below, if is_scalar { value_place } else { place });
             map.insert(key, value);
-        }
-        for (key, value) in merged {
-            map.entry(key).or_insert(value);
         }
         Ok(Value::Object(map))
     }
@@ -206,15 +194,15 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, &'
 }
 
 /// What `<<` brings in; of several mappings, an earlier one wins.
-fn merge_sources(value: Value) -> Result<Vec<(String, Value)>, &'static str> {
+fn merge_sources(value: Value) -> Result<Map<String, Value>, &'static str> {
     match value {
-        Value::Object(map) => Ok(map.into_iter().collect()),
+        Value::Object(map) => Ok(map),
         Value::Array(values) => {
-            let lists = values
-                .into_iter()
-                .map(merge_sources)
-                .collect::<Result<Vec<_>, _>>()?;
-            Ok(lists.into_iter().flatten().collect())
+            let mut merged = Map::new();
+            for value in values.into_iter().rev() {
+                merged.extend(merge_sources(value)?);
+            }
+            Ok(merged)
         }
         _ => Err("`<<` merges a mapping, and this is not one"),
     }

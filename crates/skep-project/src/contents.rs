@@ -127,33 +127,19 @@ impl World<'_> {
 
     fn env_file(&mut self, path: &Path, here: &Placed<()>) -> Result<EnvFile, Fault> {
         if path.extension().is_some_and(|extension| extension == "age") {
-            let message = format!(
-                "`{}` is encrypted, and this version of skep can't read age files",
-                path.display()
-            );
-            return Err(Fault::bad(
-                here.at,
-                &here.path,
-                message,
-                "name a plain env file, kept out of git",
-            ));
+            let message =
+                format!("`{}` is encrypted, and this version of skep can't read age files", path.display());
+            return Err(Fault::bad(here.at, &here.path, message, "name a plain env file, kept out of git"));
         }
         let text = self.text(path, "the env file", here)?;
         let file = parse_env(&text).map_err(|error| Fault {
-            at: Some(At {
-                line: error.line,
-                column: error.column,
-                ..At::default()
-            }),
+            at: Some(At { line: error.line, column: error.column, ..At::default() }),
             path: String::new(),
             problem: Box::new(Problem::EnvFile(error)),
             file: Some(path.to_owned()),
         })?;
         let warnings = file.warnings.iter().cloned();
-        for warning in warnings.map(|warning| Warning {
-            file: path.to_owned(),
-            warning,
-        }) {
+        for warning in warnings.map(|warning| Warning { file: path.to_owned(), warning }) {
             if !self.warnings.contains(&warning) {
                 self.warnings.push(warning);
             }

@@ -79,25 +79,17 @@ impl Document {
             namespace: top.read("namespace", |field| namespace(&field))?,
             registry: top.read("registry", |field| registry::read(&field))?,
             platforms: top.read("platforms", |field| platforms(&field))?,
-            images: top
-                .read("images", |field| images::read(&field))?
-                .unwrap_or_default(),
+            images: top.read("images", |field| images::read(&field))?.unwrap_or_default(),
             manifests: manifests.texts()?,
             config: top
-                .read("config", |field| {
-                    field.named(|name, set| sets::config(name, &set))
-                })?
+                .read("config", |field| field.named(|name, set| sets::config(name, &set)))?
                 .unwrap_or_default(),
             secrets: top
-                .read("secrets", |field| {
-                    field.named(|name, set| sets::secret(name, &set))
-                })?
+                .read("secrets", |field| field.named(|name, set| sets::secret(name, &set)))?
                 .unwrap_or_default(),
             migrate: top.read("migrate", |field| migrate(&field))?,
             no_progress: top.read("rollout", |field| rollout(&field))?.flatten(),
-            verify: top
-                .read("verify", |field| field.items(|item| verify(&item)))?
-                .unwrap_or_default(),
+            verify: top.read("verify", |field| field.items(|item| verify(&item)))?.unwrap_or_default(),
             keep_releases: top.read("keep-releases", |field| keep_releases(&field))?,
         })
     }
@@ -174,17 +166,15 @@ fn verify(field: &Field<'_>) -> Result<UrlCheck, Fault> {
         }
     };
     let text = url.text()?;
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match rest {
         Some(rest) if !rest.is_empty() && !rest.starts_with(['/', ':', '?']) => {
             Ok(UrlCheck { url: text, within })
         }
-        _ => Err(url.bad(
-            format!("`{text}` is not a URL"),
-            "write it whole: `https://api.example.com/health/`",
-        )),
+        _ => {
+            Err(url
+                .bad(format!("`{text}` is not a URL"), "write it whole: `https://api.example.com/health/`"))
+        }
     }
 }
 
@@ -192,10 +182,7 @@ fn verify(field: &Field<'_>) -> Result<UrlCheck, Fault> {
 #[derive(Debug)]
 pub(crate) enum ClusterDoc {
     Hive,
-    Kubeconfig {
-        path: Placed<String>,
-        context: Option<String>,
-    },
+    Kubeconfig { path: Placed<String>, context: Option<String> },
 }
 
 /// Reads `kubeconfig` and `context` of a target; only the built-in `local` can do without.
@@ -203,15 +190,14 @@ pub(crate) fn cluster(name: &str, field: &Field<'_>) -> Result<ClusterDoc, Fault
     let fields = field.fields(TARGET_KEYS)?;
     let context = fields.read("context", |context| context.placed_text())?;
     match (fields.read("kubeconfig", |path| path.placed_text())?, context) {
-        (Some(path), context) => Ok(ClusterDoc::Kubeconfig {
-            path,
-            context: context.map(|context| context.value),
-        }),
+        (Some(path), context) => {
+            Ok(ClusterDoc::Kubeconfig { path, context: context.map(|context| context.value) })
+        }
         (None, None) if name == crate::LOCAL => Ok(ClusterDoc::Hive),
-        (None, Some(context)) => Err(context.fault(Problem::MissingKey {
-            key: "kubeconfig",
-            why: "the file that has this context",
-        })),
+        (None, Some(context)) => {
+            Err(context
+                .fault(Problem::MissingKey { key: "kubeconfig", why: "the file that has this context" }))
+        }
         (None, None) => Err(fields.missing("kubeconfig", "the file that says how to reach this cluster")),
     }
 }

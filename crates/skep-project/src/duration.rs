@@ -11,9 +11,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or("it has no unit")?;
-        let number: u64 = rest[..digits]
-            .parse()
-            .map_err(|_| "a number should come before the unit")?;
+        let number: u64 = rest[..digits].parse().map_err(|_| "a number should come before the unit")?;
         rest = &rest[digits..];
         let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
         let millis = match &rest[..unit] {
@@ -24,9 +22,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
             _ => return Err("the units are ms, s, m and h"),
         };
         let part = number.checked_mul(millis).map(Duration::from_millis);
-        total = part
-            .and_then(|part| total.checked_add(part))
-            .ok_or("it is too long")?;
+        total = part.and_then(|part| total.checked_add(part)).ok_or("it is too long")?;
         rest = &rest[unit..];
     }
     if total.is_zero() {
@@ -41,12 +37,7 @@ mod tests {
 
     #[test]
     fn what_people_write() {
-        for (text, millis) in [
-            ("90s", 90_000),
-            ("10m", 600_000),
-            ("1h30m", 5_400_000),
-            ("500ms", 500),
-        ] {
+        for (text, millis) in [("90s", 90_000), ("10m", 600_000), ("1h30m", 5_400_000), ("500ms", 500)] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for (text, why) in [

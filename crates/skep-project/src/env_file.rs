@@ -36,9 +36,7 @@ pub struct EnvEntry {
 /// Shows the line only: the value may be a secret.
 impl std::fmt::Debug for EnvEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EnvEntry")
-            .field("line", &self.line)
-            .finish_non_exhaustive()
+        f.debug_struct("EnvEntry").field("line", &self.line).finish_non_exhaustive()
     }
 }
 
@@ -92,15 +90,8 @@ pub enum EnvWarning {
 /// # Errors
 /// When a line has no `=`, its key isn't a name, a quote isn't closed, or something follows one.
 pub fn parse_env(text: &str) -> Result<EnvFile, EnvError> {
-    let text = text
-        .strip_prefix('\u{feff}')
-        .unwrap_or(text)
-        .replace("\r\n", "\n");
-    let mut reader = Reader {
-        rest: &text,
-        line: 1,
-        column: 1,
-    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
+    let mut reader = Reader { rest: &text, line: 1, column: 1 };
     let mut file = EnvFile::default();
     while !reader.rest.is_empty() {
         reader.skip_blanks();
@@ -152,18 +143,12 @@ impl Reader<'_> {
     }
 
     fn error(&self, what: &'static str) -> EnvError {
-        EnvError {
-            what,
-            line: self.line,
-            column: self.column,
-        }
+        EnvError { what, line: self.line, column: self.column }
     }
 
     fn word(&mut self) -> String {
-        let end = self
-            .rest
-            .find(|c: char| c.is_whitespace() || "=#'\"".contains(c))
-            .unwrap_or(self.rest.len());
+        let end =
+            self.rest.find(|c: char| c.is_whitespace() || "=#'\"".contains(c)).unwrap_or(self.rest.len());
         let word = self.rest[..end].to_owned();
         word.chars().for_each(|_| self.bump());
         word
@@ -278,11 +263,7 @@ mod tests {
             ("# note\n\n\tA=1\r\nB=2\r\n", "A", "1"),
             ("\u{feff}A=1", "A", "1"),
             ("A.b-c=1", "A.b-c", "1"),
-            (
-                "URL=postgres://u:p@h/d?sslmode=require",
-                "URL",
-                "postgres://u:p@h/d?sslmode=require",
-            ),
+            ("URL=postgres://u:p@h/d?sslmode=require", "URL", "postgres://u:p@h/d?sslmode=require"),
             ("A=ünï", "A", "ünï"),
             ("A=\"crlf\r\ninside\"", "A", "crlf\ninside"),
         ] {

@@ -154,12 +154,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(at: At, path: &str, problem: Problem) -> Self {
-        Self {
-            at: Some(at),
-            path: path.to_owned(),
-            problem: Box::new(problem),
-            file: None,
-        }
+        Self { at: Some(at), path: path.to_owned(), problem: Box::new(problem), file: None }
     }
 
     pub(crate) fn syntax(at: At, message: &str) -> Self {
@@ -185,11 +180,7 @@ impl Fault {
         let source = text
             .filter(|_| shown)
             .map(|text| NamedSource::new(here.display().to_string(), text.to_owned()).with_language("yaml"));
-        ProjectError(Box::new(Inner {
-            file: here,
-            fault: self,
-            source,
-        }))
+        ProjectError(Box::new(Inner { file: here, fault: self, source }))
     }
 }
 
@@ -211,11 +202,7 @@ impl ProjectError {
 
     /// Where it is; without line for a file that is absent or a target that isn't in it.
     pub fn location(&self) -> Option<Location> {
-        self.0.fault.at.map(|at| Location {
-            file: self.0.file.clone(),
-            line: at.line,
-            column: at.column,
-        })
+        self.0.fault.at.map(|at| Location { file: self.0.file.clone(), line: at.line, column: at.column })
     }
 
     /// The file that it is in.

@@ -18,11 +18,7 @@ pub(crate) struct Placed<T> {
 
 impl<T> Placed<T> {
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Placed<U> {
-        Placed {
-            value: change(self.value),
-            at: self.at,
-            path: self.path,
-        }
+        Placed { value: change(self.value), at: self.at, path: self.path }
     }
 
     pub(crate) fn fault(&self, problem: Problem) -> Fault {
@@ -48,11 +44,7 @@ pub(crate) struct Fields<'n> {
 
 impl<'n> Field<'n> {
     pub(crate) fn root(node: &'n Node) -> Self {
-        Self {
-            node,
-            key_at: node.at,
-            path: String::new(),
-        }
+        Self { node, key_at: node.at, path: String::new() }
     }
 
     /// The error that this value is of another type.
@@ -71,11 +63,7 @@ impl<'n> Field<'n> {
 
     /// Where the value is; where its key is, if nothing was written.
     pub(crate) fn at(&self) -> At {
-        if self.node.is_null() {
-            self.key_at
-        } else {
-            self.node.at
-        }
+        if self.node.is_null() { self.key_at } else { self.node.at }
     }
 
     pub(crate) fn bad(&self, message: impl Into<String>, hint: impl Into<String>) -> Fault {
@@ -83,19 +71,11 @@ impl<'n> Field<'n> {
     }
 
     pub(crate) fn place<T>(&self, value: T) -> Placed<T> {
-        Placed {
-            value,
-            at: self.at(),
-            path: self.path.clone(),
-        }
+        Placed { value, at: self.at(), path: self.path.clone() }
     }
 
     fn below(&self, key: &str, node: &'n Node, key_at: At) -> Self {
-        let path = if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}/{key}", self.path)
-        };
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}/{key}", self.path) };
         Self { node, key_at, path }
     }
 
@@ -106,17 +86,9 @@ impl<'n> Field<'n> {
         };
         if let Some(entry) = entries.iter().find(|entry| !known.contains(&entry.key.as_str())) {
             let (key, known) = (entry.key.clone(), known.to_vec());
-            return Err(Fault::new(
-                entry.key_at,
-                &self.path,
-                Problem::UnknownKey { key, known },
-            ));
+            return Err(Fault::new(entry.key_at, &self.path, Problem::UnknownKey { key, known }));
         }
-        Ok(Fields {
-            entries,
-            at: self.key_at,
-            path: self.path.clone(),
-        })
+        Ok(Fields { entries, at: self.key_at, path: self.path.clone() })
     }
 
     /// Every key of a mapping whose keys are the user's names.
@@ -142,10 +114,7 @@ impl<'n> Field<'n> {
             return Err(self.wrong("a list"));
         };
         let items = nodes.iter().enumerate();
-        items
-            .map(|(index, node)| self.below(&index.to_string(), node, node.at))
-            .map(read)
-            .collect()
+        items.map(|(index, node)| self.below(&index.to_string(), node, node.at)).map(read).collect()
     }
 
     /// Any scalar, as it is written: `1.10` stays `1.10`.
@@ -196,21 +165,14 @@ impl<'n> Field<'n> {
     }
 
     pub(crate) fn duration(&self) -> Result<Duration, Fault> {
-        let text = self
-            .scalar()
-            .map_err(|_| self.wrong("a duration such as `10m`"))?;
+        let text = self.scalar().map_err(|_| self.wrong("a duration such as `10m`"))?;
         duration::parse(&text).map_err(|why| {
-            self.bad(
-                format!("`{text}` is not a duration: {why}"),
-                "write `90s`, `10m` or `1h30m`",
-            )
+            self.bad(format!("`{text}` is not a duration: {why}"), "write `90s`, `10m` or `1h30m`")
         })
     }
 
     pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self) -> Result<T, Fault> {
-        self.text()?
-            .parse()
-            .map_err(|error: T::Err| self.bad(error.to_string(), ""))
+        self.text()?.parse().map_err(|error: T::Err| self.bad(error.to_string(), ""))
     }
 }
 
@@ -221,16 +183,8 @@ impl<'n> Fields<'n> {
         if entry.node.is_null() {
             return None;
         }
-        let path = if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}/{key}", self.path)
-        };
-        Some(Field {
-            node: &entry.node,
-            key_at: entry.key_at,
-            path,
-        })
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}/{key}", self.path) };
+        Some(Field { node: &entry.node, key_at: entry.key_at, path })
     }
 
     pub(crate) fn need(&self, key: &'static str, why: &'static str) -> Result<Field<'n>, Fault> {
@@ -244,11 +198,9 @@ impl<'n> Fields<'n> {
     /// That at most one of two keys is there.
     pub(crate) fn exclusive(&self, first: &'static str, second: &'static str) -> Result<(), Fault> {
         match (self.get(first), self.get(second)) {
-            (Some(_), Some(other)) => Err(Fault::new(
-                other.key_at,
-                &self.path,
-                Problem::Exclusive { first, second },
-            )),
+            (Some(_), Some(other)) => {
+                Err(Fault::new(other.key_at, &self.path, Problem::Exclusive { first, second }))
+            }
             _ => Ok(()),
         }
     }

@@ -17,11 +17,7 @@ pub(crate) struct ImageDoc {
 
 #[derive(Debug)]
 pub(crate) enum BuildDoc {
-    Docker {
-        dockerfile: Placed<String>,
-        stage: Option<String>,
-        args: BTreeMap<String, String>,
-    },
+    Docker { dockerfile: Placed<String>, stage: Option<String>, args: BTreeMap<String, String> },
     Native(Box<NativeDoc>),
 }
 
@@ -97,13 +93,9 @@ fn native(field: &Field<'_>) -> Result<NativeDoc, Fault> {
             base.parsed::<ImageRef>()?;
             base.text()
         })?,
-        files: fields
-            .read("files", |files| files.named(|to, field| laid(to, &field)))?
-            .unwrap_or_default(),
+        files: fields.read("files", |files| files.named(|to, field| laid(to, &field)))?.unwrap_or_default(),
         libraries: fields.read("libraries", |list| list.texts())?.unwrap_or_default(),
-        entrypoint: fields
-            .read("entrypoint", |argv| words(&argv))?
-            .unwrap_or_default(),
+        entrypoint: fields.read("entrypoint", |argv| words(&argv))?.unwrap_or_default(),
         cmd: fields.read("cmd", |argv| words(&argv))?.unwrap_or_default(),
         env: fields.read("env", |env| env.string_map())?.unwrap_or_default(),
         user: fields.read("user", |user| user.scalar())?,
@@ -120,10 +112,7 @@ fn words(field: &Field<'_>) -> Result<Vec<String>, Fault> {
     match field.text() {
         Ok(word) if word.contains(char::is_whitespace) => Err(field.bad(
             format!("`{word}` should be a list, one item a word"),
-            format!(
-                "write `[{}]`",
-                word.split_whitespace().collect::<Vec<_>>().join(", ")
-            ),
+            format!("write `[{}]`", word.split_whitespace().collect::<Vec<_>>().join(", ")),
         )),
         Ok(word) => Ok(vec![word]),
         Err(_) => field.strings(),
@@ -146,11 +135,7 @@ fn image_path(field: &Field<'_>, path: String) -> Result<String, Fault> {
 fn laid(to: &str, field: &Field<'_>) -> Result<LaidDoc, Fault> {
     image_path(field, to.to_owned())?;
     if let Ok(from) = field.placed_text() {
-        return Ok(LaidDoc {
-            from,
-            mode: None,
-            owner: None,
-        });
+        return Ok(LaidDoc { from, mode: None, owner: None });
     }
     if !matches!(field.node.value, crate::tree::Value::Map(_)) {
         return Err(field.wrong("a path, or a mapping with `from`"));
@@ -168,10 +153,10 @@ fn octal(field: &Field<'_>) -> Result<u32, Fault> {
     let text = field.scalar()?;
     match u32::from_str_radix(text.trim_start_matches("0o"), 8) {
         Ok(mode) if mode <= 0o7777 => Ok(mode),
-        _ => Err(field.bad(
-            format!("`{text}` is not a file mode"),
-            "write permission bits in octal, such as 0755",
-        )),
+        _ => {
+            Err(field
+                .bad(format!("`{text}` is not a file mode"), "write permission bits in octal, such as 0755"))
+        }
     }
 }
 

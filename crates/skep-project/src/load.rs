@@ -82,10 +82,7 @@ pub fn load(request: &LoadRequest, read: Read<'_>) -> Result<Loaded, ProjectErro
         return Err(shown(Fault {
             at: root.get("targets").map(|entry| entry.key_at),
             path: String::new(),
-            problem: Box::new(Problem::UnknownTarget {
-                target: request.target.clone(),
-                known: names,
-            }),
+            problem: Box::new(Problem::UnknownTarget { target: request.target.clone(), known: names }),
             file: None,
         }));
     }
@@ -126,9 +123,7 @@ fn parse(path: &Path, read: Read<'_>) -> Result<(Node, String), ProjectError> {
 
 fn target_names(root: &Node) -> Result<Vec<String>, Fault> {
     let top = Field::root(root).fields(TOP_KEYS)?;
-    let mut names = top
-        .read("targets", |field| field.named(|_, _| Ok(())))?
-        .unwrap_or_default();
+    let mut names = top.read("targets", |field| field.named(|_, _| Ok(())))?.unwrap_or_default();
     names.insert(LOCAL.to_owned(), ());
     Ok(names.into_keys().collect())
 }
@@ -141,11 +136,7 @@ fn of_target(root: &Node, name: &str) -> Result<(Document, ClusterDoc), Fault> {
         let document = Document::read(&Field::root(&without(&base, &["registry", "platforms"])))?;
         return Ok((document, ClusterDoc::Hive));
     };
-    let field = Field {
-        node: &entry.node,
-        key_at: entry.key_at,
-        path: format!("targets/{name}"),
-    };
+    let field = Field { node: &entry.node, key_at: entry.key_at, path: format!("targets/{name}") };
     field.fields(TARGET_KEYS)?;
     let cluster = document::cluster(name, &field)?;
     let base = match cluster {
@@ -163,9 +154,7 @@ fn of_target(root: &Node, name: &str) -> Result<(Document, ClusterDoc), Fault> {
 fn in_target(mut fault: Fault, name: &str, node: &Node) -> Fault {
     let overrides = offsets(node);
     if fault.at.is_some_and(|at| overrides.contains(&at.offset)) {
-        fault.path = format!("targets/{name}/{}", fault.path)
-            .trim_end_matches('/')
-            .to_owned();
+        fault.path = format!("targets/{name}/{}", fault.path).trim_end_matches('/').to_owned();
     }
     fault
 }

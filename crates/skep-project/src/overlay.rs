@@ -35,11 +35,8 @@ fn lay(base: &Node, over: &Node, path: &mut Vec<String>) -> Node {
         ["images", _] if above.iter().any(|entry| DOCKER.contains(&entry.key.as_str())) => &["native"],
         _ => &[],
     };
-    let mut entries: Vec<Entry> = below
-        .iter()
-        .filter(|entry| !displaced.contains(&entry.key.as_str()))
-        .cloned()
-        .collect();
+    let mut entries: Vec<Entry> =
+        below.iter().filter(|entry| !displaced.contains(&entry.key.as_str())).cloned().collect();
     for entry in above {
         match entries.iter_mut().find(|known| known.key == entry.key) {
             Some(known) => {
@@ -51,8 +48,5 @@ fn lay(base: &Node, over: &Node, path: &mut Vec<String>) -> Node {
             None => entries.push(entry.clone()),
         }
     }
-    Node {
-        at: over.at,
-        value: Value::Map(entries),
-    }
+    Node { at: over.at, value: Value::Map(entries) }
 }

@@ -20,10 +20,7 @@ pub(crate) struct RegistryDoc {
 /// `registry.example.com/admin`, or that with `username` and `password`.
 pub(crate) fn read(field: &Field<'_>) -> Result<RegistryDoc, Fault> {
     if let Value::Scalar { .. } = field.node.value {
-        return Ok(RegistryDoc {
-            url: url(field)?,
-            credentials: None,
-        });
+        return Ok(RegistryDoc { url: url(field)?, credentials: None });
     }
     let fields = field.fields(&["url", "username", "password"])?;
     let username = fields.read("username", |name| name.scalar())?;
@@ -60,13 +57,9 @@ pub(crate) fn source(field: &Field<'_>) -> Result<Placed<Source>, Fault> {
         return Err(Fault::new(field.at(), &field.path, Problem::SecretLiteral));
     }
     let fields = field.fields(&["env", "file", "env-file", "key"])?;
-    for (first, second) in [
-        ("env", "file"),
-        ("env", "env-file"),
-        ("file", "env-file"),
-        ("env", "key"),
-        ("file", "key"),
-    ] {
+    for (first, second) in
+        [("env", "file"), ("env", "env-file"), ("file", "env-file"), ("env", "key"), ("file", "key")]
+    {
         fields.exclusive(first, second)?;
     }
     let source = if let Some(name) = fields.get("env") {

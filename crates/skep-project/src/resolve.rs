@@ -33,11 +33,7 @@ pub(crate) fn project(
     document: &Document,
     cluster: &ClusterDoc,
 ) -> Result<Loaded, Fault> {
-    let mut world = World {
-        request,
-        read,
-        warnings: Vec::new(),
-    };
+    let mut world = World { request, read, warnings: Vec::new() };
     let hive = matches!(cluster, ClusterDoc::Hive);
     let registry = world.registry(document, hive)?;
     let default_platform = if hive { Platform::host() } else { linux_amd64() };
@@ -55,39 +51,19 @@ pub(crate) fn project(
         root: request.root.clone(),
         target: request.target.clone(),
         cluster: world.cluster(cluster)?,
-        namespace: document
-            .namespace
-            .clone()
-            .unwrap_or_else(|| document.app.to_string()),
+        namespace: document.namespace.clone().unwrap_or_else(|| document.app.to_string()),
         registry,
-        platforms: document
-            .platforms
-            .clone()
-            .unwrap_or_else(|| vec![default_platform]),
+        platforms: document.platforms.clone().unwrap_or_else(|| vec![default_platform]),
         images: world.images(&document.images)?,
         manifests,
         config,
         secrets,
-        migrate: document
-            .migrate
-            .as_ref()
-            .map(|migrate| world.migrate(migrate))
-            .transpose()?,
-        rollout: RolloutPolicy {
-            no_progress: document.no_progress.unwrap_or(NO_PROGRESS),
-        },
-        verify: document
-            .verify
-            .iter()
-            .filter(|check| !hive || is_local(check))
-            .cloned()
-            .collect(),
+        migrate: document.migrate.as_ref().map(|migrate| world.migrate(migrate)).transpose()?,
+        rollout: RolloutPolicy { no_progress: document.no_progress.unwrap_or(NO_PROGRESS) },
+        verify: document.verify.iter().filter(|check| !hive || is_local(check)).cloned().collect(),
         keep_releases: document.keep_releases.unwrap_or(KEEP_RELEASES),
     };
-    Ok(Loaded {
-        project,
-        warnings: world.warnings,
-    })
+    Ok(Loaded { project, warnings: world.warnings })
 }
 
 /// The operating system's reason, in our words where it is the usual one.
@@ -101,11 +77,7 @@ pub(crate) fn reason(error: &io::Error) -> String {
 }
 
 fn linux_amd64() -> Platform {
-    Platform {
-        os: "linux".to_owned(),
-        architecture: "amd64".to_owned(),
-        variant: None,
-    }
+    Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None }
 }
 
 /// Whether a check can be about this machine: production's URLs prove nothing about a deploy to hive.
@@ -129,9 +101,7 @@ pub(crate) struct World<'w> {
 impl World<'_> {
     /// `path` made absolute: `~` is the home folder, anything else relative is of `base`.
     fn absolute(&self, path: &str, base: &Path, here: &Placed<()>) -> Result<PathBuf, Fault> {
-        let Some(rest) = path
-            .strip_prefix('~')
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        let Some(rest) = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'))
         else {
             return Ok(tidy(&base.join(path)));
         };
@@ -158,11 +128,7 @@ impl World<'_> {
             && error.kind() == io::ErrorKind::NotFound
         {
             let (path_at, why) = (absolute, reason(&error));
-            return Err(path.fault(Problem::MissingFile {
-                what,
-                path: path_at,
-                why,
-            }));
+            return Err(path.fault(Problem::MissingFile { what, path: path_at, why }));
         }
         Ok(absolute)
     }
@@ -182,10 +148,7 @@ impl World<'_> {
         if context.is_none() && self.request.contents {
             self.only_context(&file, path)?;
         }
-        Ok(Cluster::Kubeconfig {
-            path: file,
-            context: context.clone(),
-        })
+        Ok(Cluster::Kubeconfig { path: file, context: context.clone() })
     }
 
     /// Without `context:` there must be nothing to choose: a kubeconfig's current context moves under one's feet.
@@ -206,17 +169,9 @@ impl World<'_> {
         if names.len() == 1 {
             return Ok(());
         }
-        let message = format!(
-            "`{}` has {} contexts, so `context` must say which",
-            file.display(),
-            names.len()
-        );
-        Err(Fault::bad(
-            here.at,
-            &here.path,
-            message,
-            format!("its contexts: {}", names.join(", ")),
-        ))
+        let message =
+            format!("`{}` has {} contexts, so `context` must say which", file.display(), names.len());
+        Err(Fault::bad(here.at, &here.path, message, format!("its contexts: {}", names.join(", "))))
     }
 
     fn registry(&self, document: &Document, hive: bool) -> Result<Option<Registry>, Fault> {
@@ -233,16 +188,12 @@ impl World<'_> {
             });
         };
         let credentials = match credentials {
-            Some((username, password)) => Some(Credentials {
-                username: username.clone(),
-                password: self.source(password)?,
-            }),
+            Some((username, password)) => {
+                Some(Credentials { username: username.clone(), password: self.source(password)? })
+            }
             None => None,
         };
-        Ok(Some(Registry {
-            url: url.clone(),
-            credentials,
-        }))
+        Ok(Some(Registry { url: url.clone(), credentials }))
     }
 
     pub(crate) fn source(&self, source: &Placed<Source>) -> Result<Source, Fault> {
@@ -251,10 +202,7 @@ impl World<'_> {
         Ok(match &source.value {
             Source::Env(name) => Source::Env(name.clone()),
             Source::File(path) => Source::File(absolute(path)?),
-            Source::EnvFile { path, key } => Source::EnvFile {
-                path: absolute(path)?,
-                key: key.clone(),
-            },
+            Source::EnvFile { path, key } => Source::EnvFile { path: absolute(path)?, key: key.clone() },
         })
     }
 
@@ -267,11 +215,7 @@ impl World<'_> {
                     None => self.request.root.clone(),
                 };
                 let build = match &image.build {
-                    BuildDoc::Docker {
-                        dockerfile,
-                        stage,
-                        args,
-                    } => Build::Docker(DockerBuild {
+                    BuildDoc::Docker { dockerfile, stage, args } => Build::Docker(DockerBuild {
                         dockerfile: self.existing(dockerfile, &context, "the Dockerfile")?,
                         stage: stage.clone(),
                         args: args.clone(),
@@ -285,21 +229,14 @@ impl World<'_> {
 
     fn native(&self, native: &NativeDoc, context: &Path) -> Result<NativeBuild, Fault> {
         let files = native.files.iter().map(|(to, laid)| {
-            let laid = LaidPath {
-                from: self.path(&laid.from, context)?,
-                mode: laid.mode,
-                owner: laid.owner,
-            };
+            let laid = LaidPath { from: self.path(&laid.from, context)?, mode: laid.mode, owner: laid.owner };
             Ok((to.clone(), laid))
         });
-        let libraries = native
-            .libraries
-            .iter()
-            .map(|library| match library.value.contains('/') {
-                true => self.path(library, context),
-                // A bare name, such as `libnss_dns.so.2`, is looked for where the linker looks.
-                false => Ok(PathBuf::from(&library.value)),
-            });
+        let libraries = native.libraries.iter().map(|library| match library.value.contains('/') {
+            true => self.path(library, context),
+            // A bare name, such as `libnss_dns.so.2`, is looked for where the linker looks.
+            false => Ok(PathBuf::from(&library.value)),
+        });
         Ok(NativeBuild {
             run: native.run.clone(),
             base: native.base.clone(),
@@ -315,11 +252,7 @@ impl World<'_> {
 
     fn migrate(&self, migrate: &MigrateDoc) -> Result<Migrate, Fault> {
         Ok(Migrate {
-            manifest: self.existing(
-                &migrate.manifest,
-                &self.request.root,
-                "the migration Job's manifest",
-            )?,
+            manifest: self.existing(&migrate.manifest, &self.request.root, "the migration Job's manifest")?,
             timeout: migrate.timeout.unwrap_or(MIGRATE_TIMEOUT),
             needs: migrate.needs.clone(),
         })

@@ -77,9 +77,7 @@ pub(crate) fn secret(name: &str, field: &Field<'_>) -> Result<SecretDoc, Fault> 
 fn env_files(fields: &Fields<'_>) -> Result<EnvFiles, Fault> {
     fields.exclusive("except", "only")?;
     Ok(EnvFiles {
-        files: fields
-            .read("env-files", |files| files.texts())?
-            .unwrap_or_default(),
+        files: fields.read("env-files", |files| files.texts())?.unwrap_or_default(),
         except: fields.read("except", |keys| keys.texts())?.unwrap_or_default(),
         only: fields.read("only", |keys| keys.texts())?,
     })
@@ -87,19 +85,9 @@ fn env_files(fields: &Fields<'_>) -> Result<EnvFiles, Fault> {
 
 /// The set's place. Its name leaves room for `-` and the eight characters of a version.
 fn named(name: &str, field: &Field<'_>) -> Result<Placed<()>, Fault> {
-    let here = Placed {
-        value: (),
-        at: field.key_at,
-        path: field.path.clone(),
-    };
-    object_name(name, 240).map_err(|why| {
-        Fault::bad(
-            here.at,
-            &here.path,
-            format!("`{name}` can't name a set: {why}"),
-            "",
-        )
-    })?;
+    let here = Placed { value: (), at: field.key_at, path: field.path.clone() };
+    object_name(name, 240)
+        .map_err(|why| Fault::bad(here.at, &here.path, format!("`{name}` can't name a set: {why}"), ""))?;
     Ok(here)
 }
 
@@ -109,12 +97,7 @@ fn key(name: &str, here: &Placed<()>) -> Result<(), Fault> {
     if name.is_empty() || name.len() > 253 || !name.chars().all(fine) || name == "." || name.starts_with("..")
     {
         let message = format!("`{name}` can't be a key");
-        return Err(Fault::bad(
-            here.at,
-            &here.path,
-            message,
-            "use letters, digits, `-`, `_` and `.`",
-        ));
+        return Err(Fault::bad(here.at, &here.path, message, "use letters, digits, `-`, `_` and `.`"));
     }
     Ok(())
 }

@@ -83,20 +83,9 @@ impl Node {
 
 /// Parses one document. A file that holds nothing is an empty mapping.
 pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
-    let mut builder = Builder {
-        parser: Parser::new_from_str(text),
-        text,
-        anchors: BTreeMap::new(),
-        nodes: 0,
-    };
-    let empty = Node {
-        at: At {
-            line: 1,
-            column: 1,
-            ..At::default()
-        },
-        value: Value::Map(Vec::new()),
-    };
+    let mut builder =
+        Builder { parser: Parser::new_from_str(text), text, anchors: BTreeMap::new(), nodes: 0 };
+    let empty = Node { at: At { line: 1, column: 1, ..At::default() }, value: Value::Map(Vec::new()) };
     let mut root = None;
     loop {
         let (event, at) = builder.next()?;
@@ -161,10 +150,7 @@ impl<'t> Builder<'t> {
     fn node(&mut self, event: Event<'t>, at: At) -> Result<Node, Fault> {
         self.nodes += 1;
         if self.nodes > MOST_NODES {
-            return Err(Fault::syntax(
-                at,
-                "this file grows too large when its aliases are followed",
-            ));
+            return Err(Fault::syntax(at, "this file grows too large when its aliases are followed"));
         }
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, _) => {
@@ -209,10 +195,7 @@ impl<'t> Builder<'t> {
                 pair => pair,
             };
             let Value::Scalar { text: key, plain } = self.node(event, key_at)?.value else {
-                return Err(Fault::syntax(
-                    key_at,
-                    "a key must be a plain word, and this is a collection",
-                ));
+                return Err(Fault::syntax(key_at, "a key must be a plain word, and this is a collection"));
             };
             let (event, at) = self.next()?;
             let node = self.node(event, at)?;
@@ -240,16 +223,10 @@ fn merge_sources(node: Node) -> Result<Vec<Entry>, Fault> {
     match node.value {
         Value::Map(entries) => Ok(entries),
         Value::List(nodes) => {
-            let lists = nodes
-                .into_iter()
-                .map(merge_sources)
-                .collect::<Result<Vec<_>, _>>()?;
+            let lists = nodes.into_iter().map(merge_sources).collect::<Result<Vec<_>, _>>()?;
             Ok(lists.into_iter().flatten().collect())
         }
-        Value::Scalar { .. } => Err(Fault::syntax(
-            node.at,
-            "`<<` merges a mapping, and this is not one",
-        )),
+        Value::Scalar { .. } => Err(Fault::syntax(node.at, "`<<` merges a mapping, and this is not one")),
     }
 }
 

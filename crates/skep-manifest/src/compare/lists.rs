@@ -23,11 +23,7 @@ pub(crate) fn list_key(names: &[&str], is_service: bool, a: &[Value], b: &[Value
             ..,
             "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets",
         ] => by_name,
-        [
-            ..,
-            "containers" | "initContainers" | "ephemeralContainers",
-            "ports",
-        ] => by_container_port,
+        [.., "containers" | "initContainers" | "ephemeralContainers", "ports"] => by_container_port,
         ["spec", "ports"] if is_service => by_service_port,
         [.., "volumeMounts"] => by_mount_path,
         [.., "volumeDevices"] => by_device_path,

@@ -92,9 +92,7 @@ fn is_secret(object: &Value) -> bool {
 }
 
 fn hidden(mut difference: Difference, secret: bool) -> Difference {
-    let is_data = ["data", "stringData"]
-        .iter()
-        .any(|data| difference.path.starts_with(data));
+    let is_data = ["data", "stringData"].iter().any(|data| difference.path.starts_with(data));
     if secret && is_data {
         let hide = |value: &mut Value| *value = Value::String("(hidden)".to_owned());
         difference.from.as_mut().map(hide);
@@ -158,12 +156,7 @@ impl Walk {
             let position = find(below, &name);
             positions.extend(position);
             let item_path = format!("{path}[{name}]");
-            self.field(
-                &item_path,
-                names,
-                position.and_then(|at| below.get(at)),
-                Some(item),
-            );
+            self.field(&item_path, names, position.and_then(|at| below.get(at)), Some(item));
         }
         for item in below {
             if let Some(name) =
@@ -193,11 +186,7 @@ impl Walk {
     }
 
     fn found(&mut self, path: &str, from: Option<&Value>, to: Option<&Value>) {
-        self.found.push(Difference {
-            path: path.to_owned(),
-            from: from.cloned(),
-            to: to.cloned(),
-        });
+        self.found.push(Difference { path: path.to_owned(), from: from.cloned(), to: to.cloned() });
     }
 }
 
@@ -218,24 +207,14 @@ fn is_same(names: &[&str], a: &Value, b: &Value) -> bool {
     if let (Value::Number(a), Value::Number(b)) = (a, b) {
         return a.as_f64() == b.as_f64();
     }
-    let amounts = is_quantity(names)
-        .then(|| Quantity::of(a).zip(Quantity::of(b)))
-        .flatten();
+    let amounts = is_quantity(names).then(|| Quantity::of(a).zip(Quantity::of(b))).flatten();
     amounts.is_some_and(|(a, b)| a == b)
 }
 
 /// Fields that Kubernetes keeps in a canonical form of its own.
 fn is_quantity(names: &[&str]) -> bool {
-    const MAPS: &[&str] = &[
-        "limits",
-        "requests",
-        "capacity",
-        "hard",
-        "overhead",
-        "default",
-        "defaultRequest",
-        "allocatable",
-    ];
+    const MAPS: &[&str] =
+        &["limits", "requests", "capacity", "hard", "overhead", "default", "defaultRequest", "allocatable"];
     match names {
         [.., "sizeLimit" | "averageValue" | "divisor"] => true,
         [.., map, _] => MAPS.contains(map),

@@ -13,9 +13,7 @@ pub(crate) fn dropped(live: &Value, desired: &Value, manager: &str) -> Vec<(Stri
     let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
     for entry in entries.into_iter().flatten() {
         let is = |key: &str, text: &str| entry.get(key).and_then(Value::as_str) == Some(text);
-        let is_whole = entry
-            .get("subresource")
-            .is_none_or(|sub| sub.as_str().is_none_or(str::is_empty));
+        let is_whole = entry.get("subresource").is_none_or(|sub| sub.as_str().is_none_or(str::is_empty));
         if let (true, true, true, Some(fields)) = (
             is("manager", manager),
             is("operation", "Apply"),
@@ -40,20 +38,14 @@ fn walk(
         let (kind, rest) = step.split_once(':').unwrap_or((step, ""));
         let (path, live, desired) = match kind {
             "f" if is_servers(names, rest) => continue,
-            "f" => (
-                joined(path, rest),
-                live.and_then(|it| it.get(rest)),
-                desired.and_then(|it| it.get(rest)),
-            ),
+            "f" => {
+                (joined(path, rest), live.and_then(|it| it.get(rest)), desired.and_then(|it| it.get(rest)))
+            }
             "k" | "v" => {
                 let Ok(key) = serde_json::from_str(rest) else {
                     continue;
                 };
-                (
-                    format!("{path}[{}]", label(&key)),
-                    item(live, &key, kind),
-                    item(desired, &key, kind),
-                )
+                (format!("{path}[{}]", label(&key)), item(live, &key, kind), item(desired, &key, kind))
             }
             _ => continue,
         };
@@ -91,9 +83,8 @@ fn label(key: &Value) -> String {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match key {
         Value::Object(keys) => {
-            let words = keys
-                .iter()
-                .filter(|(name, value)| !(*name == "protocol" && value.as_str() == Some("TCP")));
+            let words =
+                keys.iter().filter(|(name, value)| !(*name == "protocol" && value.as_str() == Some("TCP")));
             words.map(|(_, value)| word(value)).collect::<Vec<_>>().join("/")
         }
         other => word(other),

@@ -97,10 +97,8 @@ pub fn secret(
     values: &BTreeMap<String, String>,
     salt: &Salt,
 ) -> Versioned {
-    let data: BTreeMap<&String, String> = values
-        .iter()
-        .map(|(key, value)| (key, STANDARD.encode(value)))
-        .collect();
+    let data: BTreeMap<&String, String> =
+        values.iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
     let object = json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -125,13 +123,7 @@ fn versioned(app: &str, kind: &'static str, object: &Value, salt: &Salt) -> Vers
     version["metadata"]["name"] = name.clone().into();
     version["metadata"]["annotations"][VERSION_OF] = plain_name.clone().into();
     copy["metadata"]["annotations"][COPY_OF] = name.clone().into();
-    Versioned {
-        kind,
-        plain_name,
-        name,
-        version,
-        copy,
-    }
+    Versioned { kind, plain_name, name, version, copy }
 }
 
 /// The plain copy of a version that lives in a cluster, as it was when the version was made: what a rollback writes. `None`
@@ -160,15 +152,10 @@ pub fn copy_of_version(live: &Value) -> Option<Value> {
 /// Rewrites every reference to a set, in the pod templates of `objects`, to its version; returns how many there were.
 pub fn version<'o>(objects: impl IntoIterator<Item = &'o mut Value>, sets: &[Versioned]) -> usize {
     let renamed = |kind: &str, name: &str| {
-        let set = sets
-            .iter()
-            .find(|set| set.kind == kind && set.plain_name == name)?;
+        let set = sets.iter().find(|set| set.kind == kind && set.plain_name == name)?;
         Some(set.name.clone())
     };
-    objects
-        .into_iter()
-        .map(|object| references::rename(object, renamed))
-        .sum()
+    objects.into_iter().map(|object| references::rename(object, renamed)).sum()
 }
 
 /// Which workloads read which sets, by the plain or the versioned name; sorted.

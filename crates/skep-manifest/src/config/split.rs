@@ -37,12 +37,7 @@ pub fn split_config(app: &str, objects: Vec<Value>, salt: &Salt) -> (Vec<Value>,
 }
 
 fn kind(object: &Value, referred: &BTreeSet<String>) -> Option<&'static str> {
-    let text = |pointer| {
-        object
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     match (text("/apiVersion"), text("/kind")) {
         ("v1", "Secret") if !STABLE_TYPES.contains(&text("/type")) => Some("Secret"),
         ("v1", "ConfigMap") if referred.contains(text("/metadata/name")) => Some("ConfigMap"),

@@ -1,14 +1,11 @@
 //! What differs, and what applying would change.
 
 use serde_json::{Value, json};
-use skep_manifest::{changes, differences, is_applied};
+use skep_manifest::{changes, differences, is_applied, refused_changes};
 
 fn shown(found: &[skep_manifest::Difference]) -> Vec<String> {
     let text = |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), Value::to_string);
-    found
-        .iter()
-        .map(|one| format!("{}: {} → {}", one.path, text(&one.from), text(&one.to)))
-        .collect()
+    found.iter().map(|one| format!("{}: {} → {}", one.path, text(&one.from), text(&one.to))).collect()
 }
 
 fn desired() -> Value {
@@ -124,11 +121,7 @@ fn each_change_is_seen() {
             json!("UDP"),
             "spec.template.spec.containers[api].ports[8000/UDP]: - → {\"containerPort\":8000,\"protocol\":\"UDP\"}",
         ),
-        (
-            "/spec/template/spec/hostNetwork",
-            json!(true),
-            "spec.template.spec.hostNetwork: - → true",
-        ),
+        ("/spec/template/spec/hostNetwork", json!(true), "spec.template.spec.hostNetwork: - → true"),
         (
             "/spec/template/spec/tolerations",
             json!([{"operator": "Exists"}]),
@@ -174,10 +167,7 @@ fn what_this_manager_wrote_and_now_leaves_out_goes_away() {
             "spec.template.spec.containers[api].ports: [{\"containerPort\":8000,\"protocol\":\"TCP\"}] → -",
         ]
     );
-    assert!(
-        is_applied(&live(), &wanted, "somebody-else"),
-        "what others wrote is theirs"
-    );
+    assert!(is_applied(&live(), &wanted, "somebody-else"), "what others wrote is theirs");
 }
 
 #[test]
@@ -198,10 +188,7 @@ fn lists_without_keys_are_compared_whole() {
     );
     assert_eq!(
         shown(&changes(&pod(&["a", "b"]), &pod(&["b", "a"]), "skep")),
-        [
-            "spec.containers[a].args[0]: \"a\" → \"b\"",
-            "spec.containers[a].args[1]: \"b\" → \"a\""
-        ]
+        ["spec.containers[a].args[0]: \"a\" → \"b\"", "spec.containers[a].args[1]: \"b\" → \"a\""]
     );
 }
 
@@ -230,17 +217,24 @@ fn a_secret_s_values_are_hidden() {
 }
 
 #[test]
+fn what_the_server_will_refuse() {
+    let mut wanted = desired();
+    wanted["spec"]["replicas"] = json!(4);
+    assert!(refused_changes(&live(), &wanted, "skep").is_empty());
+    wanted["spec"]["selector"]["matchLabels"]["tier"] = json!("web");
+    assert_eq!(
+        shown(&refused_changes(&live(), &wanted, "skep")),
+        ["spec.selector.matchLabels.tier: - → \"web\""]
+    );
+    let set = |value: &str, frozen| json!({"kind": "ConfigMap", "data": {"A": value}, "immutable": frozen});
+    assert_eq!(refused_changes(&set("1", true), &set("2", true), "skep").len(), 1);
+    assert!(refused_changes(&set("1", false), &set("2", false), "skep").is_empty());
+}
+
+#[test]
 fn service_ports_are_told_apart_by_number() {
     let service = |ports: Value| json!({"apiVersion": "v1", "kind": "Service", "spec": {"ports": ports}});
     let live = service(json!([{"port": 80, "protocol": "TCP", "targetPort": 8000, "nodePort": 30001}]));
-    assert!(is_applied(
-        &live,
-        &service(json!([{"port": 80, "targetPort": 8000}])),
-        "skep"
-    ));
-    assert!(!is_applied(
-        &live,
-        &service(json!([{"port": 80, "targetPort": "http"}])),
-        "skep"
-    ));
+    assert!(is_applied(&live, &service(json!([{"port": 80, "targetPort": 8000}])), "skep"));
+    assert!(!is_applied(&live, &service(json!([{"port": 80, "targetPort": "http"}])), "skep"));
 }

@@ -51,29 +51,17 @@ fn every_reference_is_rewritten_but_the_pull_secret() {
     assert_eq!(version([&mut pod], &sets), 8);
     let (c, s) = (&sets[0].name, &sets[1].name);
     let found = config_references(&pod);
-    let reference = |kind, name: &str| ConfigReference {
-        kind,
-        name: name.to_owned(),
-    };
+    let reference = |kind, name: &str| ConfigReference { kind, name: name.to_owned() };
     assert_eq!(
         found,
-        [
-            reference("ConfigMap", c),
-            reference("ConfigMap", "elsewhere"),
-            reference("Secret", s)
-        ]
+        [reference("ConfigMap", c), reference("ConfigMap", "elsewhere"), reference("Secret", s)]
     );
     let spec = &pod["spec"]["template"]["spec"];
     assert_eq!(spec["imagePullSecrets"][0]["name"], json!("s"));
     assert_eq!(spec["volumes"][0]["configMap"]["defaultMode"], json!(256));
-    assert_eq!(
-        spec["volumes"][2]["projected"]["sources"][1]["secret"]["name"],
-        json!(s)
-    );
-    let shown: Vec<String> = readers
-        .iter()
-        .map(|one| format!("{} {} {}", one.workload, one.kind, one.set))
-        .collect();
+    assert_eq!(spec["volumes"][2]["projected"]["sources"][1]["secret"]["name"], json!(s));
+    let shown: Vec<String> =
+        readers.iter().map(|one| format!("{} {} {}", one.workload, one.kind, one.set)).collect();
     assert_eq!(shown, ["Deployment/api ConfigMap c", "Deployment/api Secret s"]);
     assert_eq!(consumers([&pod], &sets), readers, "by the versioned names too");
     assert_eq!(version([&mut pod], &sets), 0, "once is enough");
@@ -98,13 +86,7 @@ fn a_name_is_its_content() {
 
 #[test]
 fn a_version_and_its_copy() {
-    let set = secret(
-        "honeydue",
-        "honeydue",
-        "s",
-        &one("KEY", "hunter2"),
-        &Salt::new(*b"salt"),
-    );
+    let set = secret("honeydue", "honeydue", "s", &one("KEY", "hunter2"), &Salt::new(*b"salt"));
     assert_eq!(
         set.version,
         json!({
@@ -118,10 +100,7 @@ fn a_version_and_its_copy() {
         })
     );
     assert_eq!(set.copy["metadata"]["name"], json!("s"));
-    assert_eq!(
-        set.copy["metadata"]["annotations"],
-        json!({"skep.dev/copy-of": set.name})
-    );
+    assert_eq!(set.copy["metadata"]["annotations"], json!({"skep.dev/copy-of": set.name}));
     assert_eq!(set.copy.get("immutable"), None);
     assert_eq!(format!("{set:?}"), format!("Secret/{}", set.name));
 }
@@ -136,23 +115,14 @@ fn sets_of_the_manifests() {
     );
     let salt = Salt::new(*b"salt");
     let (rest, sets) = split_config("honeydue", values(&text), &salt);
-    let names: Vec<_> = rest
-        .iter()
-        .map(|object| object["metadata"]["name"].clone())
-        .collect();
+    let names: Vec<_> = rest.iter().map(|object| object["metadata"]["name"].clone()).collect();
     assert_eq!(names, ["api", "read-by-name", "pull"]);
-    assert_eq!(
-        format!("{sets:?}"),
-        format!("[ConfigMap/{}, Secret/{}]", sets[0].name, sets[1].name)
-    );
+    assert_eq!(format!("{sets:?}"), format!("[ConfigMap/{}, Secret/{}]", sets[0].name, sets[1].name));
     assert_eq!(sets[1].version["data"], json!({"B": "dHdv"}));
     assert_eq!(sets[1].version.get("stringData"), None);
     assert_eq!(sets[1].version["metadata"]["labels"]["team"], json!("bees"));
     // However it is written, the same content has the same name.
-    assert_eq!(
-        sets[1].name,
-        secret("honeydue", "n", "s", &one("B", "two"), &salt).name
-    );
+    assert_eq!(sets[1].name, secret("honeydue", "n", "s", &one("B", "two"), &salt).name);
 }
 
 #[test]

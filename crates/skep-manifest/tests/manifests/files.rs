@@ -4,10 +4,7 @@ use serde_json::Value;
 use skep_manifest::{ManifestError, Manifests, Object, SourceFile, read};
 
 pub(crate) fn file(path: &str, text: &str) -> SourceFile {
-    SourceFile {
-        path: path.into(),
-        text: text.to_owned(),
-    }
+    SourceFile { path: path.into(), text: text.to_owned() }
 }
 
 pub(crate) fn try_read(text: &str) -> Result<Manifests, ManifestError> {

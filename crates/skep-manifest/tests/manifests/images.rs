@@ -67,14 +67,8 @@ fn whose() {
         ("api", Owner::Ours("api".to_owned())),
         ("localhost:5000/honeydue-api", Owner::Ours("api".to_owned())),
         ("localhost:5000/honeydue-api:v1", Owner::Ours("api".to_owned())),
-        (
-            "localhost:5000/honeydue-api@sha256:00",
-            Owner::Ours("api".to_owned()),
-        ),
-        (
-            "localhost:5000/honeydue-api:v1@sha256:00",
-            Owner::Ours("api".to_owned()),
-        ),
+        ("localhost:5000/honeydue-api@sha256:00", Owner::Ours("api".to_owned())),
+        ("localhost:5000/honeydue-api:v1@sha256:00", Owner::Ours("api".to_owned())),
         ("localhost:5000/honeydue-api-extra", Owner::ThirdParty),
         ("redis:7-alpine", Owner::ThirdParty),
         ("apu", Owner::Unclear),
@@ -89,10 +83,7 @@ fn pinning_changes_images_and_nothing_else() {
     let mut all = objects(MANIFESTS);
     let pinned = BTreeMap::from([
         ("api".to_owned(), "r.io/api@sha256:aa".to_owned()),
-        (
-            "busybox:1.36".to_owned(),
-            "docker.io/library/busybox@sha256:bb".to_owned(),
-        ),
+        ("busybox:1.36".to_owned(), "docker.io/library/busybox@sha256:bb".to_owned()),
     ]);
     let mut expected = all[0].value.clone();
     expected["spec"]["template"]["spec"]["containers"][0]["image"] = json!("r.io/api@sha256:aa");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use skep_manifest::{Wave, autoscaled, inventory, migration_job, stage_and_apply, waves};
+use skep_manifest::{Wave, autoscaled, hold_replicas, inventory, migration_job, stage_and_apply, waves};
 
 use crate::files::{objects, value, values};
 
@@ -36,10 +36,7 @@ const APP: &str = "
 fn shown(waves: &[(Wave, Vec<Value>)]) -> Vec<String> {
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let wave = |(wave, objects): &(Wave, Vec<Value>)| {
-        format!(
-            "{wave:?}: {}",
-            objects.iter().map(name).collect::<Vec<_>>().join(" ")
-        )
+        format!("{wave:?}: {}", objects.iter().map(name).collect::<Vec<_>>().join(" "))
     };
     waves.iter().map(wave).collect()
 }
@@ -75,15 +72,7 @@ fn the_migration_parts_them() {
             "Workloads: postgres",
         ]
     );
-    assert_eq!(
-        shown(&staged.apply),
-        [
-            "Network: api",
-            "Custom: strip",
-            "Workloads: api",
-            "Traffic: web api"
-        ]
-    );
+    assert_eq!(shown(&staged.apply), ["Network: api", "Custom: strip", "Workloads: api", "Traffic: web api"]);
     assert_eq!(staged.unknown, ["redis"]);
 }
 
@@ -94,10 +83,7 @@ fn the_job_of_the_gate() {
     let jobs = objects(text);
     let job = migration_job(&jobs[0], Duration::from_secs(300)).expect("a Job");
     let name = job["metadata"]["name"].as_str().expect("named");
-    assert!(
-        name.starts_with("honeydue-migrate-") && name.len() == "honeydue-migrate-".len() + 8,
-        "{name}"
-    );
+    assert!(name.starts_with("honeydue-migrate-") && name.len() == "honeydue-migrate-".len() + 8, "{name}");
     assert_eq!(
         job["spec"],
         json!({
@@ -109,15 +95,8 @@ fn the_job_of_the_gate() {
         migration_job(&objects(text)[0], Duration::from_secs(seconds)).expect("a Job")["metadata"]["name"]
             .clone()
     };
-    assert_eq!(
-        name_of(text, 10),
-        json!(name),
-        "patience is no part of the migration"
-    );
-    assert_ne!(
-        name_of(&text.replace("image: api", "image: api2"), 300),
-        json!(name)
-    );
+    assert_eq!(name_of(text, 10), json!(name), "patience is no part of the migration");
+    assert_ne!(name_of(&text.replace("image: api", "image: api2"), 300), json!(name));
     let long = text.replace("honeydue-migrate", &"m".repeat(80));
     assert_eq!(name_of(&long, 300).as_str().map(str::len), Some(63));
 }
@@ -127,11 +106,7 @@ fn who_scales_what() {
     let scaled = autoscaled(&values(APP));
     assert_eq!(scaled.len(), 1);
     assert_eq!(
-        (
-            scaled[0].workload.to_string().as_str(),
-            scaled[0].min,
-            scaled[0].max
-        ),
+        (scaled[0].workload.to_string().as_str(), scaled[0].min, scaled[0].max),
         ("Deployment/api", 3, 6)
     );
     assert_eq!(scaled[0].workload.namespace.as_deref(), Some("honeydue"));
@@ -139,6 +114,29 @@ fn who_scales_what() {
         "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: a}, spec: {maxReplicas: 2, scaleTargetRef: {kind: Deployment, name: a}}}",
     );
     assert_eq!(autoscaled([&bare])[0].min, 1);
+}
+
+#[test]
+fn replicas_are_held_until_the_autoscaler_has_them() {
+    let scaled = &autoscaled(&values(APP))[0];
+    let desired = || json!({"kind": "Deployment", "spec": {"replicas": 1, "paused": false}});
+    let live = |manager: &str, fields: Value| {
+        json!({
+            "metadata": {"managedFields": [{"manager": manager, "fieldsV1": fields}]},
+            "spec": {"replicas": 5},
+        })
+    };
+    let replicas = json!({"f:spec": {"f:replicas": {}}});
+    for (live, held) in [
+        (None, json!(3)),
+        (Some(live("skep", replicas.clone())), json!(5)),
+        (Some(live("kube-controller-manager", json!({"f:status": {}}))), json!(5)),
+        (Some(live("kube-controller-manager", replicas)), json!(null)),
+    ] {
+        let mut workload = desired();
+        hold_replicas(&mut workload, live.as_ref(), scaled, "skep");
+        assert_eq!(workload["spec"]["replicas"], held, "{live:?}");
+    }
 }
 
 #[test]

@@ -44,10 +44,23 @@ x:
         json!({
             "octal": 256, "modern": 15, "quoted": "0400", "single": "1", "true": true, "debug": false, "short": true,
             "text": "on", "empty": null, "tilde": null, "float": 1, "half": 0.5,
-            "big": 1.234_567_890_123_456_8e29, "max": u64::MAX, "under": 1000, "date": "2026-01-02",
+            "big": 1.234_567_890_123_456_8e29, "max": 1.844_674_407_370_955_2e19, "under": 1000, "date": "2026-01-02",
             "time": "12:30:45", "1": "one", "1.5": "float key", "folded": "a b", "literal": "on\n"
         })
     );
+}
+
+/// `words.json` is what kubectl 1.32 makes of `words.yaml`, offline:
+/// `kubectl annotate --local -f words.yaml skep=1 -o json`, without that annotation.
+#[test]
+fn the_same_as_kubectl_s_own_answer() {
+    let expected: serde_json::Value = serde_json::from_str(include_str!("kubectl/words.json")).expect("JSON");
+    let ours = value(include_str!("kubectl/words.yaml"));
+    let (ours, expected) = (ours["x"].as_object().expect("a map"), expected["x"].as_object().expect("a map"));
+    for (key, value) in expected {
+        assert_eq!(ours.get(key), Some(value), "{key}");
+    }
+    assert_eq!(ours.len(), expected.len());
 }
 
 #[test]
@@ -59,7 +72,8 @@ kind: ConfigMap
 metadata: { name: m }
 base: &base { a: 1, b: 2 }
 other: &other { b: 3, c: 4 }
-one: { b: own, <<: *base }
+one: { <<: *base, b: own }
+after: { b: own, <<: *base }
 two:
   <<: [*base, *other]
   c: own
@@ -68,6 +82,7 @@ quoted: { '<<': kept }
 ",
     );
     assert_eq!(object["one"], json!({"a": 1, "b": "own"}));
+    assert_eq!(object["after"], json!({"a": 1, "b": 2}), "kubectl reads a mapping in order");
     assert_eq!(object["two"], json!({"a": 1, "b": 2, "c": "own"}));
     assert_eq!(object["again"], json!({"a": 1, "b": 2}));
     assert_eq!(object["quoted"], json!({"<<": "kept"}));
@@ -109,11 +124,8 @@ fn what_is_no_manifest_is_listed() {
         file("a.YML", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"),
     ])
     .expect("valid");
-    let ignored: Vec<String> = read
-        .ignored
-        .iter()
-        .map(|one| format!("{}:{} {}", one.file.display(), one.line, one.why))
-        .collect();
+    let ignored: Vec<String> =
+        read.ignored.iter().map(|one| format!("{}:{} {}", one.file.display(), one.line, one.why)).collect();
     assert_eq!(
         ignored,
         [
@@ -133,7 +145,7 @@ fn bom_crlf_and_no_last_line_feed() {
     let object = value(
         "\u{feff}apiVersion: v1\r\nkind: ConfigMap\r\nmetadata: {name: a}\r\ndata:\r\n  x: |\r\n    one\r\n    two",
     );
-    assert_eq!(object["data"]["x"], json!("one\ntwo"));
+    assert_eq!(object["data"]["x"], json!("one\ntwo\n"));
 }
 
 #[test]
@@ -167,10 +179,7 @@ fn a_later_folder_is_laid_over_an_earlier() {
     assert_eq!(merged[0].value["spec"]["replicas"], json!(1));
     let place = |pointer: &str| merged[0].place(pointer).to_string();
     assert_eq!(place("/spec/replicas"), "local/api.yaml:5");
-    assert_eq!(
-        place("/spec/template/spec/containers/0/image"),
-        "local/api.yaml:10"
-    );
+    assert_eq!(place("/spec/template/spec/containers/0/image"), "local/api.yaml:10");
     assert_eq!(place("/kind"), "local/api.yaml:2");
     assert_eq!(place("/spec/template"), "deploy/api.yaml:6");
 }
@@ -186,27 +195,12 @@ fn namespaces_are_the_app_s() {
          spec: {group: example.com, scope: Cluster, names: {kind: Fleet}}\n",
     );
     settle(&mut all, "honeydue").expect("all fine");
-    let namespaces: Vec<_> = all
-        .iter()
-        .map(|object| object.value["metadata"]["namespace"].clone())
-        .collect();
-    assert_eq!(
-        namespaces,
-        [
-            json!(null),
-            json!("honeydue"),
-            json!(null),
-            json!(null),
-            json!(null)
-        ]
-    );
+    let namespaces: Vec<_> = all.iter().map(|object| object.value["metadata"]["namespace"].clone()).collect();
+    assert_eq!(namespaces, [json!(null), json!("honeydue"), json!(null), json!(null), json!(null)]);
 }
 
 #[test]
 fn nothing_of_a_newer_kubernetes_is_dropped() {
     let text = "apiVersion: v9\nkind: Novelty\nmetadata: {name: a}\nspec: {deep: [{er: {still: here}}]}\n";
-    assert_eq!(
-        values(text)[0]["spec"],
-        json!({"deep": [{"er": {"still": "here"}}]})
-    );
+    assert_eq!(values(text)[0]["spec"], json!({"deep": [{"er": {"still": "here"}}]}));
 }
