@@ -36,9 +36,8 @@ pub(crate) fn layer(
     epoch: u64,
     cache_dir: &Path,
 ) -> Result<(Written, bool), BuildError> {
-    let record_path = cache_dir
-        .join("layers")
-        .join(format!("{}.json", key(entries, compression, epoch).hex()));
+    let record_path =
+        cache_dir.join("layers").join(format!("{}.json", key(entries, compression, epoch).hex()));
     if let Some(written) = recall(&record_path, cache_dir) {
         return Ok((written, true));
     }
@@ -66,11 +65,8 @@ fn recall(record_path: &Path, cache_dir: &Path) -> Option<Written> {
 fn remember(record_path: &Path, written: &Written) -> std::io::Result<()> {
     let folder: PathBuf = record_path.parent().map(Path::to_owned).unwrap_or_default();
     std::fs::create_dir_all(&folder)?;
-    let record = serde_json::to_vec(&Record {
-        digest: written.digest,
-        size: written.size,
-        diff_id: written.diff_id,
-    })?;
+    let record =
+        serde_json::to_vec(&Record { digest: written.digest, size: written.size, diff_id: written.diff_id })?;
     let part = tempfile::NamedTempFile::new_in(&folder)?;
     std::fs::write(part.path(), record)?;
     part.persist(record_path)?;
@@ -79,13 +75,7 @@ fn remember(record_path: &Path, written: &Written) -> std::io::Result<()> {
 
 fn key(entries: &[Entry], compression: Compression, epoch: u64) -> Digest {
     let mut text = format!("{FORMAT} {} {epoch}\n", compression.settings());
-    for Entry {
-        path,
-        node,
-        mode,
-        owner,
-    } in entries
-    {
+    for Entry { path, node, mode, owner } in entries {
         // Debug text quotes paths, so that no two lists of entries look the same. A string takes every write.
         let _ = writeln!(text, "{path:?} {mode:o} {owner:?} {node:?}");
     }

@@ -62,10 +62,7 @@ pub(crate) fn package(
         },
         history: layers
             .iter()
-            .map(|layer| History {
-                created_by: Some(format!("skep: {}", layer.holds)),
-                ..History::default()
-            })
+            .map(|layer| History { created_by: Some(format!("skep: {}", layer.holds)), ..History::default() })
             .collect(),
     })?;
     let manifest = canonical(&Manifest {
@@ -117,22 +114,12 @@ mod tests {
         };
         let spec = NativeBuild {
             entrypoint: vec!["/new".to_owned()],
-            env: [
-                ("LANG".to_owned(), "de".to_owned()),
-                ("A".to_owned(), "b".to_owned()),
-            ]
-            .into(),
+            env: [("LANG".to_owned(), "de".to_owned()), ("A".to_owned(), "b".to_owned())].into(),
             ..NativeBuild::default()
         };
         let merged = container(&spec, base.clone());
-        assert_eq!(
-            merged.env.as_deref(),
-            Some(&["PATH=/bin", "LANG=de", "A=b"].map(String::from)[..])
-        );
-        assert_eq!(
-            (merged.entrypoint, merged.cmd),
-            (Some(vec!["/new".to_owned()]), None)
-        );
+        assert_eq!(merged.env.as_deref(), Some(&["PATH=/bin", "LANG=de", "A=b"].map(String::from)[..]));
+        assert_eq!((merged.entrypoint, merged.cmd), (Some(vec!["/new".to_owned()]), None));
         assert_eq!(merged.user.as_deref(), Some("1"));
         let untouched = container(&NativeBuild::default(), base.clone());
         assert_eq!((untouched.entrypoint, untouched.cmd), (base.entrypoint, base.cmd));

@@ -99,6 +99,16 @@ pub enum BuildError {
         /// The path in the image.
         program: String,
     },
+    /// The image's program is a script whose interpreter isn't in it.
+    #[error("image `{image}`: its entrypoint `{program}` is run by `{interpreter}`, which is not in it")]
+    NoInterpreter {
+        /// The image.
+        image: String,
+        /// The script, in the image.
+        program: String,
+        /// What its first line names.
+        interpreter: String,
+    },
     /// The image's user isn't in its `/etc/passwd`.
     #[error("image `{image}`: user `{user}` is not in its /etc/passwd")]
     UnknownUser {
@@ -213,6 +223,11 @@ impl BuildError {
                 format!("install the package that has `{library}`, or link it statically")
             }
             Self::NoEntrypoint { program, .. } => format!("add `{program}` to the image's `files`"),
+            Self::NoInterpreter { interpreter, .. } => {
+                format!(
+                    "add `{interpreter}` to the image's `libraries` or `files`, or lay it over a base that has it"
+                )
+            }
             Self::UnknownUser { .. } => {
                 "give it as `uid:gid`, or lay an /etc/passwd that knows it".to_owned()
             }

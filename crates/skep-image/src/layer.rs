@@ -70,16 +70,9 @@ pub(crate) fn write(
     cache_dir: &Path,
 ) -> Result<Written, BuildError> {
     let folder = cache_dir.join("sha256");
-    let failed = |source| BuildError::File {
-        action: "write a layer into",
-        path: folder.clone(),
-        source,
-    };
+    let failed = |source| BuildError::File { action: "write a layer into", path: folder.clone(), source };
     std::fs::create_dir_all(&folder).map_err(failed)?;
-    let part = tempfile::Builder::new()
-        .prefix(".layer-")
-        .tempfile_in(&folder)
-        .map_err(failed)?;
+    let part = tempfile::Builder::new().prefix(".layer-").tempfile_in(&folder).map_err(failed)?;
     let file = part.as_file().try_clone().map_err(failed)?;
     let outer = Hashing::new(BufWriter::with_capacity(256 << 10, file));
     let inner = Hashing::new(compression.pack(outer).map_err(failed)?);
@@ -92,13 +85,8 @@ pub(crate) fn write(
     let mut outer = inner.inner.finish().map_err(failed)?;
     outer.flush().map_err(failed)?;
     let digest = Digest::from_sha256(outer.hash.finalize().into());
-    part.persist(blob_path(cache_dir, &digest))
-        .map_err(|error| failed(error.error))?;
-    Ok(Written {
-        digest,
-        size: outer.len,
-        diff_id,
-    })
+    part.persist(blob_path(cache_dir, &digest)).map_err(|error| failed(error.error))?;
+    Ok(Written { digest, size: outer.len, diff_id })
 }
 
 fn append<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry, epoch: u64) -> Result<(), BuildError> {
@@ -108,16 +96,11 @@ fn append<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry, epoch: u64) -> Res
     header.set_gid(u64::from(entry.owner.1));
     header.set_mtime(epoch);
     header.set_size(0);
-    let wrong = |source| BuildError::File {
-        action: "add to a layer",
-        path: entry.path.clone(),
-        source,
-    };
+    let wrong = |source| BuildError::File { action: "add to a layer", path: entry.path.clone(), source };
     match &entry.node {
         Node::Dir => {
             header.set_entry_type(tar::EntryType::Directory);
-            tar.append_data(&mut header, &entry.path, io::empty())
-                .map_err(wrong)
+            tar.append_data(&mut header, &entry.path, io::empty()).map_err(wrong)
         }
         Node::Symlink(target) => {
             header.set_entry_type(tar::EntryType::Symlink);
@@ -130,8 +113,7 @@ fn append<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry, epoch: u64) -> Res
         Node::Text(text) => {
             header.set_entry_type(tar::EntryType::Regular);
             header.set_size(text.len() as u64);
-            tar.append_data(&mut header, &entry.path, text.as_bytes())
-                .map_err(wrong)
+            tar.append_data(&mut header, &entry.path, text.as_bytes()).map_err(wrong)
         }
         Node::File { from, stat } => {
             header.set_entry_type(tar::EntryType::Regular);
@@ -142,10 +124,7 @@ fn append<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry, epoch: u64) -> Res
                 source,
             })?;
             // What tar announces must come, neither less nor more.
-            let mut limited = Counting {
-                inner: file.take(stat.size),
-                len: 0,
-            };
+            let mut limited = Counting { inner: file.take(stat.size), len: 0 };
             let reader = io::BufReader::with_capacity(1 << 20, &mut limited);
             tar.append_data(&mut header, &entry.path, reader).map_err(wrong)?;
             let more = limited.inner.into_inner().read(&mut [0]).unwrap_or(0);
@@ -178,11 +157,7 @@ struct Hashing<W> {
 
 impl<W> Hashing<W> {
     fn new(inner: W) -> Self {
-        Self {
-            inner,
-            hash: Sha256::new(),
-            len: 0,
-        }
+        Self { inner, hash: Sha256::new(), len: 0 }
     }
 }
 

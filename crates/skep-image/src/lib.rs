@@ -97,19 +97,13 @@ impl BuiltImage {
 pub async fn build(request: BuildRequest<'_>, emit: &Emit) -> Result<BuiltImage, BuildError> {
     let began = std::time::Instant::now();
     let tell = |progress| {
-        emit.emit(Event::Image {
-            image: request.name.to_owned(),
-            step: Step::Build,
-            progress,
-        });
+        emit.emit(Event::Image { image: request.name.to_owned(), step: Step::Build, progress });
     };
     tell(Progress::Started);
     let built = match &request.image.build {
         Build::Native(spec) => native::build(request, spec, emit).await?,
         Build::Docker(_) => {
-            return Err(BuildError::NoBuilder {
-                image: request.name.to_owned(),
-            });
+            return Err(BuildError::NoBuilder { image: request.name.to_owned() });
         }
     };
     tell(Progress::Finished {
@@ -125,8 +119,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, BuildError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => Err(BuildError::Stopped {
-            source: Arc::new(error),
-        }),
+        Err(error) => Err(BuildError::Stopped { source: Arc::new(error) }),
     }
 }

@@ -21,11 +21,7 @@ use workshop::{Workshop, chroot, laid};
 async fn a_shell_runs_in_an_image_of_nothing_but_what_it_needs() {
     let shop = Workshop::new();
     let spec = NativeBuild {
-        files: [
-            ("/bin/sh".to_owned(), laid("/bin/sh")),
-            ("/usr/bin/ls".to_owned(), laid("/bin/ls")),
-        ]
-        .into(),
+        files: [("/bin/sh".to_owned(), laid("/bin/sh")), ("/usr/bin/ls".to_owned(), laid("/bin/ls"))].into(),
         // As with a program that an entrypoint's script starts.
         libraries: vec!["/bin/bash".into()],
         entrypoint: vec!["/bin/sh".to_owned()],
@@ -34,10 +30,7 @@ async fn a_shell_runs_in_an_image_of_nothing_but_what_it_needs() {
     };
     let built = shop.build(spec).await.expect("built");
     let root = shop.unpack(&built);
-    assert_eq!(
-        fs::metadata(root.path().join("tmp")).expect("/tmp").mode() & 0o7777,
-        0o1777
-    );
+    assert_eq!(fs::metadata(root.path().join("tmp")).expect("/tmp").mode() & 0o7777, 0o1777);
     let passwd = fs::read_to_string(root.path().join("etc/passwd")).expect("/etc/passwd");
     assert!(passwd.contains("\napp:x:1000:1000:"), "{passwd}");
     assert_eq!(chroot(&root, &["/bin/sh", "-c", "echo ok"]), "ok\n");
@@ -71,10 +64,7 @@ async fn libraries_beside_the_program_are_laid_beside_it() {
     assert_eq!(chroot(&root, &["/opt/greeter/bin/app"]), "hello\n");
 
     fs::remove_file(shop.context().join("out/lib/libgreet.so.1")).expect("removed");
-    let error = shop
-        .build(NativeBuild { run: None, ..spec })
-        .await
-        .expect_err("its library is gone");
+    let error = shop.build(NativeBuild { run: None, ..spec }).await.expect_err("its library is gone");
     assert!(
         matches!(&error, BuildError::LibraryMissing { library, .. } if library == "libgreet.so.1"),
         "{error:?}"
@@ -93,20 +83,14 @@ async fn the_same_inputs_make_the_same_digest_in_another_checkout() {
             symlink("b/deep.txt", shop.context().join("app/link")).expect("linked");
             // cargo hard-links its outputs; a copied checkout has no such links.
             if digests.is_empty() {
-                fs::hard_link(
-                    shop.context().join("app/b/deep.txt"),
-                    shop.context().join("app/c.txt"),
-                )
-                .expect("linked");
+                fs::hard_link(shop.context().join("app/b/deep.txt"), shop.context().join("app/c.txt"))
+                    .expect("linked");
             } else {
                 shop.write("app/c.txt", "deep");
             }
             let spec = NativeBuild {
-                files: [
-                    ("/srv/app".to_owned(), shop.laid("app")),
-                    ("/bin/sh".to_owned(), laid("/bin/sh")),
-                ]
-                .into(),
+                files: [("/srv/app".to_owned(), shop.laid("app")), ("/bin/sh".to_owned(), laid("/bin/sh"))]
+                    .into(),
                 env: [("B".to_owned(), "2".to_owned()), ("A".to_owned(), "1".to_owned())].into(),
                 ..NativeBuild::default()
             };
@@ -128,13 +112,7 @@ async fn a_changed_program_is_sent_alone() {
     shop.write("assets/page.html", &"<p>page</p>".repeat(1000));
     let spec = NativeBuild {
         files: [
-            (
-                "/app".to_owned(),
-                LaidPath {
-                    mode: Some(0o755),
-                    ..shop.laid("target/app")
-                },
-            ),
+            ("/app".to_owned(), LaidPath { mode: Some(0o755), ..shop.laid("target/app") }),
             ("/assets".to_owned(), shop.laid("assets")),
         ]
         .into(),
@@ -142,28 +120,16 @@ async fn a_changed_program_is_sent_alone() {
         workdir: Some("/assets".to_owned()),
         ..NativeBuild::default()
     };
-    let image = format!("{}/team/app:v1", registry.address)
-        .parse()
-        .expect("an image");
+    let image = format!("{}/team/app:v1", registry.address).parse().expect("an image");
     let first = shop.build(spec.clone()).await.expect("built");
     let holds: Vec<&str> = first.layers.iter().map(|layer| layer.holds).collect();
     assert_eq!(holds, ["libraries", "folders", "programs"]);
     let push = async |built: &skep_image::BuiltImage| {
-        shop.client
-            .push(&built.package_for(&image), &image, &[], &OnBytes::nowhere())
-            .await
-            .expect("pushed")
+        shop.client.push(&built.package_for(&image), &image, &[], &OnBytes::nowhere()).await.expect("pushed")
     };
     let whole = push(&first).await;
     assert_eq!(whole.digest, first.digest);
-    assert!(
-        whole.bytes_sent
-            > first
-                .layers
-                .iter()
-                .map(|layer| layer.descriptor.size)
-                .sum::<u64>()
-    );
+    assert!(whole.bytes_sent > first.layers.iter().map(|layer| layer.descriptor.size).sum::<u64>());
 
     shop.write_bytes("target/app", &[&program[..], b"changed"].concat());
     let second = shop.build(spec).await.expect("built");
@@ -171,10 +137,7 @@ async fn a_changed_program_is_sent_alone() {
     let sent = push(&second).await;
     let manifest = shop.client.manifest(&image).await.expect("there");
     let manifest: skep_registry::Manifest = serde_json::from_slice(&manifest.bytes).expect("a manifest");
-    assert_eq!(
-        sent.bytes_sent,
-        second.layers[2].descriptor.size + manifest.config.size
-    );
+    assert_eq!(sent.bytes_sent, second.layers[2].descriptor.size + manifest.config.size);
 
     let from = format!("docker://{image}");
     let seen = skopeo(&["inspect", "--config", "--tls-verify=false", &from]).stdout;
@@ -196,12 +159,7 @@ async fn laid_over_a_base_its_links_and_folders_stay() {
     let base = shop.build(base_spec).await.expect("built");
     let base_image = format!("{}/base:1", registry.address).parse().expect("an image");
     shop.client
-        .push(
-            &base.package_for(&base_image),
-            &base_image,
-            &[],
-            &OnBytes::nowhere(),
-        )
+        .push(&base.package_for(&base_image), &base_image, &[], &OnBytes::nowhere())
         .await
         .expect("pushed");
 
@@ -210,20 +168,8 @@ async fn laid_over_a_base_its_links_and_folders_stay() {
         base: Some(base_image.to_string()),
         files: [
             // Through the base's link from /bin to usr/bin, and into a folder of a special mode.
-            (
-                "/bin/hello".to_owned(),
-                LaidPath {
-                    mode: Some(0o755),
-                    ..shop.laid("hello.sh")
-                },
-            ),
-            (
-                "/tmp/hello".to_owned(),
-                LaidPath {
-                    owner: Some((7, 8)),
-                    ..shop.laid("hello.sh")
-                },
-            ),
+            ("/bin/hello".to_owned(), LaidPath { mode: Some(0o755), ..shop.laid("hello.sh") }),
+            ("/tmp/hello".to_owned(), LaidPath { owner: Some((7, 8)), ..shop.laid("hello.sh") }),
             ("/usr/bin/ls".to_owned(), laid("/bin/ls")),
         ]
         .into(),
@@ -239,9 +185,7 @@ async fn laid_over_a_base_its_links_and_folders_stay() {
     assert_eq!((meta("tmp/hello").uid(), meta("tmp/hello").gid()), (7, 8));
     assert_eq!(meta("bin").is_symlink(), meta("usr/bin/hello").is_file());
     let upper = built.layers.iter().filter(|layer| layer.holds == "libraries");
-    let libc_again = upper
-        .flat_map(|layer| shop.names(layer))
-        .any(|name| name.ends_with("libc.so.6"));
+    let libc_again = upper.flat_map(|layer| shop.names(layer)).any(|name| name.ends_with("libc.so.6"));
     assert!(!libc_again, "the base has it");
 
     let target = format!("{}/app:1", registry.address).parse().expect("an image");
@@ -251,11 +195,7 @@ async fn laid_over_a_base_its_links_and_folders_stay() {
         .await
         .expect("pushed");
     let base_bytes: u64 = base.layers.iter().map(|layer| layer.descriptor.size).sum();
-    assert!(
-        pushed.bytes_sent < base_bytes,
-        "the base is mounted: {}",
-        pushed.bytes_sent
-    );
+    assert!(pushed.bytes_sent < base_bytes, "the base is mounted: {}", pushed.bytes_sent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,11 +224,7 @@ async fn programs_for_other_machines_are_refused() {
 
     // In a folder, programs are refused and libraries that nothing can load are let be.
     shop.write_bytes("folder/app", &arm64);
-    fs::set_permissions(
-        shop.context().join("folder/app"),
-        fs::Permissions::from_mode(0o755),
-    )
-    .expect("mode");
+    fs::set_permissions(shop.context().join("folder/app"), fs::Permissions::from_mode(0o755)).expect("mode");
     let error = shop.build(one("folder")).await.expect_err("a program");
     assert!(matches!(error, BuildError::WrongPlatform { .. }), "{error:?}");
     arm64[16] = 3;
@@ -305,15 +241,9 @@ async fn a_command_runs_once_for_all_its_images() {
         ..NativeBuild::default()
     };
     let runs = Runs::new();
-    let (one, two) = tokio::join!(
-        shop.build_with(spec.clone(), &runs),
-        shop.build_with(spec.clone(), &runs)
-    );
+    let (one, two) = tokio::join!(shop.build_with(spec.clone(), &runs), shop.build_with(spec.clone(), &runs));
     assert_eq!(one.expect("built").digest, two.expect("built").digest);
-    assert_eq!(
-        fs::read_to_string(shop.context().join("runs.txt")).expect("made"),
-        "run\n"
-    );
+    assert_eq!(fs::read_to_string(shop.context().join("runs.txt")).expect("made"), "run\n");
     let lines: Vec<String> = shop
         .events()
         .into_iter()
@@ -323,10 +253,7 @@ async fn a_command_runs_once_for_all_its_images() {
         })
         .collect();
     assert_eq!(lines.len(), 2);
-    assert!(
-        lines.contains(&"said".to_owned()) && lines.contains(&"wrong".to_owned()),
-        "{lines:?}"
-    );
+    assert!(lines.contains(&"said".to_owned()) && lines.contains(&"wrong".to_owned()), "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -344,22 +271,13 @@ async fn a_failed_command_shows_its_last_lines() {
         panic!("{failure:?}");
     };
     assert_eq!(ended, "ended with exit code 3");
-    assert_eq!(
-        (tail.len(), tail[0].as_str(), tail[19].as_str()),
-        (20, "line 81", "line 100")
-    );
+    assert_eq!((tail.len(), tail[0].as_str(), tail[19].as_str()), (20, "line 81", "line 100"));
 
     // A command that leaves something running behind doesn't hold the build up.
-    let spec = NativeBuild {
-        run: Some("sleep 1000 & echo $! > pid".to_owned()),
-        ..NativeBuild::default()
-    };
+    let spec = NativeBuild { run: Some("sleep 1000 & echo $! > pid".to_owned()), ..NativeBuild::default() };
     shop.build(spec).await.expect("built");
     let pid = fs::read_to_string(shop.context().join("pid")).expect("a pid");
-    let status = std::process::Command::new("kill")
-        .arg(pid.trim())
-        .status()
-        .expect("kill");
+    let status = std::process::Command::new("kill").arg(pid.trim()).status().expect("kill");
     assert!(status.success());
 }
 
@@ -372,10 +290,7 @@ async fn mistakes_are_named() {
         ..NativeBuild::default()
     };
     let error = shop
-        .build(NativeBuild {
-            run: Some("true".to_owned()),
-            ..one("/app", "absent")
-        })
+        .build(NativeBuild { run: Some("true".to_owned()), ..one("/app", "absent") })
         .await
         .expect_err("absent");
     assert_eq!(
@@ -385,10 +300,7 @@ async fn mistakes_are_named() {
             shop.context().join("absent").display()
         )
     );
-    assert_eq!(
-        error.hint().as_deref(),
-        Some("was `true` meant to make it? it ended well, and did not")
-    );
+    assert_eq!(error.hint().as_deref(), Some("was `true` meant to make it? it ended well, and did not"));
     let error = shop.build(one("app", "file")).await.expect_err("relative");
     assert!(error.to_string().contains("is not absolute"), "{error}");
     let error = shop.build(one("/a/../b", "file")).await.expect_err("dots");
@@ -404,6 +316,17 @@ async fn mistakes_are_named() {
     let error = shop.build(absent).await.expect_err("no entrypoint");
     assert!(matches!(error, BuildError::NoEntrypoint { .. }), "{error:?}");
 
+    shop.write("start.sh", "#!/bin/sh -e\nexec true\n");
+    let mut script = one("/start.sh", "start.sh");
+    script.entrypoint = vec!["/start.sh".to_owned()];
+    let error = shop.build(script.clone()).await.expect_err("no shell");
+    assert!(
+        matches!(&error, BuildError::NoInterpreter { interpreter, .. } if interpreter == "/bin/sh"),
+        "{error:?}"
+    );
+    script.libraries = vec!["/bin/sh".into()];
+    shop.build(script).await.expect("with a shell");
+
     let mut nobody = one("/file", "file");
     nobody.user = Some("postgres".to_owned());
     let error = shop.build(nobody.clone()).await.expect_err("not known");
@@ -417,15 +340,9 @@ async fn mistakes_are_named() {
     let error = shop.build(one("/x", "sockets")).await.expect_err("a socket");
     assert!(error.to_string().contains("is a socket"), "{error}");
 
-    let docker = Build::Docker(DockerBuild {
-        dockerfile: "Dockerfile".into(),
-        stage: None,
-        args: Default::default(),
-    });
-    let error = shop
-        .build_any(docker, &Runs::new())
-        .await
-        .expect_err("no builder");
+    let docker =
+        Build::Docker(DockerBuild { dockerfile: "Dockerfile".into(), stage: None, args: Default::default() });
+    let error = shop.build_any(docker, &Runs::new()).await.expect_err("no builder");
     assert_eq!(
         error.to_string(),
         "image `app` is built from a Dockerfile; this Skep builds native images only so far"
@@ -440,10 +357,8 @@ async fn unchanged_inputs_are_not_packed_again() {
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
     let file = fs::File::open(shop.context().join("file")).expect("there");
     file.set_modified(old).expect("older");
-    let spec = NativeBuild {
-        files: [("/file".to_owned(), shop.laid("file"))].into(),
-        ..NativeBuild::default()
-    };
+    let spec =
+        NativeBuild { files: [("/file".to_owned(), shop.laid("file"))].into(), ..NativeBuild::default() };
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     // The inode's own change time, which cannot be set, settles within a tick.
     while shop.build(spec.clone()).await.expect("built").changed {
@@ -457,4 +372,43 @@ async fn unchanged_inputs_are_not_packed_again() {
     assert!(after.changed, "same size, same time, other contents");
     assert_ne!(after.digest, before.digest);
     assert!(Path::new(&after.layers[0].path).is_file());
+}
+
+/// As the reference app's database is: a distribution's package, laid whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_distribution_s_package_works_when_laid() {
+    let shop = Workshop::new();
+    let home = fs::read_dir("/usr/lib/postgresql")
+        .expect("Debian package `postgresql`")
+        .filter_map(|entry| entry.ok()?.path().join("bin").canonicalize().ok())
+        .max()
+        .expect("Debian package `postgresql`");
+    let version = home.parent().and_then(Path::file_name).expect("a version").to_str().expect("text");
+    let whole = |path: String| (path.clone(), laid(path));
+    let spec = NativeBuild {
+        files: [
+            whole(format!("/usr/lib/postgresql/{version}")),
+            whole(format!("/usr/share/postgresql/{version}")),
+            whole("/usr/share/zoneinfo".to_owned()),
+        ]
+        .into(),
+        libraries: vec!["/bin/sh".into()],
+        user: Some("70:70".to_owned()),
+        entrypoint: vec![format!("/usr/lib/postgresql/{version}/bin/postgres")],
+        ..NativeBuild::default()
+    };
+    let built = shop.build(spec).await.expect("built");
+    let root = shop.unpack(&built);
+    let bin = format!("/usr/lib/postgresql/{version}/bin");
+    assert!(chroot(&root, &[&format!("{bin}/postgres"), "--version"]).contains(version));
+    // The server itself runs in its first step: initdb starts it to fill its catalogues.
+    fs::write(root.path().join("dev/null"), "").expect("written");
+    fs::set_permissions(root.path().join("dev/null"), fs::Permissions::from_mode(0o666)).expect("mode");
+    let initdb = format!("{bin}/initdb");
+    let said = workshop::chroot_as(
+        &root,
+        "70:70",
+        &[&initdb, "-D", "/tmp/data", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale"],
+    );
+    assert!(root.path().join("tmp/data/PG_VERSION").is_file(), "{said}");
 }

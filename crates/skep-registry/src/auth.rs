@@ -31,9 +31,7 @@ struct Key {
 /// Shows no secret.
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key")
-            .field("until", &self.until)
-            .finish_non_exhaustive()
+        f.debug_struct("Key").field("until", &self.until).finish_non_exhaustive()
     }
 }
 
@@ -42,9 +40,7 @@ impl Keyring {
     pub(crate) fn find(&self, lock: &Lock) -> Option<String> {
         let keys = self.0.lock().ok()?;
         let key = keys.get(lock)?;
-        key.until
-            .is_none_or(|until| until > Instant::now())
-            .then(|| key.header.clone())
+        key.until.is_none_or(|until| until > Instant::now()).then(|| key.header.clone())
     }
 
     pub(crate) fn keep(&self, lock: Lock, header: String, good_for: Option<Duration>) {
@@ -59,11 +55,7 @@ impl Keyring {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Challenge {
     Basic,
-    Bearer {
-        realm: String,
-        service: Option<String>,
-        scope: Option<String>,
-    },
+    Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 
 impl Challenge {
@@ -111,10 +103,7 @@ pub(crate) struct Token {
 impl Token {
     /// The header's value and how long it is good for: a little less than it says, 60 s when it says nothing.
     pub(crate) fn header(self) -> Option<(String, Duration)> {
-        let token = self
-            .token
-            .or(self.access_token)
-            .filter(|token| !token.is_empty())?;
+        let token = self.token.or(self.access_token).filter(|token| !token.is_empty())?;
         let seconds = self.expires_in.unwrap_or(60);
         let good_for = Duration::from_secs(seconds).saturating_sub(Duration::from_secs(10));
         Some((format!("Bearer {token}"), good_for))
@@ -167,11 +156,7 @@ mod tests {
 
     #[test]
     fn scope_of_a_push_with_a_mount() {
-        let lock = Lock {
-            registry: "r".to_owned(),
-            repository: "a/b".to_owned(),
-            access: Access::Push,
-        };
+        let lock = Lock { registry: "r".to_owned(), repository: "a/b".to_owned(), access: Access::Push };
         assert_eq!(
             scopes(&lock, Some("repository:a/b:pull repository:c:pull")),
             ["repository:a/b:pull,push", "repository:c:pull"]
@@ -181,11 +166,7 @@ mod tests {
     #[test]
     fn no_secret_in_debug_text() {
         let keyring = Keyring::default();
-        let lock = Lock {
-            registry: "r".to_owned(),
-            repository: "a".to_owned(),
-            access: Access::Pull,
-        };
+        let lock = Lock { registry: "r".to_owned(), repository: "a".to_owned(), access: Access::Pull };
         keyring.keep(lock.clone(), "Basic c2VjcmV0".to_owned(), None);
         assert_eq!(keyring.find(&lock).as_deref(), Some("Basic c2VjcmV0"));
         assert!(!format!("{keyring:?}").contains("c2VjcmV0"));

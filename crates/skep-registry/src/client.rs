@@ -43,19 +43,11 @@ impl Client {
     /// # Errors
     /// [`RegistryError::Tls`] when no HTTP client can be made.
     pub fn new(config: ClientConfig) -> Result<Self, RegistryError> {
-        let plain = settings(&config)
-            .tls_certs_only([])
-            .build()
-            .map_err(|error| RegistryError::Tls {
-                registry: "on this machine".to_owned(),
-                source: Box::new(error),
-            })?;
-        Ok(Self(Arc::new(Inner {
-            config,
-            keyring: Keyring::default(),
-            plain,
-            tls: OnceLock::new(),
-        })))
+        let plain = settings(&config).tls_certs_only([]).build().map_err(|error| RegistryError::Tls {
+            registry: "on this machine".to_owned(),
+            source: Box::new(error),
+        })?;
+        Ok(Self(Arc::new(Inner { config, keyring: Keyring::default(), plain, tls: OnceLock::new() })))
     }
 
     pub(crate) fn config(&self) -> &ClientConfig {
@@ -76,11 +68,7 @@ impl Client {
     }
 
     pub(crate) fn at(&self, image: &ImageRef, action: &'static str) -> Box<At> {
-        Box::new(At {
-            registry: image.registry.clone(),
-            subject: image.to_string(),
-            action,
-        })
+        Box::new(At { registry: image.registry.clone(), subject: image.to_string(), action })
     }
 
     pub(crate) fn at_blob(&self, image: &ImageRef, digest: &Digest, action: &'static str) -> Box<At> {
@@ -99,21 +87,9 @@ impl Client {
     /// Makes `call` once, and reads the answer.
     pub(crate) async fn call_once(&self, image: &ImageRef, call: &Call, at: &At) -> Result<Answer, Failure> {
         let response = self.open(image, call, at).await?;
-        let (status, headers, url) = (
-            response.status(),
-            response.headers().clone(),
-            response.url().clone(),
-        );
-        let body = self
-            .read_document(response)
-            .await
-            .map_err(|error| unreachable(at, error))?;
-        Ok(Answer {
-            status,
-            headers,
-            url,
-            body,
-        })
+        let (status, headers, url) = (response.status(), response.headers().clone(), response.url().clone());
+        let body = self.read_document(response).await.map_err(|error| unreachable(at, error))?;
+        Ok(Answer { status, headers, url, body })
     }
 
     async fn read_document(&self, response: Response) -> Result<bytes::Bytes, NoAnswer> {
@@ -126,9 +102,7 @@ impl Client {
         response: &mut Response,
         at: &At,
     ) -> Result<Option<bytes::Bytes>, Failure> {
-        next_chunk(response, self.config().stall)
-            .await
-            .map_err(|error| unreachable(at, error).into())
+        next_chunk(response, self.config().stall).await.map_err(|error| unreachable(at, error).into())
     }
 
     /// Makes `call` once. A good answer's body is still to be read; any other is an error.
@@ -153,7 +127,7 @@ impl Client {
         // The status is what counts; a body that breaks off says nothing.
         let body = self.read_document(response).await.unwrap_or_default();
         let error = self.refusal(image, status, message(&body), at);
-        Err(Failure { error, wait })
+        Err(Failure { error, wait, again: false })
     }
 
     fn refusal(
@@ -168,19 +142,11 @@ impl Client {
             StatusCode::NOT_FOUND => RegistryError::NotFound { at, message },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RegistryError::Denied {
                 at,
-                account: self
-                    .config()
-                    .logins
-                    .get(&image.registry)
-                    .map(|login| login.username.clone()),
+                account: self.config().logins.get(&image.registry).map(|login| login.username.clone()),
                 status: status.as_u16(),
                 message,
             },
-            _ => RegistryError::Unexpected {
-                at,
-                status: status.as_u16(),
-                message,
-            },
+            _ => RegistryError::Unexpected { at, status: status.as_u16(), message },
         }
     }
 
@@ -202,11 +168,7 @@ impl Client {
             let client = self.http(&url, at)?;
             let response = send(client, call, &url, authorization, self.config().stall)
                 .await
-                .map_err(|(path, source)| RegistryError::File {
-                    action: "read",
-                    path,
-                    source,
-                })?
+                .map_err(|(path, source)| RegistryError::File { action: "read", path, source })?
                 .map_err(|error| unreachable(at, error))?;
             let reads = matches!(call.method, Method::GET | Method::HEAD);
             let next = response
@@ -232,10 +194,7 @@ impl Client {
         }
         let client = settings(self.config())
             .build()
-            .map_err(|error| RegistryError::Tls {
-                registry: at.registry.clone(),
-                source: Box::new(error),
-            })?;
+            .map_err(|error| RegistryError::Tls { registry: at.registry.clone(), source: Box::new(error) })?;
         Ok(self.0.tls.get_or_init(|| client))
     }
 
@@ -261,25 +220,14 @@ impl Client {
                     return Ok(Some(header));
                 }
                 (Challenge::Basic, None) => {}
-                (
-                    Challenge::Bearer {
-                        realm,
-                        service,
-                        scope,
-                    },
-                    login,
-                ) => {
-                    let url = token_url(
-                        refused.url(),
-                        &realm,
-                        service.as_deref(),
-                        &scopes(lock, scope.as_deref()),
-                    )
-                    .ok_or_else(|| RegistryError::Malformed {
-                        at: Box::new(at.clone()),
-                        expected: "a token service's address, over https if the registry's own is",
-                        source: None,
-                    })?;
+                (Challenge::Bearer { realm, service, scope }, login) => {
+                    let url =
+                        token_url(refused.url(), &realm, service.as_deref(), &scopes(lock, scope.as_deref()))
+                            .ok_or_else(|| RegistryError::Malformed {
+                                at: Box::new(at.clone()),
+                                expected: "a token service's address, over https if the registry's own is",
+                                source: None,
+                            })?;
                     let (header, good_for) = self.token(url, login.map(basic), lock, at).await?;
                     self.0.keyring.keep(lock.clone(), header.clone(), Some(good_for));
                     return Ok(Some(header));
@@ -296,31 +244,15 @@ impl Client {
         lock: &Lock,
         at: &At,
     ) -> Result<(String, std::time::Duration), RegistryError> {
-        let at = At {
-            action: "log in for",
-            ..at.clone()
-        };
+        let at = At { action: "log in for", ..at.clone() };
         let call = Call::new(Method::GET, url, lock.access);
         let client = self.http(&call.url, &at)?;
-        let response = send(
-            client,
-            &call,
-            &call.url,
-            authorization.as_deref(),
-            self.config().stall,
-        )
-        .await
-        .map_err(|(path, source)| RegistryError::File {
-            action: "read",
-            path,
-            source,
-        })?
-        .map_err(|error| unreachable(&at, error))?;
-        let status = response.status();
-        let body = self
-            .read_document(response)
+        let response = send(client, &call, &call.url, authorization.as_deref(), self.config().stall)
             .await
+            .map_err(|(path, source)| RegistryError::File { action: "read", path, source })?
             .map_err(|error| unreachable(&at, error))?;
+        let status = response.status();
+        let body = self.read_document(response).await.map_err(|error| unreachable(&at, error))?;
         if !status.is_success() {
             let account = self.config().logins.get(&lock.registry);
             return Err(match status {
@@ -337,11 +269,8 @@ impl Client {
                 },
             });
         }
-        let malformed = |source| RegistryError::Malformed {
-            at: Box::new(at.clone()),
-            expected: "a token",
-            source,
-        };
+        let malformed =
+            |source| RegistryError::Malformed { at: Box::new(at.clone()), expected: "a token", source };
         let token: Token =
             serde_json::from_slice(&body).map_err(|error| malformed(Some(Box::new(error) as _)))?;
         token.header().ok_or_else(|| malformed(None))
@@ -358,11 +287,7 @@ fn settings(config: &ClientConfig) -> reqwest::ClientBuilder {
 }
 
 fn unreachable(at: &At, source: NoAnswer) -> RegistryError {
-    RegistryError::Unreachable {
-        at: Box::new(at.clone()),
-        tries: 1,
-        source: Box::new(source),
-    }
+    RegistryError::Unreachable { at: Box::new(at.clone()), tries: 1, source: Box::new(source) }
 }
 
 /// Where to ask for a token. A password is not sent in the clear on the word of a registry that is itself encrypted.

@@ -53,11 +53,7 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self {
-            attempts: 5,
-            first: Duration::from_millis(150),
-            longest: Duration::from_secs(10),
-        }
+        Self { attempts: 5, first: Duration::from_millis(150), longest: Duration::from_secs(10) }
     }
 }
 
@@ -73,8 +69,6 @@ pub struct Login {
 /// Shows the name only: a password must never reach a log.
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
     }
 }

@@ -122,25 +122,14 @@ impl RegistryError {
                 at.registry
             ),
             Self::NotFound { at, .. } => format!("check its spelling: `{}`", at.subject),
-            Self::Denied {
-                at, account: None, ..
-            } => format!(
+            Self::Denied { at, account: None, .. } => format!(
                 "nobody is logged in to {0}: set `registry.username` and `registry.password` in skep.yaml",
                 at.registry
             ),
-            Self::Denied {
-                at,
-                account: Some(account),
-                status: 401,
-                ..
-            } => {
+            Self::Denied { at, account: Some(account), status: 401, .. } => {
                 format!("check the password of `{account}` for {}", at.registry)
             }
-            Self::Denied {
-                at,
-                account: Some(account),
-                ..
-            } => {
+            Self::Denied { at, account: Some(account), .. } => {
                 format!("`{account}` needs the right to {} here", at.action)
             }
             Self::Unreachable { at, .. } => {
@@ -176,10 +165,7 @@ impl RegistryError {
 }
 
 fn told(message: &Option<String>) -> String {
-    message
-        .as_ref()
-        .map(|message| format!("; it says: {message}"))
-        .unwrap_or_default()
+    message.as_ref().map(|message| format!("; it says: {message}")).unwrap_or_default()
 }
 
 fn who(account: &Option<String>) -> String {

@@ -53,13 +53,7 @@ pub(crate) enum Body {
 
 impl Call {
     pub(crate) fn new(method: Method, url: Url, access: Access) -> Self {
-        Self {
-            method,
-            url,
-            access,
-            headers: Vec::new(),
-            body: Body::Empty,
-        }
+        Self { method, url, access, headers: Vec::new(), body: Body::Empty }
     }
 
     pub(crate) fn header(mut self, name: header::HeaderName, value: impl Into<String>) -> Self {
@@ -94,8 +88,7 @@ impl Answer {
 
     /// The content's digest as the registry sees it.
     pub(crate) fn digest(&self) -> Option<Digest> {
-        self.header("docker-content-digest")
-            .and_then(|text| text.parse().ok())
+        self.header("docker-content-digest").and_then(|text| text.parse().ok())
     }
 
     /// Where to go on, relative addresses resolved.
@@ -125,13 +118,7 @@ pub(crate) fn message(body: &[u8]) -> Option<String> {
         let told: Vec<String> = errors
             .into_iter()
             .take(3)
-            .map(|one| {
-                [one.code, one.message]
-                    .into_iter()
-                    .flatten()
-                    .collect::<Vec<_>>()
-                    .join(": ")
-            })
+            .map(|one| [one.code, one.message].into_iter().flatten().collect::<Vec<_>>().join(": "))
             .filter(|text| !text.is_empty())
             .collect();
         return (!told.is_empty()).then(|| told.join("; "));
@@ -178,26 +165,19 @@ pub(crate) async fn send(
         }
         Body::Empty => request,
         Body::Held(bytes) => request.body(bytes.clone()),
-        Body::File {
-            path,
-            offset,
-            len,
-            meter,
-        } => {
+        Body::File { path, offset, len, meter } => {
             let open = async {
                 let mut file = tokio::fs::File::open(path).await?;
                 file.seek(io::SeekFrom::Start(*offset)).await?;
                 Ok(file)
             };
             let file = open.await.map_err(|error| (path.clone(), error))?;
-            request
-                .header(header::CONTENT_LENGTH, *len)
-                .body(reqwest::Body::wrap_stream(chunks(
-                    file,
-                    *len,
-                    meter.clone(),
-                    pulse.clone(),
-                )))
+            request.header(header::CONTENT_LENGTH, *len).body(reqwest::Body::wrap_stream(chunks(
+                file,
+                *len,
+                meter.clone(),
+                pulse.clone(),
+            )))
         }
     };
     let mut answer = std::pin::pin!(request.send());
@@ -287,10 +267,7 @@ impl Resolve for Names {
         Box::pin(async move {
             let host = name.as_str();
             if is_localhost(host) {
-                let here = [
-                    IpAddr::from(Ipv4Addr::LOCALHOST),
-                    IpAddr::from(Ipv6Addr::LOCALHOST),
-                ];
+                let here = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
                 return Ok(Box::new(here.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs);
             }
             let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
@@ -305,22 +282,14 @@ mod tests {
 
     #[test]
     fn what_is_this_machine() {
-        for registry in [
-            "localhost",
-            "localhost:5000",
-            "registry.localhost:80",
-            "127.0.0.1:1",
-            "127.8.0.9",
-            "[::1]:5000",
-        ] {
+        for registry in
+            ["localhost", "localhost:5000", "registry.localhost:80", "127.0.0.1:1", "127.8.0.9", "[::1]:5000"]
+        {
             assert!(is_loopback(registry), "{registry}");
         }
-        for registry in [
-            "registry.example.com",
-            "10.0.0.1:5000",
-            "localhost.example.com",
-            "[2001:db8::1]:5000",
-        ] {
+        for registry in
+            ["registry.example.com", "10.0.0.1:5000", "localhost.example.com", "[2001:db8::1]:5000"]
+        {
             assert!(!is_loopback(registry), "{registry}");
         }
     }
@@ -329,10 +298,7 @@ mod tests {
     fn the_registry_s_own_words() {
         let body = br#"{"errors":[{"code":"DENIED","message":"quota exceeded","detail":{}}]}"#;
         assert_eq!(message(body).as_deref(), Some("DENIED: quota exceeded"));
-        assert_eq!(
-            message(b"\n<html>502</html>\n").as_deref(),
-            Some("<html>502</html>")
-        );
+        assert_eq!(message(b"\n<html>502</html>\n").as_deref(), Some("<html>502</html>"));
         assert_eq!(message(b""), None);
     }
 }

@@ -60,11 +60,8 @@ impl Client {
     ) -> Result<PulledImage, RegistryError> {
         let resolved = self.resolve(image, platform).await?;
         let bytes = self.small_blob(image, &resolved.manifest.config).await?;
-        let malformed = |expected, source| RegistryError::Malformed {
-            at: self.at(image, "pull"),
-            expected,
-            source,
-        };
+        let malformed =
+            |expected, source| RegistryError::Malformed { at: self.at(image, "pull"), expected, source };
         let parsed: ImageConfig = serde_json::from_slice(&bytes)
             .map_err(|error| malformed("an image config", Some(Box::new(error) as _)))?;
         if (&parsed.os, &parsed.architecture) != (&platform.os, &platform.architecture) {
@@ -92,12 +89,7 @@ impl Client {
             .buffered(self.config().concurrency.max(1))
             .try_collect()
             .await?;
-        Ok(PulledImage {
-            digest: resolved.digest,
-            manifest_digest: resolved.manifest_digest,
-            config,
-            layers,
-        })
+        Ok(PulledImage { digest: resolved.digest, manifest_digest: resolved.manifest_digest, config, layers })
     }
 
     /// Fetches one blob to `<blob_dir>/sha256/<hex>`, unless it is there; answers its path.
@@ -113,15 +105,10 @@ impl Client {
         let folder = blob_dir.join("sha256");
         let path = folder.join(blob.digest.hex());
         // Only whole, checked files are ever renamed to this name; the length guards against a disk that filled up.
-        if tokio::fs::metadata(&path)
-            .await
-            .is_ok_and(|there| there.len() == blob.size)
-        {
+        if tokio::fs::metadata(&path).await.is_ok_and(|there| there.len() == blob.size) {
             return Ok(path);
         }
-        tokio::fs::create_dir_all(&folder)
-            .await
-            .map_err(|source| file_error("create", &folder, source))?;
+        tokio::fs::create_dir_all(&folder).await.map_err(|source| file_error("create", &folder, source))?;
         let at = self.at_blob(image, &blob.digest, "pull");
         retrying(&self.config().retry, || self.fetch(image, blob, &path, &at)).await?;
         Ok(path)
@@ -159,9 +146,5 @@ impl Client {
 }
 
 fn file_error(action: &'static str, path: &Path, source: io::Error) -> RegistryError {
-    RegistryError::File {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    RegistryError::File { action, path: path.to_owned(), source }
 }

@@ -99,20 +99,12 @@ pub(crate) struct Meter {
 
 impl Meter {
     fn new(on_bytes: OnBytes) -> Self {
-        Self {
-            own: Arc::default(),
-            sent: Arc::default(),
-            total: Arc::default(),
-            on_bytes,
-        }
+        Self { own: Arc::default(), sent: Arc::default(), total: Arc::default(), on_bytes }
     }
 
     /// The same, counting another blob.
     fn for_another(&self) -> Self {
-        Self {
-            own: Arc::default(),
-            ..self.clone()
-        }
+        Self { own: Arc::default(), ..self.clone() }
     }
 
     /// Bytes of this blob that went out.
@@ -160,18 +152,14 @@ impl Client {
         let there = self.head_manifest(&by_digest, Access::Push).await?.is_some();
         if !there {
             self.push_blobs(package, image, &meter).await?;
-            self.put_manifest(package, image, &package.digest.to_string())
-                .await?;
+            self.put_manifest(package, image, &package.digest.to_string()).await?;
         }
         let tags = image.tag.iter().chain(tags).filter(|tag| !tag.is_empty());
         for tag in tags {
             self.put_manifest(package, image, tag).await?;
         }
         match self.head_manifest(&by_digest, Access::Push).await? {
-            Some(digest) if digest == package.digest => Ok(Pushed {
-                digest,
-                bytes_sent: meter.sent(),
-            }),
+            Some(digest) if digest == package.digest => Ok(Pushed { digest, bytes_sent: meter.sent() }),
             Some(found) => Err(RegistryError::DigestMismatch {
                 at: self.at(&by_digest, "push"),
                 expected: package.digest,
@@ -216,10 +204,7 @@ impl Client {
         let mut sources = vec![config];
         for blob in &package.blobs {
             // An image may hold the same layer twice.
-            if sources
-                .iter()
-                .all(|source| source.digest != blob.descriptor.digest)
-            {
+            if sources.iter().all(|source| source.digest != blob.descriptor.digest) {
                 sources.push(Source {
                     digest: blob.descriptor.digest,
                     size: blob.descriptor.size,
@@ -264,11 +249,9 @@ impl Client {
             .body(Body::Held(package.manifest.clone()));
         let answer = self.call(image, call, &at).await?;
         match answer.digest() {
-            Some(found) if found != package.digest => Err(RegistryError::DigestMismatch {
-                at,
-                expected: package.digest,
-                found,
-            }),
+            Some(found) if found != package.digest => {
+                Err(RegistryError::DigestMismatch { at, expected: package.digest, found })
+            }
             _ => Ok(()),
         }
     }
@@ -287,11 +270,7 @@ impl Client {
         digest: &Digest,
         access: Access,
     ) -> Result<bool, RegistryError> {
-        let at = self.at_blob(
-            image,
-            digest,
-            if access == Access::Push { "push" } else { "pull" },
-        );
+        let at = self.at_blob(image, digest, if access == Access::Push { "push" } else { "pull" });
         let url = self.url(image, &format!("blobs/{digest}"))?;
         let call = Call::new(reqwest::Method::HEAD, url, access);
         match self.call(image, call, &at).await {

@@ -75,17 +75,9 @@ impl Client {
         if let Some(expected) = image.digest.or_else(|| answer.digest())
             && expected != digest
         {
-            return Err(RegistryError::DigestMismatch {
-                at,
-                expected,
-                found: digest,
-            });
+            return Err(RegistryError::DigestMismatch { at, expected, found: digest });
         }
-        Ok(Fetched {
-            digest,
-            media_type: media_type(&answer),
-            bytes: answer.body,
-        })
+        Ok(Fetched { digest, media_type: media_type(&answer), bytes: answer.body })
     }
 
     /// The digest under which the registry has `image` now; `None` when it hasn't.
@@ -140,16 +132,10 @@ impl Client {
     ) -> Result<Bytes, RegistryError> {
         let at = self.at_blob(image, &blob.digest, "pull");
         let url = self.url(image, &format!("blobs/{}", blob.digest))?;
-        let answer = self
-            .call(image, Call::new(Method::GET, url, Access::Pull), &at)
-            .await?;
+        let answer = self.call(image, Call::new(Method::GET, url, Access::Pull), &at).await?;
         let found = Digest::of(&answer.body);
         if found != blob.digest {
-            return Err(RegistryError::DigestMismatch {
-                at,
-                expected: blob.digest,
-                found,
-            });
+            return Err(RegistryError::DigestMismatch { at, expected: blob.digest, found });
         }
         Ok(answer.body)
     }
@@ -183,13 +169,8 @@ fn media_type(answer: &Answer) -> String {
         return told.to_owned();
     }
     match serde_json::from_slice::<Says>(&answer.body) {
-        Ok(Says {
-            media_type: Some(own),
-            ..
-        }) => own,
-        Ok(Says {
-            manifests: Some(_), ..
-        }) => MediaType::INDEX.to_owned(),
+        Ok(Says { media_type: Some(own), .. }) => own,
+        Ok(Says { manifests: Some(_), .. }) => MediaType::INDEX.to_owned(),
         _ => MediaType::MANIFEST.to_owned(),
     }
 }
@@ -254,11 +235,7 @@ mod tests {
     fn attestations_are_no_images() {
         let amd64 = serde_json::json!({"os": "linux", "architecture": "amd64"});
         let index = index(&serde_json::json!([
-            entry(
-                "unknown",
-                &serde_json::json!({"os": "unknown", "architecture": "unknown"}),
-                true
-            ),
+            entry("unknown", &serde_json::json!({"os": "unknown", "architecture": "unknown"}), true),
             entry("attested", &amd64, true),
             entry("real", &amd64, false),
         ]));

@@ -51,12 +51,9 @@ impl Client {
         };
         let body = match &source.content {
             Content::Held(bytes) => Body::Held(bytes.clone()),
-            Content::File(path) => Body::File {
-                path: path.clone(),
-                offset: 0,
-                len: source.size,
-                meter: meter.clone(),
-            },
+            Content::File(path) => {
+                Body::File { path: path.clone(), offset: 0, len: source.size, meter: meter.clone() }
+            }
         };
         let counted = Counted::of(meter);
         let call = Call::new(Method::PUT, closing(session, source), Access::Push)
@@ -92,19 +89,14 @@ impl Client {
             let call = Call::new(Method::PATCH, session.clone(), Access::Push)
                 .content_type("application/octet-stream")
                 .header(header::CONTENT_RANGE, format!("{offset}-{}", offset + len - 1))
-                .body(Body::File {
-                    path: path.clone(),
-                    offset,
-                    len,
-                    meter: meter.clone(),
-                });
+                .body(Body::File { path: path.clone(), offset, len, meter: meter.clone() });
             let counted = Counted::of(meter);
             match counted.settle(self.call_once(image, &call, at).await) {
                 Ok(answer) => {
                     offset = received(&answer).unwrap_or(offset + len);
                     session = answer.location().unwrap_or(session);
                 }
-                Err(failure) if failure.error.is_passing() && breaks < self.config().retry.attempts => {
+                Err(failure) if resumable(&failure.error) && breaks < self.config().retry.attempts => {
                     breaks += 1;
                     match self.resume(image, &session, at).await {
                         Ok((next, at_offset)) if at_offset <= source.size => {
@@ -118,7 +110,11 @@ impl Client {
             }
         }
         let call = Call::new(Method::PUT, closing(session, source), Access::Push);
-        let answer = all.settle(self.call_once(image, &call, at).await)?;
+        let answer = all.settle(self.call_once(image, &call, at).await).map_err(|failure| Failure {
+            // A server that still held bytes of a broken piece has put them between ours; a fresh session has no such past.
+            again: breaks > 0,
+            ..failure
+        })?;
         verified(source, &answer, at)
     }
 
@@ -126,9 +122,7 @@ impl Client {
     async fn begin(&self, image: &ImageRef, source: &Source, at: &At) -> Result<Option<Url>, Failure> {
         let mut url = self.url(image, "blobs/uploads/")?;
         if let Some(from) = &source.mount_from {
-            url.query_pairs_mut()
-                .append_pair("mount", &source.digest.to_string())
-                .append_pair("from", from);
+            url.query_pairs_mut().append_pair("mount", &source.digest.to_string()).append_pair("from", from);
         }
         let call = Call::new(Method::POST, url, Access::Push);
         let answer = self.call_once(image, &call, at).await?;
@@ -152,6 +146,11 @@ impl Client {
     }
 }
 
+/// True when the session may still be good: it broke off, or (416) more of the broken piece arrived after we asked how much.
+fn resumable(error: &RegistryError) -> bool {
+    error.is_passing() || matches!(error, RegistryError::Unexpected { status: 416, .. })
+}
+
 /// How many bytes a `Range: 0-N` says are there. `0-0` is how registries write nothing.
 fn received(answer: &Answer) -> Option<u64> {
     let last: u64 = answer.header("range")?.split_once('-')?.1.parse().ok()?;
@@ -160,19 +159,16 @@ fn received(answer: &Answer) -> Option<u64> {
 
 fn closing(session: Url, source: &Source) -> Url {
     let mut url = session;
-    url.query_pairs_mut()
-        .append_pair("digest", &source.digest.to_string());
+    url.query_pairs_mut().append_pair("digest", &source.digest.to_string());
     url
 }
 
 fn verified(source: &Source, answer: &Answer, at: &At) -> Result<(), Failure> {
     match answer.digest() {
-        Some(found) if found != source.digest => Err(RegistryError::DigestMismatch {
-            at: Box::new(at.clone()),
-            expected: source.digest,
-            found,
+        Some(found) if found != source.digest => {
+            Err(RegistryError::DigestMismatch { at: Box::new(at.clone()), expected: source.digest, found }
+                .into())
         }
-        .into()),
         _ => Ok(()),
     }
 }
@@ -185,10 +181,7 @@ struct Counted<'a> {
 
 impl<'a> Counted<'a> {
     fn of(meter: &'a Meter) -> Self {
-        Self {
-            meter,
-            before: meter.own(),
-        }
+        Self { meter, before: meter.own() }
     }
 
     fn settle<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {

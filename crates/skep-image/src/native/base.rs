@@ -66,10 +66,7 @@ impl BaseTree {
                     let kind = match entry.header().entry_type() {
                         tar::EntryType::Directory => Kind::Dir,
                         tar::EntryType::Symlink => Kind::Symlink(
-                            entry
-                                .link_name()?
-                                .map(|name| name.into_owned())
-                                .unwrap_or_default(),
+                            entry.link_name()?.map(|name| name.into_owned()).unwrap_or_default(),
                         ),
                         _ => Kind::Other,
                     };
@@ -83,8 +80,7 @@ impl BaseTree {
     }
 
     fn hide_below(&mut self, folder: &Path) {
-        self.0
-            .retain(|path, _| path == folder || !path.starts_with(folder));
+        self.0.retain(|path, _| path == folder || !path.starts_with(folder));
     }
 }
 

@@ -93,11 +93,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Format> {
     let got = file.read_at(&mut head, 0)?;
     Ok(match &head[..got] {
         [0x7f, b'E', b'L', b'F', class @ (1 | 2), order @ (1 | 2), ..] if got >= 52 => {
-            let reader = Reader {
-                file: &file,
-                wide: *class == 2,
-                little: *order == 1,
-            };
+            let reader = Reader { file: &file, wide: *class == 2, little: *order == 1 };
             Format::Elf(reader.elf(&head)?)
         }
         [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 1..=9, ..] => {
@@ -125,17 +121,9 @@ struct Segment {
 impl Reader<'_> {
     fn elf(&self, head: &[u8]) -> io::Result<Elf> {
         let (table, entry, count) = if self.wide {
-            (
-                self.number(head, 32, 8),
-                self.number(head, 54, 2),
-                self.number(head, 56, 2),
-            )
+            (self.number(head, 32, 8), self.number(head, 54, 2), self.number(head, 56, 2))
         } else {
-            (
-                self.number(head, 28, 4),
-                self.number(head, 42, 2),
-                self.number(head, 44, 2),
-            )
+            (self.number(head, 28, 4), self.number(head, 42, 2), self.number(head, 44, 2))
         };
         let segments = self.segments(table, entry, count)?;
         let interpreter = match segments.iter().find(|segment| segment.kind == INTERPRETER) {
@@ -171,21 +159,9 @@ impl Reader<'_> {
             .chunks_exact(size)
             .map(|entry| Segment {
                 kind: u32::try_from(self.number(entry, 0, 4)).unwrap_or(0),
-                offset: if self.wide {
-                    self.number(entry, 8, 8)
-                } else {
-                    self.number(entry, 4, 4)
-                },
-                address: if self.wide {
-                    self.number(entry, 16, 8)
-                } else {
-                    self.number(entry, 8, 4)
-                },
-                size: if self.wide {
-                    self.number(entry, 32, 8)
-                } else {
-                    self.number(entry, 16, 4)
-                },
+                offset: if self.wide { self.number(entry, 8, 8) } else { self.number(entry, 4, 4) },
+                address: if self.wide { self.number(entry, 16, 8) } else { self.number(entry, 8, 4) },
+                size: if self.wide { self.number(entry, 32, 8) } else { self.number(entry, 16, 4) },
             })
             .collect())
     }
@@ -198,12 +174,7 @@ impl Reader<'_> {
             .map(|pair| (self.number(pair, 0, word), self.number(pair, word, word)))
             .take_while(|(tag, _)| *tag != 0)
             .collect();
-        let value = |wanted: u64| {
-            entries
-                .iter()
-                .find(|(tag, _)| *tag == wanted)
-                .map(|(_, value)| *value)
-        };
+        let value = |wanted: u64| entries.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
         // DT_STRTAB and DT_STRSZ.
         let (Some(address), Some(size)) = (value(5), value(10)) else {
             return Ok(());
@@ -218,13 +189,7 @@ impl Reader<'_> {
         let strings = self.bytes(load.offset + (address - load.address), size)?;
         for (tag, at) in &entries {
             let found = || text(&strings, usize::try_from(*at).unwrap_or(usize::MAX));
-            let paths = || {
-                found()
-                    .split(':')
-                    .filter(|path| !path.is_empty())
-                    .map(str::to_owned)
-                    .collect()
-            };
+            let paths = || found().split(':').filter(|path| !path.is_empty()).map(str::to_owned).collect();
             match tag {
                 1 => elf.needed.push(found()),
                 15 => elf.rpath = paths(),
@@ -248,11 +213,7 @@ impl Reader<'_> {
     fn number(&self, bytes: &[u8], at: usize, len: usize) -> u64 {
         let field = bytes.get(at..at + len).unwrap_or_default();
         let add = |sum: u64, byte: &u8| (sum << 8) | u64::from(*byte);
-        if self.little {
-            field.iter().rev().fold(0, add)
-        } else {
-            field.iter().fold(0, add)
-        }
+        if self.little { field.iter().rev().fold(0, add) } else { field.iter().fold(0, add) }
     }
 }
 
@@ -274,11 +235,7 @@ mod tests {
             panic!("{} is no ELF file", path.display());
         };
         assert!(elf.runs_on(&Platform::host()) && elf.is_program());
-        assert!(
-            elf.needed.iter().any(|name| name.starts_with("libc.so")),
-            "{:?}",
-            elf.needed
-        );
+        assert!(elf.needed.iter().any(|name| name.starts_with("libc.so")), "{:?}", elf.needed);
         assert!(elf.interpreter.is_some_and(|path| path.exists()));
     }
 

@@ -42,22 +42,13 @@ pub(crate) fn files(tree: &mut Tree, job: &Job) -> Result<Vec<LaidElf>, BuildErr
         let key = format!("images.{}.native.files.{dest}", job.image);
         let at = destination(job, dest, &key)?;
         let meta = stat(&laid.from, &key, job)?;
-        let ours = laid
-            .from
-            .canonicalize()
-            .is_ok_and(|from| from.starts_with(&context));
+        let ours = laid.from.canonicalize().is_ok_and(|from| from.starts_with(&context));
         let part = match (ours, meta.is_dir()) {
             (false, _) => Part::System,
             (true, true) => Part::Folders,
             (true, false) => Part::Programs,
         };
-        let mut layer = Laying {
-            tree: &mut *tree,
-            job,
-            laid,
-            part,
-            found: &mut found,
-        };
+        let mut layer = Laying { tree: &mut *tree, job, laid, part, found: &mut found };
         if meta.is_dir() {
             layer.folder(&laid.from, &at, &meta)?;
         } else {
@@ -81,11 +72,7 @@ pub(crate) fn stat(from: &Path, key: &str, job: &Job) -> Result<Metadata, BuildE
 }
 
 fn destination(job: &Job, dest: &str, key: &str) -> Result<PathBuf, BuildError> {
-    let wrong = |why| BuildError::BadPath {
-        image: job.image.clone(),
-        key: key.to_owned(),
-        why,
-    };
+    let wrong = |why| BuildError::BadPath { image: job.image.clone(), key: key.to_owned(), why };
     let path = Path::new(dest);
     if !path.is_absolute() {
         return Err(wrong("is not absolute: a path in an image begins with `/`"));
@@ -112,13 +99,10 @@ impl Laying<'_> {
             None => meta.mode() & 0o7777 & !NO_WRITE,
         };
         let owner = self.owner();
-        self.tree
-            .put(at, Node::Dir, mode, owner, self.part, Taken::Replace)?;
+        self.tree.put(at, Node::Dir, mode, owner, self.part, Taken::Replace)?;
         let read = |source| unreadable(from, source);
-        let mut below: Vec<DirEntry> = std::fs::read_dir(from)
-            .map_err(read)?
-            .collect::<Result<_, _>>()
-            .map_err(read)?;
+        let mut below: Vec<DirEntry> =
+            std::fs::read_dir(from).map_err(read)?.collect::<Result<_, _>>().map_err(read)?;
         below.sort_by_key(DirEntry::file_name);
         for entry in below {
             let (from, at) = (entry.path(), at.join(entry.file_name()));
@@ -126,8 +110,7 @@ impl Laying<'_> {
             if meta.is_symlink() {
                 let target = std::fs::read_link(&from).map_err(|source| unreadable(&from, source))?;
                 let link = Node::Symlink(target);
-                self.tree
-                    .put(&at, link, 0o777, owner, self.part, Taken::Replace)?;
+                self.tree.put(&at, link, 0o777, owner, self.part, Taken::Replace)?;
             } else if meta.is_dir() {
                 self.folder(&from, &at, &meta)?;
             } else {
@@ -139,19 +122,14 @@ impl Laying<'_> {
 
     fn file(&mut self, from: &Path, at: &Path, meta: &Metadata, named: bool) -> Result<(), BuildError> {
         if let Some(kind) = special(meta.file_type()) {
-            return Err(BuildError::Special {
-                image: self.job.image.clone(),
-                path: from.to_owned(),
-                kind,
-            });
+            return Err(BuildError::Special { image: self.job.image.clone(), path: from.to_owned(), kind });
         }
         let mode = self.laid.mode.unwrap_or(meta.mode() & 0o7777 & !NO_WRITE);
         if named || may_be_elf(at, meta.mode() | mode) {
             self.look(from, at, named)?;
         }
         let owner = self.owner();
-        self.tree
-            .put(at, node(from, meta), mode, owner, self.part, Taken::Replace)
+        self.tree.put(at, node(from, meta), mode, owner, self.part, Taken::Replace)
     }
 
     fn owner(&self) -> (u32, u32) {
@@ -167,12 +145,9 @@ impl Laying<'_> {
             expected: Box::new(self.job.platform.clone()),
         };
         match elf::read(from).map_err(|source| unreadable(from, source))? {
-            elf::Format::Elf(elf) if elf.runs_on(&self.job.platform) => self.found.push(LaidElf {
-                from: from.to_owned(),
-                at: at.to_owned(),
-                elf,
-                named,
-            }),
+            elf::Format::Elf(elf) if elf.runs_on(&self.job.platform) => {
+                self.found.push(LaidElf { from: from.to_owned(), at: at.to_owned(), elf, named })
+            }
             // Packages often carry libraries for other machines beside those that are used.
             elf::Format::Elf(elf) if !named && !elf.is_program() => {}
             elf::Format::Elf(elf) => return Err(wrong(elf.machine_name())),
@@ -185,10 +160,7 @@ impl Laying<'_> {
 
 /// Opening every text file to look for ELF costs more than laying it.
 fn may_be_elf(at: &Path, mode: u32) -> bool {
-    let name = at
-        .file_name()
-        .map(|name| name.to_string_lossy())
-        .unwrap_or_default();
+    let name = at.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     mode & 0o111 != 0 || name.ends_with(".so") || name.contains(".so.") || name.ends_with(".node")
 }
 
@@ -220,9 +192,5 @@ fn special(kind: FileType) -> Option<&'static str> {
 }
 
 pub(crate) fn unreadable(path: &Path, source: io::Error) -> BuildError {
-    BuildError::File {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    }
+    BuildError::File { action: "read", path: path.to_owned(), source }
 }

@@ -69,11 +69,7 @@ struct Closure<'a> {
 impl Closure<'_> {
     /// Lays a file that `libraries` names at its own place, and has its libraries laid.
     fn extra(&mut self, tree: &mut Tree, path: &Path) -> Result<(), BuildError> {
-        stat(
-            path,
-            &format!("images.{}.native.libraries", self.job.image),
-            self.job,
-        )?;
+        stat(path, &format!("images.{}.native.libraries", self.job.image), self.job)?;
         let real = self.mirror(tree, path)?;
         if let Format::Elf(elf) = elf::read(&real).map_err(|source| unreadable(&real, source))? {
             if !elf.runs_on(&self.job.platform) {
@@ -112,11 +108,7 @@ impl Closure<'_> {
         let runpath = expanded(&object.elf.runpath, &object.here, &object.image);
         // With a RUNPATH, neither the object's RPATH nor its loaders' counts; a loader's RPATH is handed down, a RUNPATH isn't.
         let handed_down: Vec<SearchDir> = own.into_iter().chain(object.inherited.clone()).collect();
-        let first = if runpath.is_empty() {
-            handed_down.clone()
-        } else {
-            runpath
-        };
+        let first = if runpath.is_empty() { handed_down.clone() } else { runpath };
         let dirs: Vec<SearchDir> = first.into_iter().chain(self.loader.dirs.clone()).collect();
         for name in &object.elf.needed {
             self.need(tree, object, name, &dirs, &handed_down)?;
@@ -218,11 +210,7 @@ impl Closure<'_> {
 
     /// A library that the app builds itself changes with the app.
     fn part(&self, from: &Path) -> Part {
-        if from.starts_with(&self.context) {
-            Part::Programs
-        } else {
-            Part::Libraries
-        }
+        if from.starts_with(&self.context) { Part::Programs } else { Part::Libraries }
     }
 }
 
@@ -231,14 +219,10 @@ fn find(name: &str, dirs: &[SearchDir], wanted: &Elf) -> Option<(SearchDir, Elf)
     let direct = Path::new(name);
     if direct.is_absolute() {
         let folder = direct.parent()?.to_owned();
-        let dir = SearchDir {
-            here: folder.clone(),
-            image: folder,
-        };
+        let dir = SearchDir { here: folder.clone(), image: folder };
         return matching(direct, wanted).map(|elf| (dir, elf));
     }
-    dirs.iter()
-        .find_map(|dir| matching(&dir.here.join(name), wanted).map(|elf| (dir.clone(), elf)))
+    dirs.iter().find_map(|dir| matching(&dir.here.join(name), wanted).map(|elf| (dir.clone(), elf)))
 }
 
 fn matching(path: &Path, wanted: &Elf) -> Option<Elf> {

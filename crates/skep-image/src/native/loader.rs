@@ -42,11 +42,7 @@ impl Loader {
         let configured = conf(Path::new("/etc/ld.so.conf"), 0).into_iter();
         let mut dirs: Vec<SearchDir> = Vec::new();
         for here in known.iter().cloned().chain(configured) {
-            let image = if known.contains(&here) {
-                here.clone()
-            } else {
-                home.clone()
-            };
+            let image = if known.contains(&here) { here.clone() } else { home.clone() };
             if dirs.iter().all(|dir| dir.here != here) {
                 dirs.push(SearchDir { here, image });
             }
@@ -79,10 +75,7 @@ fn conf(path: &Path, depth: u8) -> Vec<PathBuf> {
 
 /// The files that `folder/*.conf` stands for, sorted; the only kind of pattern that distributions use.
 fn matching(pattern: &Path) -> Vec<PathBuf> {
-    let name = pattern
-        .file_name()
-        .map(|name| name.to_string_lossy())
-        .unwrap_or_default();
+    let name = pattern.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let (Some(folder), Some((before, after))) = (pattern.parent(), name.split_once('*')) else {
         return vec![pattern.to_owned()];
     };
@@ -90,10 +83,7 @@ fn matching(pattern: &Path) -> Vec<PathBuf> {
         return Vec::new();
     };
     let fits = |path: &PathBuf| {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy())
-            .unwrap_or_default();
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         name.starts_with(before) && name.ends_with(after)
     };
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(fits).collect();
@@ -104,19 +94,12 @@ fn matching(pattern: &Path) -> Vec<PathBuf> {
 /// A program's RPATH or RUNPATH: `$ORIGIN` is its folder, here and there.
 pub(crate) fn expanded(paths: &[String], here: &Path, image: &Path) -> Vec<SearchDir> {
     let origin = |path: &str, file: &Path| {
-        let folder = file
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .to_string_lossy()
-            .into_owned();
+        let folder = file.parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
         PathBuf::from(path.replace("${ORIGIN}", &folder).replace("$ORIGIN", &folder))
     };
     paths
         .iter()
-        .map(|path| SearchDir {
-            here: origin(path, here),
-            image: origin(path, image),
-        })
+        .map(|path| SearchDir { here: origin(path, here), image: origin(path, image) })
         .filter(|dir| dir.here.is_absolute() && dir.image.is_absolute())
         .collect()
 }
@@ -128,25 +111,13 @@ mod tests {
     #[test]
     fn origin_is_the_program_s_own_folder() {
         let dirs = expanded(
-            &[
-                "$ORIGIN/../lib".to_owned(),
-                "/opt/lib".to_owned(),
-                "lib".to_owned(),
-            ],
+            &["$ORIGIN/../lib".to_owned(), "/opt/lib".to_owned(), "lib".to_owned()],
             Path::new("/src/target/app"),
             Path::new("/usr/bin/app"),
         );
-        let pairs: Vec<(&str, &str)> = dirs
-            .iter()
-            .filter_map(|dir| Some((dir.here.to_str()?, dir.image.to_str()?)))
-            .collect();
-        assert_eq!(
-            pairs,
-            [
-                ("/src/target/../lib", "/usr/bin/../lib"),
-                ("/opt/lib", "/opt/lib")
-            ]
-        );
+        let pairs: Vec<(&str, &str)> =
+            dirs.iter().filter_map(|dir| Some((dir.here.to_str()?, dir.image.to_str()?))).collect();
+        assert_eq!(pairs, [("/src/target/../lib", "/usr/bin/../lib"), ("/opt/lib", "/opt/lib")]);
     }
 
     #[test]

@@ -48,10 +48,7 @@ pub(crate) async fn build(
         platform: request.platform.clone(),
     };
     if let Some(command) = &spec.run {
-        request
-            .runs
-            .run(request.name, &job.context, command, emit)
-            .await?;
+        request.runs.run(request.name, &job.context, command, emit).await?;
     }
     let base = match &spec.base {
         Some(text) => Some(pull_base(&request, text).await?),
@@ -75,11 +72,8 @@ pub(crate) async fn build(
     };
     layers.append(&mut written);
     let container = document::container(spec, container);
-    let package =
-        document::package(container, &job.platform, &layers).map_err(|source| BuildError::Document {
-            image: job.image.clone(),
-            source,
-        })?;
+    let package = document::package(container, &job.platform, &layers)
+        .map_err(|source| BuildError::Document { image: job.image.clone(), source })?;
     Ok(BuiltImage {
         name: job.image,
         platform: job.platform,
@@ -108,19 +102,21 @@ fn gather(job: &Job, base_layers: &[Layer]) -> Result<Gathered, BuildError> {
     let warnings = libraries::close(&mut tree, job, &laid)?;
     skeleton::rest(&mut tree, job.spec.user.as_deref())?;
     check_entrypoint(&tree, job)?;
-    Ok(Gathered {
-        parts: tree.into_parts(),
-        warnings,
-    })
+    Ok(Gathered { parts: tree.into_parts(), warnings })
 }
 
+/// What would fail at every start of a container is told now.
 fn check_entrypoint(tree: &Tree, job: &Job) -> Result<(), BuildError> {
-    match job.spec.entrypoint.first().or(job.spec.cmd.first()) {
-        Some(program) if program.starts_with('/') && !tree.holds(Path::new(program)) => {
-            Err(BuildError::NoEntrypoint {
-                image: job.image.clone(),
-                program: program.clone(),
-            })
+    let program = job.spec.entrypoint.first().or(job.spec.cmd.first());
+    let Some(program) = program.filter(|program| program.starts_with('/')) else {
+        return Ok(());
+    };
+    if !tree.holds(Path::new(program)) {
+        return Err(BuildError::NoEntrypoint { image: job.image.clone(), program: program.clone() });
+    }
+    match tree.interpreter(Path::new(program)) {
+        Some(interpreter) if !tree.holds(Path::new(&interpreter)) => {
+            Err(BuildError::NoInterpreter { image: job.image.clone(), program: program.clone(), interpreter })
         }
         _ => Ok(()),
     }
@@ -158,19 +154,12 @@ struct Base {
 
 async fn pull_base(request: &BuildRequest<'_>, text: &str) -> Result<Base, BuildError> {
     let image = request.name.to_owned();
-    let name: ImageRef = text.parse().map_err(|source| BuildError::BaseName {
-        image: image.clone(),
-        source: Box::new(source),
-    })?;
-    let failed = |source| BuildError::Base {
-        image: image.clone(),
-        source: Box::new(source),
-    };
-    let pulled = request
-        .client
-        .pull_image(&name, request.platform, request.cache_dir)
-        .await
-        .map_err(failed)?;
+    let name: ImageRef = text
+        .parse()
+        .map_err(|source| BuildError::BaseName { image: image.clone(), source: Box::new(source) })?;
+    let failed = |source| BuildError::Base { image: image.clone(), source: Box::new(source) };
+    let pulled =
+        request.client.pull_image(&name, request.platform, request.cache_dir).await.map_err(failed)?;
     let config: ImageConfig =
         serde_json::from_value(pulled.config).map_err(|source| BuildError::Document { image, source })?;
     let layers = pulled.layers.into_iter().map(|layer| Layer {
@@ -186,9 +175,5 @@ async fn pull_base(request: &BuildRequest<'_>, text: &str) -> Result<Base, Build
         path: layer.path,
         reused: true,
     });
-    Ok(Base {
-        layers: layers.collect(),
-        name,
-        container: config.config,
-    })
+    Ok(Base { layers: layers.collect(), name, container: config.config })
 }

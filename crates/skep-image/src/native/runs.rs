@@ -52,27 +52,18 @@ impl Runs {
     ) -> Result<(), BuildError> {
         let cell = {
             let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            runs.entry((context.to_owned(), command.to_owned()))
-                .or_default()
-                .clone()
+            runs.entry((context.to_owned(), command.to_owned())).or_default().clone()
         };
         cell.get_or_init(|| run(image, context, command, emit))
             .await
             .clone()
-            .map_err(|failure| BuildError::Run {
-                image: image.to_owned(),
-                failure,
-            })
+            .map_err(|failure| BuildError::Run { image: image.to_owned(), failure })
     }
 }
 
 async fn run(image: &str, context: &Path, command: &str, emit: &Emit) -> Outcome {
     let start_failed = |source| {
-        Arc::new(RunFailure::Start {
-            command: command.to_owned(),
-            context: context.to_owned(),
-            source,
-        })
+        Arc::new(RunFailure::Start { command: command.to_owned(), context: context.to_owned(), source })
     };
     let mut child = Command::new("sh")
         .args(["-c", command])
@@ -83,22 +74,14 @@ async fn run(image: &str, context: &Path, command: &str, emit: &Emit) -> Outcome
         .process_group(0)
         .spawn()
         .map_err(start_failed)?;
-    let group = Group(
-        child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .map(Pid::from_raw),
-    );
+    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
     let mut tail = VecDeque::with_capacity(TAIL);
     let status = attend(&mut child, |line| {
         if tail.len() == TAIL {
             tail.pop_front();
         }
         tail.push_back(line.clone());
-        emit.emit(Event::BuildOutput {
-            image: image.to_owned(),
-            line,
-        });
+        emit.emit(Event::BuildOutput { image: image.to_owned(), line });
     })
     .await
     .map_err(start_failed)?;
@@ -106,25 +89,15 @@ async fn run(image: &str, context: &Path, command: &str, emit: &Emit) -> Outcome
     if status.success() {
         return Ok(());
     }
-    Err(Arc::new(RunFailure::Ended {
-        command: command.to_owned(),
-        ended: ended(status),
-        tail: tail.into(),
-    }))
+    Err(Arc::new(RunFailure::Ended { command: command.to_owned(), ended: ended(status), tail: tail.into() }))
 }
 
 /// Hands on every line until the command has ended and its output too.
 async fn attend(child: &mut Child, mut on_line: impl FnMut(String)) -> io::Result<ExitStatus> {
     let (lines, mut arriving) = mpsc::channel(64);
     let readers = [
-        child
-            .stdout
-            .take()
-            .map(|pipe| tokio::spawn(forward(pipe, lines.clone()))),
-        child
-            .stderr
-            .take()
-            .map(|pipe| tokio::spawn(forward(pipe, lines.clone()))),
+        child.stdout.take().map(|pipe| tokio::spawn(forward(pipe, lines.clone()))),
+        child.stderr.take().map(|pipe| tokio::spawn(forward(pipe, lines.clone()))),
     ];
     drop(lines);
     let mut status = None;
@@ -150,11 +123,7 @@ async fn forward(pipe: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
     let mut line = Vec::new();
     while matches!(reader.read_until(b'\n', &mut line).await, Ok(1..)) {
         let text = String::from_utf8_lossy(&line);
-        if lines
-            .send(text.trim_end_matches(['\n', '\r']).to_owned())
-            .await
-            .is_err()
-        {
+        if lines.send(text.trim_end_matches(['\n', '\r']).to_owned()).await.is_err() {
             return;
         }
         line.clear();

@@ -39,14 +39,7 @@ pub(crate) fn links(tree: &mut Tree) -> Result<(), BuildError> {
     }
     for name in MERGED {
         if let Ok(target) = std::fs::read_link(Path::new("/").join(name)) {
-            tree.put(
-                Path::new(name),
-                Node::Symlink(target),
-                0o777,
-                (0, 0),
-                Part::Libraries,
-                Taken::Keep,
-            )?;
+            tree.put(Path::new(name), Node::Symlink(target), 0o777, (0, 0), Part::Libraries, Taken::Keep)?;
         }
     }
     Ok(())
@@ -58,14 +51,7 @@ pub(crate) fn rest(tree: &mut Tree, user: Option<&str>) -> Result<(), BuildError
         return Ok(());
     }
     for (path, mode) in FOLDERS {
-        tree.put(
-            Path::new(path),
-            Node::Dir,
-            mode,
-            (0, 0),
-            Part::Libraries,
-            Taken::Keep,
-        )?;
+        tree.put(Path::new(path), Node::Dir, mode, (0, 0), Part::Libraries, Taken::Keep)?;
     }
     tree.put(
         Path::new("var/run"),
@@ -79,19 +65,10 @@ pub(crate) fn rest(tree: &mut Tree, user: Option<&str>) -> Result<(), BuildError
         Some(user) => known(tree, user)?,
         None => (PASSWD.to_owned(), GROUP.to_owned()),
     };
-    for (path, text) in [
-        ("etc/passwd", passwd),
-        ("etc/group", group),
-        ("etc/nsswitch.conf", NSSWITCH.to_owned()),
-    ] {
-        tree.put(
-            Path::new(path),
-            Node::Text(text),
-            0o644,
-            (0, 0),
-            Part::Libraries,
-            Taken::Keep,
-        )?;
+    for (path, text) in
+        [("etc/passwd", passwd), ("etc/group", group), ("etc/nsswitch.conf", NSSWITCH.to_owned())]
+    {
+        tree.put(Path::new(path), Node::Text(text), 0o644, (0, 0), Part::Libraries, Taken::Keep)?;
     }
     Ok(())
 }
@@ -111,13 +88,6 @@ fn known(tree: &Tree, user: &str) -> Result<(String, String), BuildError> {
         return Ok((PASSWD.to_owned(), GROUP.to_owned()));
     }
     let gid = group.parse::<u32>().unwrap_or(0);
-    let group_line = if gid == 0 {
-        String::new()
-    } else {
-        format!("app:x:{gid}:\n")
-    };
-    Ok((
-        format!("{PASSWD}app:x:{uid}:{gid}:app:/:/bin/sh\n"),
-        format!("{GROUP}{group_line}"),
-    ))
+    let group_line = if gid == 0 { String::new() } else { format!("app:x:{gid}:\n") };
+    Ok((format!("{PASSWD}app:x:{uid}:{gid}:app:/:/bin/sh\n"), format!("{GROUP}{group_line}")))
 }

@@ -3,6 +3,8 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsString,
+    fs::File,
+    io::Read as _,
     path::{Component, Path, PathBuf},
 };
 
@@ -66,11 +68,7 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn new(image: &str, base: Option<BaseTree>) -> Self {
-        Self {
-            image: image.to_owned(),
-            base,
-            places: BTreeMap::new(),
-        }
+        Self { image: image.to_owned(), base, places: BTreeMap::new() }
     }
 
     pub(crate) fn has_base(&self) -> bool {
@@ -113,20 +111,8 @@ impl Tree {
             (Some(old), Node::Dir) => old.part.min(part),
             _ => part,
         };
-        let entry = Entry {
-            path: path.clone(),
-            node,
-            mode,
-            owner,
-        };
-        self.places.insert(
-            path,
-            Place {
-                entry,
-                part,
-                meant: true,
-            },
-        );
+        let entry = Entry { path: path.clone(), node, mode, owner };
+        self.places.insert(path, Place { entry, part, meant: true });
         Ok(())
     }
 
@@ -151,12 +137,7 @@ impl Tree {
                 Some(_) => return Err(self.conflict(&folder, "a file", "a folder")),
                 None => {}
             }
-            let entry = Entry {
-                path: folder.clone(),
-                node: Node::Dir,
-                mode: 0o755,
-                owner: (0, 0),
-            };
+            let entry = Entry { path: folder.clone(), node: Node::Dir, mode: 0o755, owner: (0, 0) };
             let meant = false;
             self.places.insert(folder, Place { entry, part, meant });
         }
@@ -180,6 +161,19 @@ impl Tree {
             Node::Text(text) => Some(text.clone()),
             _ => None,
         }
+    }
+
+    /// What the script at `path` is run by; `None` for what is no script, or the base's.
+    pub(crate) fn interpreter(&self, path: &Path) -> Option<String> {
+        let Node::File { from, .. } = &self.places.get(&self.locate(path))?.entry.node else {
+            return None;
+        };
+        let mut head = Vec::new();
+        // As much as Linux looks at. A file that can't be read is found out when its layer is written.
+        File::open(from).ok()?.take(256).read_to_end(&mut head).ok()?;
+        let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+        let text = String::from_utf8_lossy(line);
+        text.split_whitespace().next().map(str::to_owned)
     }
 
     fn kind(&self, path: &Path) -> Option<Kind> {
@@ -230,19 +224,11 @@ impl Tree {
     }
 
     pub(crate) fn unknown_user(&self, user: &str) -> BuildError {
-        BuildError::UnknownUser {
-            image: self.image.clone(),
-            user: user.to_owned(),
-        }
+        BuildError::UnknownUser { image: self.image.clone(), user: user.to_owned() }
     }
 
     fn conflict(&self, path: &Path, one: &'static str, other: &'static str) -> BuildError {
-        BuildError::Conflict {
-            image: self.image.clone(),
-            path: Path::new("/").join(path),
-            one,
-            other,
-        }
+        BuildError::Conflict { image: self.image.clone(), path: Path::new("/").join(path), one, other }
     }
 
     /// The layers: each part's entries, sorted. Parts without entries of their own make none.

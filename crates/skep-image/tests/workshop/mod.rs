@@ -22,11 +22,7 @@ pub(crate) struct Workshop {
 
 /// A file of this machine, laid as it is.
 pub(crate) fn laid(from: impl Into<PathBuf>) -> LaidPath {
-    LaidPath {
-        from: from.into(),
-        mode: None,
-        owner: None,
-    }
+    LaidPath { from: from.into(), mode: None, owner: None }
 }
 
 impl Workshop {
@@ -74,10 +70,7 @@ impl Workshop {
     pub(crate) async fn build_any(&self, how: Build, runs: &Runs) -> Result<BuiltImage, BuildError> {
         let events = self.events.clone();
         let emit = Emit::new(move |event| events.lock().expect("not poisoned").push(event));
-        let image = Image {
-            context: self.context().to_owned(),
-            build: how,
-        };
+        let image = Image { context: self.context().to_owned(), build: how };
         let platform = "linux/amd64".parse().expect("a platform");
         let request = BuildRequest {
             name: "app",
@@ -110,14 +103,7 @@ impl Workshop {
         tar::Archive::new(open(layer))
             .entries()
             .expect("a tar")
-            .map(|entry| {
-                entry
-                    .expect("an entry")
-                    .path()
-                    .expect("a path")
-                    .display()
-                    .to_string()
-            })
+            .map(|entry| entry.expect("an entry").path().expect("a path").display().to_string())
             .collect()
     }
 }
@@ -132,7 +118,13 @@ fn open(layer: &Layer) -> Box<dyn Read> {
 
 /// Runs a program of an unpacked image there; it must succeed. Answers what it said.
 pub(crate) fn chroot(root: &tempfile::TempDir, command: &[&str]) -> String {
+    chroot_as(root, "0:0", command)
+}
+
+/// The same as another user.
+pub(crate) fn chroot_as(root: &tempfile::TempDir, user: &str, command: &[&str]) -> String {
     let output = Command::new("chroot")
+        .arg(format!("--userspec={user}"))
         .arg(root.path())
         .args(command)
         // Without /proc, glibc's linker can't find out by itself where the program lies.

@@ -40,10 +40,7 @@ impl DockerRegistry {
         if guarded {
             let htpasswd = storage.path().join("htpasswd");
             std::fs::write(&htpasswd, HTPASSWD).expect("htpasswd");
-            text += &format!(
-                "auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n",
-                htpasswd.display()
-            );
+            text += &format!("auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n", htpasswd.display());
         }
         std::fs::write(&config, text).expect("config");
         let mut child = Command::new("docker-registry")
@@ -69,11 +66,7 @@ impl DockerRegistry {
         };
         // Its log must be read on, or it blocks.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self {
-            child,
-            storage,
-            address,
-        }
+        Self { child, storage, address }
     }
 
     /// Where it keeps a blob.
@@ -105,11 +98,7 @@ pub(crate) fn skopeo(arguments: &[&str]) -> Output {
         .args(arguments)
         .output()
         .unwrap_or_else(|error| panic!("skopeo: {error} (Debian package `skopeo`)"));
-    assert!(
-        output.status.success(),
-        "skopeo {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "skopeo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
 }
 
