@@ -53,26 +53,16 @@ impl Cluster {
             "{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict{query}",
             route.object(&key)
         );
-        let request = request(
-            "PATCH",
-            &path,
-            bytes(object)?,
-            Some("application/apply-patch+yaml"),
-        )?;
-        let answer = tokio::time::timeout(
-            std::time::Duration::from_secs(30),
-            self.client.request::<Value>(request),
-        )
-        .await;
+        let request = request("PATCH", &path, bytes(object)?, Some("application/apply-patch+yaml"))?;
+        let answer =
+            tokio::time::timeout(std::time::Duration::from_secs(30), self.client.request::<Value>(request))
+                .await;
         match answer {
             Ok(Ok(object)) => Ok(Applied { key, object }),
             Ok(Err(kube::Error::Api(status)))
                 if status.code == 409 && !field_conflicts(&status).is_empty() =>
             {
-                Err(ClusterError::Conflict {
-                    object: key,
-                    conflicts: field_conflicts(&status),
-                })
+                Err(ClusterError::Conflict { object: key, conflicts: field_conflicts(&status) })
             }
             Ok(Err(error)) => Err(self.failed("apply", &key.to_string(), error)),
             Err(_) => Err(ClusterError::Unreachable {
@@ -87,20 +77,12 @@ impl Cluster {
     /// # Errors
     /// The first failure; those in flight are finished or dropped, and applying again is safe.
     pub async fn apply_all(&self, objects: &[Value], force: Force) -> Result<Vec<Applied>, ClusterError> {
-        stream::iter(objects)
-            .map(|object| self.apply(object, force))
-            .buffered(IN_FLIGHT)
-            .try_collect()
-            .await
+        stream::iter(objects).map(|object| self.apply(object, force)).buffered(IN_FLIGHT).try_collect().await
     }
 
     /// Rehearses all at once; each answer is its own, because one missing namespace must not hide the others.
     pub async fn rehearse_all(&self, objects: &[Value], force: Force) -> Vec<Result<Applied, ClusterError>> {
-        stream::iter(objects)
-            .map(|object| self.rehearse(object, force))
-            .buffered(IN_FLIGHT)
-            .collect()
-            .await
+        stream::iter(objects).map(|object| self.rehearse(object, force)).buffered(IN_FLIGHT).collect().await
     }
 }
 
@@ -108,10 +90,7 @@ fn field_conflicts(status: &kube::core::Status) -> Vec<FieldConflict> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     causes
         .filter(|cause| cause.reason == "FieldManagerConflict")
-        .map(|cause| FieldConflict {
-            field: cause.field.clone(),
-            manager: manager_in(&cause.message),
-        })
+        .map(|cause| FieldConflict { field: cause.field.clone(), manager: manager_in(&cause.message) })
         .collect()
 }
 

@@ -30,9 +30,7 @@ pub struct Cluster {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster")
-            .field("server", &self.server)
-            .finish_non_exhaustive()
+        f.debug_struct("Cluster").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
@@ -51,15 +49,10 @@ impl Cluster {
     /// # Errors
     /// When the file can't be read or has no such context.
     pub async fn connect(path: &Path, context: Option<&str>) -> Result<Self, ClusterError> {
-        let unusable = |why: String| ClusterError::Kubeconfig {
-            path: path.to_owned(),
-            why,
-        };
+        let unusable = |why: String| ClusterError::Kubeconfig { path: path.to_owned(), why };
         let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unusable(error.to_string()))?;
-        let options = KubeConfigOptions {
-            context: context.map(str::to_owned),
-            ..KubeConfigOptions::default()
-        };
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .map_err(|error| unusable(error.to_string()))?;
@@ -67,11 +60,7 @@ impl Cluster {
         config.read_timeout = None;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = Client::try_from(config).map_err(|error| unusable(error.to_string()))?;
-        Ok(Self {
-            client,
-            server: server.into(),
-            found: Arc::default(),
-        })
+        Ok(Self { client, server: server.into(), found: Arc::default() })
     }
 
     /// The API's URL.
@@ -84,9 +73,7 @@ impl Cluster {
     /// # Errors
     /// When it can't be reached or refuses.
     pub async fn server(&self) -> Result<Server, ClusterError> {
-        let version = self
-            .call("read", "/version", request("GET", "/version", Vec::new(), None)?)
-            .await?;
+        let version = self.call("read", "/version", request("GET", "/version", Vec::new(), None)?).await?;
         Ok(Server {
             url: self.server.to_string(),
             version: version["gitVersion"].as_str().unwrap_or("unknown").to_owned(),
@@ -102,23 +89,13 @@ impl Cluster {
             return Ok(route);
         }
         let wanted = (api_version.to_owned(), kind.to_owned());
-        if let Some(route) = self
-            .found
-            .lock()
-            .ok()
-            .and_then(|found| found.get(&wanted).cloned())
-        {
+        if let Some(route) = self.found.lock().ok().and_then(|found| found.get(&wanted).cloned()) {
             return Ok(route);
         }
-        let unknown = || ClusterError::UnknownKind {
-            kind: kind.to_owned(),
-            api_version: api_version.to_owned(),
-        };
+        let unknown =
+            || ClusterError::UnknownKind { kind: kind.to_owned(), api_version: api_version.to_owned() };
         let path = routes::root(api_version);
-        let list = match self
-            .call("read", &path, request("GET", &path, Vec::new(), None)?)
-            .await
-        {
+        let list = match self.call("read", &path, request("GET", &path, Vec::new(), None)?).await {
             Err(error) if error.is_not_found() => return Err(unknown()),
             answer => answer?,
         };
@@ -168,15 +145,11 @@ pub(crate) fn request(
     body: Vec<u8>,
     content_type: Option<&str>,
 ) -> Result<Request<Vec<u8>>, ClusterError> {
-    let mut builder = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("Accept", "application/json");
+    let mut builder = Request::builder().method(method).uri(path).header("Accept", "application/json");
     if let Some(content_type) = content_type {
         builder = builder.header("Content-Type", content_type);
     }
-    builder.body(body).map_err(|error| ClusterError::Answer {
-        what: format!("{method} {path}"),
-        why: error.to_string(),
-    })
+    builder
+        .body(body)
+        .map_err(|error| ClusterError::Answer { what: format!("{method} {path}"), why: error.to_string() })
 }

@@ -110,14 +110,8 @@ impl ClusterError {
                 reason: status.reason.clone(),
                 message: status.message.clone(),
             },
-            kube::Error::SerdeError(error) => Self::Answer {
-                what: what.to_owned(),
-                why: error.to_string(),
-            },
-            other => Self::Unreachable {
-                server: server.to_owned(),
-                why: innermost(&other),
-            },
+            kube::Error::SerdeError(error) => Self::Answer { what: what.to_owned(), why: error.to_string() },
+            other => Self::Unreachable { server: server.to_owned(), why: innermost(&other) },
         }
     }
 }
@@ -132,9 +126,5 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 fn list(conflicts: &[FieldConflict]) -> String {
-    conflicts
-        .iter()
-        .map(|c| format!("{} (owned by {})", c.field, c.manager))
-        .collect::<Vec<_>>()
-        .join(", ")
+    conflicts.iter().map(|c| format!("{} (owned by {})", c.field, c.manager)).collect::<Vec<_>>().join(", ")
 }

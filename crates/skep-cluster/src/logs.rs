@@ -23,10 +23,8 @@ pub struct LogQuery {
 
 impl LogQuery {
     fn path(&self) -> String {
-        let mut path = format!(
-            "/api/v1/namespaces/{}/pods/{}/log?follow={}",
-            self.namespace, self.pod, self.follow
-        );
+        let mut path =
+            format!("/api/v1/namespaces/{}/pods/{}/log?follow={}", self.namespace, self.pod, self.follow);
         if let Some(container) = &self.container {
             path += &format!("&container={container}");
         }
@@ -55,9 +53,6 @@ impl Cluster {
     async fn log(&self, query: &LogQuery) -> Result<impl AsyncBufRead + Send + use<>, ClusterError> {
         let what = format!("log of {}", query.pod);
         let request = request("GET", &query.path(), Vec::new(), None)?;
-        self.client
-            .request_stream(request)
-            .await
-            .map_err(|error| self.failed("read", &what, error))
+        self.client.request_stream(request).await.map_err(|error| self.failed("read", &what, error))
     }
 }

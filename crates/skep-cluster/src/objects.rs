@@ -17,10 +17,7 @@ pub struct Selector {
 impl Selector {
     /// Objects with these labels.
     pub fn labels(selector: impl Into<String>) -> Self {
-        Self {
-            labels: Some(selector.into()),
-            fields: None,
-        }
+        Self { labels: Some(selector.into()), fields: None }
     }
 
     fn query(&self) -> String {
@@ -29,11 +26,7 @@ impl Selector {
             .into_iter()
             .filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", escape(value))))
             .collect();
-        if query.is_empty() {
-            String::new()
-        } else {
-            format!("?{}", query.join("&"))
-        }
+        if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) }
     }
 }
 
@@ -48,10 +41,7 @@ impl Cluster {
             route => route?,
         };
         let path = route.object(key);
-        match self
-            .call("read", &key.to_string(), request("GET", &path, Vec::new(), None)?)
-            .await
-        {
+        match self.call("read", &key.to_string(), request("GET", &path, Vec::new(), None)?).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -69,9 +59,7 @@ impl Cluster {
         selector: &Selector,
     ) -> Result<Vec<Value>, ClusterError> {
         let path = format!("{}{}", route.collection(namespace), selector.query());
-        let mut list = self
-            .call("list", &route.plural, request("GET", &path, Vec::new(), None)?)
-            .await?;
+        let mut list = self.call("list", &route.plural, request("GET", &path, Vec::new(), None)?).await?;
         let Some(Value::Array(mut items)) = list.get_mut("items").map(Value::take) else {
             return Ok(Vec::new());
         };
@@ -88,10 +76,7 @@ impl Cluster {
     /// A conflict (see [`ClusterError::is_conflict`]) when it is there; else when the API can't be reached or refuses.
     pub async fn create(&self, object: &Value, manager: &str) -> Result<Value, ClusterError> {
         let (key, route) = self.locate(object).await?;
-        let path = format!(
-            "{}?fieldManager={manager}",
-            route.collection(key.namespace.as_deref())
-        );
+        let path = format!("{}?fieldManager={manager}", route.collection(key.namespace.as_deref()));
         self.call(
             "create",
             &key.to_string(),
@@ -122,12 +107,7 @@ impl Cluster {
     pub async fn delete(&self, key: &ObjectKey) -> Result<bool, ClusterError> {
         let route = self.route(&key.api_version, &key.kind).await?;
         let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
-        let request = request(
-            "DELETE",
-            &route.object(key),
-            bytes(&options)?,
-            Some("application/json"),
-        )?;
+        let request = request("DELETE", &route.object(key), bytes(&options)?, Some("application/json"))?;
         match self.call("delete", &key.to_string(), request).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
@@ -146,10 +126,8 @@ impl Cluster {
 }
 
 pub(crate) fn bytes(value: &Value) -> Result<Vec<u8>, ClusterError> {
-    serde_json::to_vec(value).map_err(|error| ClusterError::Answer {
-        what: "a value to send".to_owned(),
-        why: error.to_string(),
-    })
+    serde_json::to_vec(value)
+        .map_err(|error| ClusterError::Answer { what: "a value to send".to_owned(), why: error.to_string() })
 }
 
 /// Percent-encodes all but RFC 3986's unreserved characters.

@@ -64,11 +64,7 @@ pub struct Releases {
 impl Releases {
     /// The releases of `app` in `namespace`.
     pub fn new(cluster: Cluster, namespace: &str, app: AppName) -> Self {
-        Self {
-            cluster,
-            namespace: namespace.to_owned(),
-            app,
-        }
+        Self { cluster, namespace: namespace.to_owned(), app }
     }
 
     /// All records, oldest first.
@@ -80,10 +76,7 @@ impl Releases {
             return Ok(Vec::new());
         };
         let selector = Selector::labels(format!("skep.dev/record=release,skep.dev/app={}", self.app));
-        let secrets = self
-            .cluster
-            .list(&route, Some(&self.namespace), &selector)
-            .await?;
+        let secrets = self.cluster.list(&route, Some(&self.namespace), &selector).await?;
         let mut releases = secrets.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
         releases.sort_by_key(|release| release.number);
         Ok(releases)
@@ -130,10 +123,7 @@ impl Releases {
 
     fn encode(&self, release: &Release) -> Result<Value, RecordError> {
         let key = self.key(release.number);
-        let unwritable = |why: String| RecordError::Unreadable {
-            name: key.name.clone(),
-            why,
-        };
+        let unwritable = |why: String| RecordError::Unreadable { name: key.name.clone(), why };
         let json = serde_json::to_vec(release).map_err(|error| unwritable(error.to_string()))?;
         let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
         let packed = gzip
@@ -141,10 +131,7 @@ impl Releases {
             .and_then(|()| gzip.finish())
             .map_err(|error| unwritable(error.to_string()))?;
         if packed.len() > LARGEST {
-            return Err(RecordError::TooLarge {
-                number: release.number,
-                size: packed.len(),
-            });
+            return Err(RecordError::TooLarge { number: release.number, size: packed.len() });
         }
         Ok(json!({
             "apiVersion": "v1",
@@ -168,24 +155,17 @@ impl Releases {
 
 fn decode(secret: &Value) -> Result<Release, RecordError> {
     let name = secret["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let unreadable = |why: String| RecordError::Unreadable {
-        name: name.clone(),
-        why,
-    };
+    let unreadable = |why: String| RecordError::Unreadable { name: name.clone(), why };
     let packed = secret["data"]["release"]
         .as_str()
         .ok_or_else(|| unreadable("it has no `release` data".to_owned()))?;
-    let packed = STANDARD
-        .decode(packed)
-        .map_err(|error| unreadable(error.to_string()))?;
+    let packed = STANDARD.decode(packed).map_err(|error| unreadable(error.to_string()))?;
     let mut json = Vec::new();
     GzDecoder::new(packed.as_slice())
         .read_to_end(&mut json)
         .map_err(|error| unreadable(error.to_string()))?;
     let value: Value = serde_json::from_slice(&json).map_err(|error| unreadable(error.to_string()))?;
-    let format = value["format"]
-        .as_u64()
-        .ok_or_else(|| unreadable("it has no format version".to_owned()))?;
+    let format = value["format"].as_u64().ok_or_else(|| unreadable("it has no format version".to_owned()))?;
     if format > u64::from(Release::FORMAT) {
         return Err(RecordError::Newer { name, format });
     }

@@ -38,12 +38,7 @@ const BUILT_IN: &[(&str, &str, &str, bool)] = &[
     ("apps/v1", "ControllerRevision", "controllerrevisions", true),
     ("batch/v1", "Job", "jobs", true),
     ("batch/v1", "CronJob", "cronjobs", true),
-    (
-        "autoscaling/v2",
-        "HorizontalPodAutoscaler",
-        "horizontalpodautoscalers",
-        true,
-    ),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true),
     ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", true),
     ("networking.k8s.io/v1", "Ingress", "ingresses", true),
     ("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),
@@ -51,46 +46,25 @@ const BUILT_IN: &[(&str, &str, &str, bool)] = &[
     ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", true),
     ("coordination.k8s.io/v1", "Lease", "leases", true),
     ("rbac.authorization.k8s.io/v1", "Role", "roles", true),
-    (
-        "rbac.authorization.k8s.io/v1",
-        "RoleBinding",
-        "rolebindings",
-        true,
-    ),
-    (
-        "rbac.authorization.k8s.io/v1",
-        "ClusterRole",
-        "clusterroles",
-        false,
-    ),
-    (
-        "rbac.authorization.k8s.io/v1",
-        "ClusterRoleBinding",
-        "clusterrolebindings",
-        false,
-    ),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", true),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", false),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", false),
     ("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
     ("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", false),
-    (
-        "apiextensions.k8s.io/v1",
-        "CustomResourceDefinition",
-        "customresourcedefinitions",
-        false,
-    ),
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),
 ];
 
 impl Route {
     /// The route of a built-in kind.
     pub fn built_in(api_version: &str, kind: &str) -> Option<Self> {
-        BUILT_IN
-            .iter()
-            .find(|(version, name, ..)| *version == api_version && *name == kind)
-            .map(|&(version, kind, plural, namespaced)| Self {
+        BUILT_IN.iter().find(|(version, name, ..)| *version == api_version && *name == kind).map(
+            |&(version, kind, plural, namespaced)| Self {
                 api_version: version.to_owned(),
                 kind: kind.to_owned(),
                 plural: plural.to_owned(),
                 namespaced,
-            })
+            },
+        )
     }
 
     /// `/apis/apps/v1/namespaces/honeydue/deployments`; without a namespace, all of them.
@@ -110,11 +84,7 @@ impl Route {
 
 /// `/api/v1` or `/apis/<group>/<version>`.
 pub(crate) fn root(api_version: &str) -> String {
-    if api_version.contains('/') {
-        format!("/apis/{api_version}")
-    } else {
-        format!("/api/{api_version}")
-    }
+    if api_version.contains('/') { format!("/apis/{api_version}") } else { format!("/api/{api_version}") }
 }
 
 #[cfg(test)]
@@ -124,10 +94,7 @@ mod tests {
     #[test]
     fn paths() {
         let deployment = Route::built_in("apps/v1", "Deployment").expect("built in");
-        assert_eq!(
-            deployment.collection(Some("a")),
-            "/apis/apps/v1/namespaces/a/deployments"
-        );
+        assert_eq!(deployment.collection(Some("a")), "/apis/apps/v1/namespaces/a/deployments");
         let namespace = Route::built_in("v1", "Namespace").expect("built in");
         assert_eq!(namespace.collection(Some("a")), "/api/v1/namespaces");
         assert_eq!(Route::built_in("apps/v1beta1", "Deployment"), None);

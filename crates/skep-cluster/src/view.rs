@@ -37,12 +37,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// All objects of a kind, by name.
     pub fn all(&self, kind: &str) -> Vec<&Value> {
-        self.objects
-            .get(kind)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .map(AsRef::as_ref)
-            .collect()
+        self.objects.get(kind).into_iter().flat_map(BTreeMap::values).map(AsRef::as_ref).collect()
     }
 
     /// One object.
@@ -65,9 +60,7 @@ pub struct View {
 
 impl std::fmt::Debug for View {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("View")
-            .field("missing", &self.missing)
-            .finish_non_exhaustive()
+        f.debug_struct("View").field("missing", &self.missing).finish_non_exhaustive()
     }
 }
 
@@ -156,11 +149,7 @@ impl View {
             }
             Ok(Event::Apply(object)) => {
                 if let Some((name, object)) = plain(object) {
-                    self.snapshot
-                        .objects
-                        .entry(kind)
-                        .or_default()
-                        .insert(name, object);
+                    self.snapshot.objects.entry(kind).or_default().insert(name, object);
                 }
                 Ok(true)
             }

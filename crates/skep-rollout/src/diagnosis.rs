@@ -134,21 +134,13 @@ impl fmt::Display for Cause {
             Self::ImageDenied { image, message } => {
                 write!(f, "the registry refused to hand out {image}: {message}")
             }
-            Self::RegistryUnreachable {
-                image,
-                message,
-                tries,
-            } => {
-                write!(
-                    f,
-                    "the registry of {image} could not be reached in {tries} tries: {message}"
-                )
+            Self::RegistryUnreachable { image, message, tries } => {
+                write!(f, "the registry of {image} could not be reached in {tries} tries: {message}")
             }
             Self::ConfigMissing { message } => write!(f, "its configuration is incomplete: {message}"),
-            Self::ExecFormat { image } => write!(
-                f,
-                "{image} holds a program for another kind of machine (exec format error)"
-            ),
+            Self::ExecFormat { image } => {
+                write!(f, "{image} holds a program for another kind of machine (exec format error)")
+            }
             Self::CannotStart { message } => write!(f, "the container can't be started: {message}"),
             Self::SchemaRefused { exit_code } => {
                 write!(
@@ -156,15 +148,8 @@ impl fmt::Display for Cause {
                     "it refused to boot because the database schema is not what it was built for (exit code {exit_code})"
                 )
             }
-            Self::CrashLoop {
-                crashes,
-                exit_code,
-                reason,
-            } => {
-                write!(
-                    f,
-                    "it ended {crashes} times; the last time with exit code {exit_code} ({reason})"
-                )
+            Self::CrashLoop { crashes, exit_code, reason } => {
+                write!(f, "it ended {crashes} times; the last time with exit code {exit_code} ({reason})")
             }
             Self::NoProgress { seconds, waiting_for } => {
                 write!(f, "no progress for {seconds} s while waiting for {waiting_for}")

@@ -43,9 +43,7 @@ pub fn symptoms(pod: &Value, schema_exit_code: i64) -> Vec<Symptom> {
         .into_iter()
         .filter_map(|list| pod["status"].get(list)?.as_array())
         .flatten();
-    statuses
-        .filter_map(|status| symptom(&name, status, schema_exit_code))
-        .collect()
+    statuses.filter_map(|status| symptom(&name, status, schema_exit_code)).collect()
 }
 
 fn symptom(pod: &str, status: &Value, schema_exit_code: i64) -> Option<Symptom> {
@@ -71,24 +69,13 @@ fn symptom(pod: &str, status: &Value, schema_exit_code: i64) -> Option<Symptom> 
             {
                 return Some(diagnosed(Cause::ImageMissing { image, message }, None));
             }
-            if [
-                "unauthorized",
-                "denied",
-                "forbidden",
-                "authentication required",
-                "authorization failed",
-            ]
-            .iter()
-            .any(|sign| lower.contains(sign))
+            if ["unauthorized", "denied", "forbidden", "authentication required", "authorization failed"]
+                .iter()
+                .any(|sign| lower.contains(sign))
             {
                 return Some(diagnosed(Cause::ImageDenied { image, message }, None));
             }
-            return Some(Symptom::PullFailed {
-                container,
-                image,
-                message,
-                fresh: reason == "ErrImagePull",
-            });
+            return Some(Symptom::PullFailed { container, image, message, fresh: reason == "ErrImagePull" });
         }
         "InvalidImageName" | "ErrImageNeverPull" => {
             return Some(diagnosed(Cause::ImageMissing { image, message }, None));
@@ -99,10 +86,7 @@ fn symptom(pod: &str, status: &Value, schema_exit_code: i64) -> Option<Symptom> 
         }
         _ => {}
     }
-    let restarts = status["restartCount"]
-        .as_u64()
-        .and_then(|n| u32::try_from(n).ok())
-        .unwrap_or(0);
+    let restarts = status["restartCount"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
     let now = &status["state"]["terminated"];
     let last = &status["lastState"]["terminated"];
     let (ended, crashes, log) = match (now.is_object(), last.is_object()) {
@@ -125,19 +109,12 @@ fn symptom(pod: &str, status: &Value, schema_exit_code: i64) -> Option<Symptom> 
     if exit_code == schema_exit_code {
         return Some(diagnosed(Cause::SchemaRefused { exit_code }, Some(log)));
     }
-    Some(Symptom::Crashed {
-        container,
-        crashes,
-        exit_code,
-        reason: why,
-    })
+    Some(Symptom::Crashed { container, crashes, exit_code, reason: why })
 }
 
 fn start_failure(image: &str, message: String) -> Cause {
     if message.contains("exec format error") {
-        Cause::ExecFormat {
-            image: image.to_owned(),
-        }
+        Cause::ExecFormat { image: image.to_owned() }
     } else {
         Cause::CannotStart { message }
     }
@@ -150,9 +127,7 @@ pub fn is_ready(pod: &Value) -> bool {
 
 /// Whether the pod is being deleted.
 pub fn is_leaving(pod: &Value) -> bool {
-    pod["metadata"]
-        .get("deletionTimestamp")
-        .is_some_and(|at| !at.is_null())
+    pod["metadata"].get("deletionTimestamp").is_some_and(|at| !at.is_null())
 }
 
 /// What a pod that is not ready waits for, in a few words.

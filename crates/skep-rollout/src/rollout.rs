@@ -106,9 +106,7 @@ impl Rollout {
             return self.patient(counts, "the controller to see the change".to_owned(), now);
         }
         if counts.done() {
-            return Verdict::Ready {
-                wanted: counts.wanted,
-            };
+            return Verdict::Ready { wanted: counts.wanted };
         }
         let pods = new_pods(workload, observed);
         if self.seen.is_none() {
@@ -124,9 +122,7 @@ impl Rollout {
 
     /// When, with no further event, the verdict would change: the caller's timer.
     pub fn deadline(&self) -> Timestamp {
-        self.last_progress
-            .saturating_add(self.no_progress)
-            .unwrap_or(Timestamp::MAX)
+        self.last_progress.saturating_add(self.no_progress).unwrap_or(Timestamp::MAX)
     }
 
     fn patient(&self, counts: Counts, waiting_for: String, now: Timestamp) -> Verdict {
@@ -140,11 +136,7 @@ impl Rollout {
                 log: Some(LogWanted::Current),
             });
         }
-        Verdict::Progressing {
-            ready: counts.available,
-            wanted: counts.wanted,
-            waiting_for,
-        }
+        Verdict::Progressing { ready: counts.available, wanted: counts.wanted, waiting_for }
     }
 
     fn note_progress(&mut self, counts: Counts, pods: &[&Value], now: Timestamp) {
@@ -172,12 +164,7 @@ impl Rollout {
         let at = |container: &str| (pod.to_owned(), container.to_owned());
         match symptom {
             Symptom::Final(diagnosis) => Some(diagnosis),
-            Symptom::PullFailed {
-                container,
-                image,
-                message,
-                fresh,
-            } => {
+            Symptom::PullFailed { container, image, message, fresh } => {
                 let tries = self.pulls.entry(at(&container)).or_default();
                 if fresh && !tries.in_failure {
                     tries.tries += 1;
@@ -187,30 +174,17 @@ impl Rollout {
                 (tries >= PULLS_THAT_FAIL).then(|| Diagnosis {
                     pod: Some(pod.to_owned()),
                     container: Some(container),
-                    cause: Cause::RegistryUnreachable {
-                        image,
-                        message,
-                        tries,
-                    },
+                    cause: Cause::RegistryUnreachable { image, message, tries },
                     log: None,
                 })
             }
-            Symptom::Crashed {
-                container,
-                crashes,
-                exit_code,
-                reason,
-            } => {
+            Symptom::Crashed { container, crashes, exit_code, reason } => {
                 let crashes =
                     crashes.saturating_sub(self.crashes_before.get(&at(&container)).copied().unwrap_or(0));
                 (crashes >= CRASHES_THAT_FAIL).then(|| Diagnosis {
                     pod: Some(pod.to_owned()),
                     container: Some(container),
-                    cause: Cause::CrashLoop {
-                        crashes,
-                        exit_code,
-                        reason,
-                    },
+                    cause: Cause::CrashLoop { crashes, exit_code, reason },
                     log: Some(LogWanted::Previous),
                 })
             }
@@ -222,10 +196,7 @@ impl Rollout {
         for pod in pods.iter().filter(|pod| pod::is_ready(pod)) {
             let name = text(&pod["metadata"], "name");
             for symptom in pod::symptoms(pod, self.schema_exit_code) {
-                if let Symptom::Crashed {
-                    container, crashes, ..
-                } = symptom
-                {
+                if let Symptom::Crashed { container, crashes, .. } = symptom {
                     self.crashes_before.insert((name.clone(), container), crashes);
                 }
             }
@@ -252,31 +223,15 @@ fn new_pods<'a>(workload: &Value, observed: Observed<'a>) -> Vec<&'a Value> {
                 .max_by_key(|set| revision(set))
                 .map(|set| &set["metadata"]["uid"]);
             let Some(newest) = newest else { return Vec::new() };
-            observed
-                .pods
-                .iter()
-                .copied()
-                .filter(|pod| owned_by(pod, newest))
-                .collect()
+            observed.pods.iter().copied().filter(|pod| owned_by(pod, newest)).collect()
         }
         Some("StatefulSet") => {
             let revision = &workload["status"]["updateRevision"];
             let of_revision =
                 |pod: &&Value| &pod["metadata"]["labels"]["controller-revision-hash"] == revision;
-            observed
-                .pods
-                .iter()
-                .copied()
-                .filter(|pod| owned_by(pod, uid))
-                .filter(of_revision)
-                .collect()
+            observed.pods.iter().copied().filter(|pod| owned_by(pod, uid)).filter(of_revision).collect()
         }
-        _ => observed
-            .pods
-            .iter()
-            .copied()
-            .filter(|pod| owned_by(pod, uid))
-            .collect(),
+        _ => observed.pods.iter().copied().filter(|pod| owned_by(pod, uid)).collect(),
     }
 }
 
@@ -288,10 +243,7 @@ fn revision(set: &Value) -> u64 {
 }
 
 fn waiting_for(counts: &Counts, pods: &[&Value]) -> String {
-    if let Some(pod) = pods
-        .iter()
-        .find(|pod| !pod::is_ready(pod) && !pod::is_leaving(pod))
-    {
+    if let Some(pod) = pods.iter().find(|pod| !pod::is_ready(pod) && !pod::is_leaving(pod)) {
         return pod::waits_for(pod);
     }
     if counts.updated < counts.wanted {
@@ -308,14 +260,8 @@ fn job_verdict(job: &Value, pods: &[&Value]) -> Verdict {
     match JobState::read(job) {
         JobState::Complete => Verdict::Ready { wanted: 1 },
         JobState::Running => {
-            let waiting_for = pods
-                .first()
-                .map_or_else(|| "its pod".to_owned(), |pod| pod::waits_for(pod));
-            Verdict::Progressing {
-                ready: 0,
-                wanted: 1,
-                waiting_for,
-            }
+            let waiting_for = pods.first().map_or_else(|| "its pod".to_owned(), |pod| pod::waits_for(pod));
+            Verdict::Progressing { ready: 0, wanted: 1, waiting_for }
         }
         JobState::Failed { reason, message } => {
             let pod = pods.last().map(|pod| text(&pod["metadata"], "name"));

@@ -41,11 +41,7 @@ impl Counts {
                 let wanted = spec("replicas").unwrap_or(1);
                 let settled =
                     object.pointer("/status/updateRevision") == object.pointer("/status/currentRevision");
-                let updated = if settled {
-                    status("replicas")
-                } else {
-                    status("updatedReplicas")
-                };
+                let updated = if settled { status("replicas") } else { status("updatedReplicas") };
                 let available =
                     number(object, "/status/availableReplicas").unwrap_or_else(|| status("readyReplicas"));
                 Self {
@@ -99,10 +95,9 @@ impl JobState {
     pub fn read(job: &Value) -> Self {
         match (condition(job, "Complete"), condition(job, "Failed")) {
             (Some(complete), _) if is_true(complete) => Self::Complete,
-            (_, Some(failed)) if is_true(failed) => Self::Failed {
-                reason: text(failed, "reason"),
-                message: text(failed, "message"),
-            },
+            (_, Some(failed)) if is_true(failed) => {
+                Self::Failed { reason: text(failed, "reason"), message: text(failed, "message") }
+            }
             _ => Self::Running,
         }
     }
@@ -110,11 +105,7 @@ impl JobState {
 
 /// The condition of that type, if the object has one.
 pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    object
-        .pointer("/status/conditions")?
-        .as_array()?
-        .iter()
-        .find(|condition| condition["type"] == kind)
+    object.pointer("/status/conditions")?.as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
 pub(crate) fn is_true(condition: &Value) -> bool {
@@ -122,11 +113,7 @@ pub(crate) fn is_true(condition: &Value) -> bool {
 }
 
 pub(crate) fn text(value: &Value, key: &str) -> String {
-    value
-        .get(key)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn number(object: &Value, path: &str) -> Option<u32> {

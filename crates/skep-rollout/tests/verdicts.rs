@@ -56,14 +56,7 @@ fn judge(rollout: &mut Rollout, deployment: &Value, pods: &[Value], now: Timesta
     let sets = [replica_set("old", 1), replica_set("new", 2)];
     let sets: Vec<&Value> = sets.iter().collect();
     let pods: Vec<&Value> = pods.iter().collect();
-    rollout.step(
-        Observed {
-            workload: Some(deployment),
-            replica_sets: &sets,
-            pods: &pods,
-        },
-        now,
-    )
+    rollout.step(Observed { workload: Some(deployment), replica_sets: &sets, pods: &pods }, now)
 }
 
 #[test]
@@ -71,29 +64,19 @@ fn done_only_when_new_pods_are_available_and_old_ones_gone() {
     let mut rollout = rollout();
     assert!(matches!(
         judge(&mut rollout, &deployment(2, 2, 4), &[], at(1)),
-        Verdict::Progressing {
-            ready: 2,
-            wanted: 3,
-            ..
-        }
+        Verdict::Progressing { ready: 2, wanted: 3, .. }
     ));
     assert!(
         matches!(judge(&mut rollout, &deployment(3, 3, 4), &[], at(2)), Verdict::Progressing { waiting_for, .. } if waiting_for == "1 old pod to end")
     );
-    assert_eq!(
-        judge(&mut rollout, &deployment(3, 3, 3), &[], at(3)),
-        Verdict::Ready { wanted: 3 }
-    );
+    assert_eq!(judge(&mut rollout, &deployment(3, 3, 3), &[], at(3)), Verdict::Ready { wanted: 3 });
 }
 
 #[test]
 fn a_stale_status_is_never_believed() {
     let mut stale = deployment(3, 3, 3);
     stale["metadata"]["generation"] = json!(3);
-    assert!(matches!(
-        judge(&mut rollout(), &stale, &[], at(1)),
-        Verdict::Progressing { .. }
-    ));
+    assert!(matches!(judge(&mut rollout(), &stale, &[], at(1)), Verdict::Progressing { .. }));
 }
 
 #[test]
@@ -107,12 +90,7 @@ fn a_missing_image_is_final_at_once_and_a_network_failure_at_the_third_try() {
     let pausing = pod("new", waiting("ImagePullBackOff", "Back-off pulling image"));
     for second in 0..2 {
         for seen in [&failing, &failing, &pausing] {
-            let verdict = judge(
-                &mut rollout,
-                &deployment(1, 0, 4),
-                std::slice::from_ref(seen),
-                at(second),
-            );
+            let verdict = judge(&mut rollout, &deployment(1, 0, 4), std::slice::from_ref(seen), at(second));
             assert!(matches!(verdict, Verdict::Progressing { .. }), "{verdict:?}");
         }
     }
@@ -126,28 +104,15 @@ fn a_missing_image_is_final_at_once_and_a_network_failure_at_the_third_try() {
 fn a_crash_loop_fails_at_the_third_crash() {
     let mut rollout = rollout();
     for restarts in 1..=2 {
-        let verdict = judge(
-            &mut rollout,
-            &deployment(1, 0, 4),
-            &[pod("new", crashed(restarts, 1, false))],
-            at(1),
-        );
+        let verdict =
+            judge(&mut rollout, &deployment(1, 0, 4), &[pod("new", crashed(restarts, 1, false))], at(1));
         assert!(matches!(verdict, Verdict::Progressing { .. }), "{verdict:?}");
     }
-    match judge(
-        &mut rollout,
-        &deployment(1, 0, 4),
-        &[pod("new", crashed(3, 1, false))],
-        at(2),
-    ) {
+    match judge(&mut rollout, &deployment(1, 0, 4), &[pod("new", crashed(3, 1, false))], at(2)) {
         Verdict::Failed(diagnosis) => {
             assert_eq!(
                 diagnosis.cause,
-                Cause::CrashLoop {
-                    crashes: 3,
-                    exit_code: 1,
-                    reason: "Error".into()
-                }
+                Cause::CrashLoop { crashes: 3, exit_code: 1, reason: "Error".into() }
             );
             assert_eq!(diagnosis.log, Some(LogWanted::Previous));
             assert_eq!(diagnosis.pod.as_deref(), Some("api-new"));
@@ -161,38 +126,23 @@ fn restarts_of_other_days_and_of_old_pods_do_not_count() {
     let mut rollout = rollout();
     let healthy_with_a_past = pod("new", crashed(40, 1, true));
     let old_in_a_loop = pod("old", crashed(9, 1, false));
-    let verdict = judge(
-        &mut rollout,
-        &deployment(2, 2, 3),
-        &[healthy_with_a_past, old_in_a_loop],
-        at(1),
-    );
+    let verdict = judge(&mut rollout, &deployment(2, 2, 3), &[healthy_with_a_past, old_in_a_loop], at(1));
     assert!(matches!(verdict, Verdict::Progressing { .. }), "{verdict:?}");
 }
 
 #[test]
 fn an_app_that_refuses_the_schema_is_not_waited_for() {
-    let verdict = judge(
-        &mut rollout(),
-        &deployment(1, 0, 4),
-        &[pod("new", crashed(1, SCHEMA, false))],
-        at(1),
-    );
+    let verdict =
+        judge(&mut rollout(), &deployment(1, 0, 4), &[pod("new", crashed(1, SCHEMA, false))], at(1));
     assert!(matches!(verdict, Verdict::Failed(d) if d.cause == Cause::SchemaRefused { exit_code: SCHEMA }));
 }
 
 #[test]
 fn missing_config_and_a_foreign_program_are_final() {
-    let config = pod(
-        "new",
-        waiting("CreateContainerConfigError", "configmap \"x\" not found"),
-    );
+    let config = pod("new", waiting("CreateContainerConfigError", "configmap \"x\" not found"));
     let verdict = judge(&mut rollout(), &deployment(1, 0, 4), &[config], at(1));
     assert!(matches!(verdict, Verdict::Failed(d) if matches!(d.cause, Cause::ConfigMissing { .. })));
-    let foreign = pod(
-        "new",
-        waiting("RunContainerError", "exec /api: exec format error"),
-    );
+    let foreign = pod("new", waiting("RunContainerError", "exec /api: exec format error"));
     let verdict = judge(&mut rollout(), &deployment(1, 0, 4), &[foreign], at(1));
     assert!(matches!(verdict, Verdict::Failed(d) if matches!(d.cause, Cause::ExecFormat { .. })));
 }
@@ -201,10 +151,7 @@ fn missing_config_and_a_foreign_program_are_final() {
 fn patience_counts_from_the_last_progress() {
     let mut rollout = rollout();
     judge(&mut rollout, &deployment(1, 0, 4), &[], at(50));
-    assert!(matches!(
-        judge(&mut rollout, &deployment(1, 0, 4), &[], at(100)),
-        Verdict::Progressing { .. }
-    ));
+    assert!(matches!(judge(&mut rollout, &deployment(1, 0, 4), &[], at(100)), Verdict::Progressing { .. }));
     match judge(&mut rollout, &deployment(1, 0, 4), &[], at(110)) {
         Verdict::Failed(diagnosis) => {
             assert!(matches!(diagnosis.cause, Cause::NoProgress { seconds: 60, .. }))
@@ -219,16 +166,8 @@ fn a_job_is_judged_by_its_conditions() {
         json!({"kind": "Job", "metadata": {"uid": "j"},
             "status": {"failed": 1, "conditions": [{"type": condition, "status": "True", "reason": "DeadlineExceeded"}]}})
     };
-    let see = |job: &Value| {
-        rollout().step(
-            Observed {
-                workload: Some(job),
-                replica_sets: &[],
-                pods: &[],
-            },
-            at(1),
-        )
-    };
+    let see =
+        |job: &Value| rollout().step(Observed { workload: Some(job), replica_sets: &[], pods: &[] }, at(1));
     assert!(matches!(see(&job("Suspended")), Verdict::Progressing { .. }));
     assert_eq!(see(&job("Complete")), Verdict::Ready { wanted: 1 });
     assert!(matches!(see(&job("Failed")), Verdict::Failed(_)));

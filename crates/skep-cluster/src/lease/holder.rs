@@ -32,10 +32,7 @@ impl Holder {
 
     /// The text that goes into `holderIdentity`.
     pub fn identity(&self) -> String {
-        format!(
-            "{}@{}#{}#{}#{}",
-            self.user, self.host, self.boot, self.pid, self.start
-        )
+        format!("{}@{}#{}#{}#{}", self.user, self.host, self.boot, self.pid, self.start)
     }
 
     /// Reads an identity; `None` for an empty one, which means that nobody holds the lease.
@@ -93,21 +90,8 @@ mod tests {
         let me = Holder::this_process("ana", "laptop");
         assert_eq!(Holder::parse(&me.identity()).as_ref(), Some(&me));
         assert!(!me.is_dead_process_of_this_host());
-        assert!(
-            Holder {
-                start: me.start + 1,
-                ..me.clone()
-            }
-            .is_dead_process_of_this_host()
-        );
-        assert!(
-            !Holder {
-                boot: "another".to_owned(),
-                start: 1,
-                ..me
-            }
-            .is_dead_process_of_this_host()
-        );
+        assert!(Holder { start: me.start + 1, ..me.clone() }.is_dead_process_of_this_host());
+        assert!(!Holder { boot: "another".to_owned(), start: 1, ..me }.is_dead_process_of_this_host());
         assert_eq!(Holder::parse(""), None);
     }
 }

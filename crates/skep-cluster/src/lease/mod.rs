@@ -37,7 +37,7 @@ pub enum LockError {
         /// The app.
         app: AppName,
         /// Who.
-        holder: Holder,
+        holder: Box<Holder>,
         /// When they took it, as they wrote it.
         since: String,
     },
@@ -87,10 +87,7 @@ impl Lock {
                 wait_until_dead(cluster, &key, app, &found).await?;
                 let latest = cluster.get(&key).await?.unwrap_or(found);
                 cluster
-                    .replace(
-                        &lease(&key, me, latest["metadata"]["resourceVersion"].as_str()),
-                        "skep",
-                    )
+                    .replace(&lease(&key, me, latest["metadata"]["resourceVersion"].as_str()), "skep")
                     .await
             }
         };
@@ -98,19 +95,9 @@ impl Lock {
             Err(error) if error.is_conflict() => return Err(held(cluster, &key, app).await?),
             lease => lease?,
         };
-        let renewal = Renewal::start(
-            cluster.clone(),
-            key.clone(),
-            lease,
-            DURATION - STOP_BEFORE,
-            RENEW_EVERY,
-        );
-        Ok(Self {
-            app: app.clone(),
-            cluster: cluster.clone(),
-            key,
-            renewal,
-        })
+        let renewal =
+            Renewal::start(cluster.clone(), key.clone(), lease, DURATION - STOP_BEFORE, RENEW_EVERY);
+        Ok(Self { app: app.clone(), cluster: cluster.clone(), key, renewal })
     }
 
     /// Asked before each write.
@@ -118,10 +105,7 @@ impl Lock {
     /// # Errors
     /// [`LockError::Lost`] when the last acknowledged renewal is too old or somebody else holds it.
     pub fn still_held(&self) -> Result<(), LockError> {
-        self.renewal.check().map_err(|why| LockError::Lost {
-            app: self.app.clone(),
-            why,
-        })
+        self.renewal.check().map_err(|why| LockError::Lost { app: self.app.clone(), why })
     }
 
     /// Gives the lock back.
@@ -179,7 +163,7 @@ async fn wait_until_dead(
             Some(now) if now["metadata"]["resourceVersion"] != version => {
                 return Err(LockError::Held {
                     app: app.clone(),
-                    holder,
+                    holder: Box::new(holder),
                     since: acquired(&now),
                 });
             }
@@ -193,16 +177,9 @@ async fn held(cluster: &Cluster, key: &ObjectKey, app: &AppName) -> Result<LockE
     let now = cluster.get(key).await?.unwrap_or_default();
     let holder =
         Holder::parse(now["spec"]["holderIdentity"].as_str().unwrap_or_default()).unwrap_or_default();
-    Ok(LockError::Held {
-        app: app.clone(),
-        holder,
-        since: acquired(&now),
-    })
+    Ok(LockError::Held { app: app.clone(), holder: Box::new(holder), since: acquired(&now) })
 }
 
 fn acquired(lease: &Value) -> String {
-    lease["spec"]["acquireTime"]
-        .as_str()
-        .unwrap_or("an unknown time")
-        .to_owned()
+    lease["spec"]["acquireTime"].as_str().unwrap_or("an unknown time").to_owned()
 }

@@ -36,20 +36,11 @@ impl Renewal {
         good_for: Duration,
         every: Duration,
     ) -> Self {
-        let now = Acknowledged {
-            monotonic: Instant::now(),
-            wall: SystemTime::now(),
-            stolen: None,
-        };
+        let now = Acknowledged { monotonic: Instant::now(), wall: SystemTime::now(), stolen: None };
         let last = Arc::new(Mutex::new(now));
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(renew(cluster, key, lease, every, Arc::clone(&last), stopped));
-        Self {
-            last,
-            good_for,
-            stop,
-            task,
-        }
+        Self { last, good_for, stop, task }
     }
 
     /// # Errors

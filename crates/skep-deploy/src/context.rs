@@ -1,0 +1,84 @@
+//! What every step is handed: the app, the way to its cluster and registry, and where events go.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use skep_cluster::{Cluster, Holder, Releases};
+use skep_image::Compression;
+use skep_model::{Emit, ImageRef, Project};
+use skep_registry::Client;
+use tokio_util::sync::CancellationToken;
+
+/// Who ships, for the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Account and host.
+    pub holder: Holder,
+    /// Commit of the project folder, `-dirty` when files differ from it.
+    pub commit: Option<String>,
+}
+
+impl Author {
+    /// The commit, if no file differs from it: only then does a tag of its name tell the truth.
+    pub(crate) fn clean_commit(&self) -> Option<&str> {
+        self.commit.as_deref().filter(|commit| !commit.ends_with("-dirty"))
+    }
+}
+
+/// An app and everything around it that a use case needs. Made once, by the binary.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// What is to be shipped.
+    pub project: Project,
+    /// Where to.
+    pub cluster: Cluster,
+    /// Host and path that images are pushed under, `127.0.0.1:5000/honeydue`.
+    pub registry: String,
+    /// The registry's client, with credentials.
+    pub images: Client,
+    /// Where layers are kept between builds.
+    pub cache: PathBuf,
+    /// What the target's runtime reads.
+    pub compression: Compression,
+    /// Who ships.
+    pub author: Author,
+    /// What port `:8080` of a `*.localhost` URL stands for; `None` when URLs are taken as they are.
+    pub ingress_port: Option<u16>,
+    /// What an app exits with when it refuses an old schema.
+    pub schema_exit_code: i64,
+    /// Where events go.
+    pub emit: Emit,
+    /// Cancelled by the first Ctrl-C.
+    pub cancel: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn namespace(&self) -> &str {
+        &self.project.namespace
+    }
+
+    pub(crate) fn releases(&self) -> Releases {
+        Releases::new(self.cluster.clone(), self.namespace(), self.project.app.clone())
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.project.rollout.no_progress
+    }
+
+    /// Our images: name in skep.yaml → full name in the registry.
+    pub(crate) fn our_images(&self) -> Result<BTreeMap<String, String>, skep_model::ImageRefError> {
+        let full = |name: &String| Ok((name.clone(), self.repository(name)?.to_string()));
+        self.project.images.keys().map(full).collect()
+    }
+
+    /// The reference of one of our images, without tag or digest: `<registry>/<app>-<image>`, or `<registry>/<app>` for the image
+    /// that is named as the app.
+    pub(crate) fn repository(&self, image: &str) -> Result<ImageRef, skep_model::ImageRefError> {
+        let app = self.project.app.as_str();
+        let name = if image == app || image.starts_with(&format!("{app}-")) {
+            image.to_owned()
+        } else {
+            format!("{app}-{image}")
+        };
+        format!("{}/{name}", self.registry).parse()
+    }
+}

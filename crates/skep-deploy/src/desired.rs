@@ -1,0 +1,315 @@
+//! What a release is to be: every object as it will be applied.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+use skep_manifest::{ConfigReference, Object, Owner, Versioned, is_workload};
+use skep_model::{Digest, ObjectKey, Project, Release, Step};
+
+use crate::{
+    App, DeployRequest, Failure,
+    error::{InStep, Problem},
+    keys::Keys,
+    steps::{
+        images::{self, ImageDigests},
+        load::Manifests,
+    },
+};
+
+/// The contents of a release.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Desired {
+    /// Everything but Secrets: pinned, labelled, with references to versions.
+    pub(crate) objects: Vec<Value>,
+    /// Versions and plain copies. Applied, never recorded.
+    pub(crate) secrets: Secrets,
+    /// The migration's Job, named by its template.
+    pub(crate) migration: Option<Value>,
+    /// Workloads that the migration needs.
+    pub(crate) needs: Vec<String>,
+    /// Our images.
+    pub(crate) images: BTreeMap<String, Digest>,
+    /// Images of others, by the text of the manifests.
+    pub(crate) third_party: BTreeMap<String, Digest>,
+    /// Commit of the project.
+    pub(crate) commit: Option<String>,
+    /// Keys of earlier releases' config that is still referred to.
+    pub(crate) kept_config: Vec<ObjectKey>,
+}
+
+/// Secret objects; they never show in a log.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(pub(crate) Vec<Value>);
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
+}
+
+impl Desired {
+    /// From manifests, images, config and secrets. `last` is the last good release.
+    pub(crate) async fn make(
+        app: &App,
+        request: &DeployRequest,
+        manifests: &Manifests,
+        images: &ImageDigests,
+        keys: &mut Keys,
+        last: Option<&Release>,
+    ) -> Result<Self, Failure> {
+        let project = &app.project;
+        let pins = Pins::find(app, manifests, images, last).await?;
+        let (mut objects, mut sets) = sets(project, manifests, keys);
+        let mut migration = manifests.migration.as_ref().map(|job| pins.pin(job.clone()));
+        objects.iter_mut().for_each(|object| {
+            skep_manifest::pin(object, &pins.references);
+        });
+        skep_manifest::version(objects.iter_mut().chain(migration.as_mut().map(|job| &mut job.value)), &sets);
+        let migration = match (&project.migrate, migration) {
+            (Some(migrate), Some(job)) => Some(gate(app, &job, migrate.timeout)?),
+            _ => None,
+        };
+        if !objects.iter().any(|object| object["kind"] == "Namespace") {
+            objects.insert(
+                0,
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": project.namespace}}),
+            );
+        }
+        for object in &mut objects {
+            skep_manifest::label(object, project.app.as_str());
+        }
+        let (secrets, config): (Vec<_>, Vec<_>) = sets.drain(..).partition(|set| set.kind == "Secret");
+        objects.extend(config.into_iter().flat_map(|set| [set.version, set.copy]));
+        let mut desired = Self {
+            objects,
+            secrets: Secrets(secrets.into_iter().flat_map(|set| [set.version, set.copy]).collect()),
+            migration,
+            needs: project.migrate.iter().flat_map(|migrate| migrate.needs.clone()).collect(),
+            images: pins.ours,
+            third_party: pins.third_party,
+            commit: app.author.commit.clone(),
+            kept_config: Vec::new(),
+        };
+        if !request.services.is_empty() {
+            desired.narrow_to(&request.services, last)?;
+        }
+        Ok(desired)
+    }
+
+    /// From a recorded release. Secrets are in the cluster under the names that the objects refer to.
+    pub(crate) fn recorded(release: &Release, commit: Option<String>) -> Self {
+        let is_config = |key: &&ObjectKey| key.kind == "Secret";
+        Self {
+            objects: release.objects.clone(),
+            images: release.images.clone(),
+            third_party: release.third_party.clone(),
+            commit: release.commit.clone().or(commit),
+            kept_config: release.inventory.iter().filter(is_config).cloned().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Only these services change; whatever else the last release had stays as it had it.
+    fn narrow_to(&mut self, services: &[String], last: Option<&Release>) -> Result<(), Failure> {
+        let last = last.ok_or_else(|| {
+            let what = format!("{} can't be deployed alone: nothing is deployed yet", services.join(", "));
+            Failure::at(
+                Step::Plan,
+                Problem::Project { what, hint: "`skep deploy` ships everything once".to_owned() },
+            )
+        })?;
+        for object in &mut self.objects {
+            let Some(key) = ObjectKey::of(object) else {
+                continue;
+            };
+            if is_workload(object) && services.contains(&key.name)
+                || matches!(key.kind.as_str(), "ConfigMap" | "Secret")
+            {
+                continue;
+            }
+            let same = |old: &&Value| ObjectKey::of(old).is_some_and(|old| old.same_object(&key));
+            if let Some(old) = last.objects.iter().find(same) {
+                object.clone_from(old);
+            }
+        }
+        let references: Vec<ConfigReference> =
+            self.objects.iter().flat_map(skep_manifest::config_references).collect();
+        let named = |key: &&ObjectKey| {
+            references.iter().any(|reference| reference.kind == key.kind && reference.name == key.name)
+        };
+        self.kept_config = last.inventory.iter().filter(named).cloned().collect();
+        let kept = last
+            .objects
+            .iter()
+            .filter(|object| ObjectKey::of(object).is_some_and(|key| self.kept_config.contains(&key)));
+        let missing =
+            |object: &&Value| !self.objects.iter().any(|have| ObjectKey::of(have) == ObjectKey::of(object));
+        let kept: Vec<Value> = kept.filter(missing).cloned().collect();
+        self.objects.extend(kept);
+        Ok(())
+    }
+
+    /// The app's Namespace.
+    pub(crate) fn namespace_object(&self) -> Value {
+        self.objects.iter().find(|object| object["kind"] == "Namespace").cloned().unwrap_or_default()
+    }
+
+    /// Everything that is applied, Secrets included, the migration not.
+    pub(crate) fn all_objects(&self) -> impl Iterator<Item = &Value> {
+        self.objects.iter().chain(&self.secrets.0)
+    }
+
+    /// What goes into the record.
+    pub(crate) fn recorded_objects(&self) -> Vec<Value> {
+        self.objects.clone()
+    }
+
+    /// Everything that the release writes or refers to.
+    pub(crate) fn inventory(&self) -> Vec<ObjectKey> {
+        let mut keys = skep_manifest::inventory(self.all_objects().chain(&self.migration));
+        keys.extend(self.kept_config.iter().cloned());
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// Written before the migration, in waves.
+    pub(crate) fn stage_waves(&self) -> Vec<Vec<Value>> {
+        let staged = skep_manifest::stage_and_apply(self.all_objects().cloned().collect(), &self.needs);
+        staged.stage.into_iter().map(|(_, objects)| objects).collect()
+    }
+
+    /// Written after it.
+    pub(crate) fn apply_waves(&self) -> Vec<Vec<Value>> {
+        let staged = skep_manifest::stage_and_apply(self.all_objects().cloned().collect(), &self.needs);
+        staged.apply.into_iter().map(|(_, objects)| objects).collect()
+    }
+
+    /// Every workload whose rollout is awaited.
+    pub(crate) fn workloads(&self) -> impl Iterator<Item = &Value> {
+        self.objects.iter().filter(|object| is_workload(object))
+    }
+
+    /// The workloads that the migration needs.
+    pub(crate) fn needed_workloads(&self) -> impl Iterator<Item = &Value> {
+        let needed = |name: &str| self.needs.iter().any(|need| need == name);
+        self.workloads().filter(move |object| object["metadata"]["name"].as_str().is_some_and(needed))
+    }
+
+    /// A workload under an autoscaler starts with its minimum, keeps what it has, and leaves the field alone once somebody else
+    /// owns it: to drop a field that only Skep owns would reset it to 1.
+    pub(crate) fn respect_autoscalers(&mut self, live: &BTreeMap<ObjectKey, Value>) {
+        let scaled = skep_manifest::autoscaled(&self.objects);
+        for object in &mut self.objects {
+            let Some(key) = ObjectKey::of(object) else {
+                continue;
+            };
+            let Some(autoscaled) = scaled.iter().find(|scaled| scaled.workload.same_object(&key)) else {
+                continue;
+            };
+            match live.get(&key) {
+                None => object["spec"]["replicas"] = json!(autoscaled.min),
+                Some(live) if others_own_replicas(live) => {
+                    if let Some(spec) = object["spec"].as_object_mut() {
+                        spec.remove("replicas");
+                    }
+                }
+                Some(live) => object["spec"]["replicas"] = live["spec"]["replicas"].clone(),
+            }
+        }
+    }
+}
+
+fn others_own_replicas(live: &Value) -> bool {
+    let managers = live["metadata"]["managedFields"].as_array();
+    managers
+        .into_iter()
+        .flatten()
+        .any(|entry| entry["manager"] != "skep" && entry["fieldsV1"]["f:spec"].get("f:replicas").is_some())
+}
+
+/// The project's sets and those of the manifests, as versions; and every other object.
+fn sets(project: &Project, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value>, Vec<Versioned>) {
+    let (app, namespace) = (project.app.as_str(), project.namespace.as_str());
+    let salt = keys.salt();
+    let objects = manifests.objects.iter().map(|object| object.value.clone()).collect();
+    let (objects, mut sets) = skep_manifest::split_config(app, objects, &salt);
+    for (name, set) in &project.config {
+        sets.push(skep_manifest::config_map(app, namespace, name, &set.values));
+    }
+    for (name, set) in &project.secrets {
+        let mut values = set.values.clone();
+        for key in &set.generate {
+            if !values.contains_key(key) {
+                values.insert(key.clone(), keys.generated(name, key));
+            }
+        }
+        sets.push(skep_manifest::secret(app, namespace, name, &values, &salt));
+    }
+    (objects, sets)
+}
+
+fn gate(app: &App, job: &Object, timeout: Duration) -> Result<Value, Failure> {
+    let mut job = skep_manifest::migration_job(job, timeout).in_step(Step::Plan)?;
+    skep_manifest::label(&mut job, app.project.app.as_str());
+    Ok(job)
+}
+
+/// Which text of the manifests becomes which pinned reference.
+struct Pins {
+    references: BTreeMap<String, String>,
+    ours: BTreeMap<String, Digest>,
+    third_party: BTreeMap<String, Digest>,
+}
+
+impl Pins {
+    async fn find(
+        app: &App,
+        manifests: &Manifests,
+        images: &ImageDigests,
+        last: Option<&Release>,
+    ) -> Result<Self, Failure> {
+        let names = app.our_images().in_step(Step::Plan)?;
+        let mut ours = images.digests.clone();
+        for (name, digest) in last.iter().flat_map(|release| &release.images) {
+            if app.project.images.contains_key(name) {
+                ours.entry(name.clone()).or_insert(*digest);
+            }
+        }
+        let mut references = BTreeMap::new();
+        let mut of_others = Vec::new();
+        for used in manifests.image_uses() {
+            match skep_manifest::owner(&used.text, &names) {
+                Owner::Ours(name) => {
+                    let digest = ours.get(&name).ok_or_else(|| {
+                        let what = format!("image `{name}` has not been built yet");
+                        Failure::at(
+                            Step::Plan,
+                            Problem::Project {
+                                what,
+                                hint: "`skep deploy` builds and ships everything once".to_owned(),
+                            },
+                        )
+                    })?;
+                    let repository = app.repository(&name).in_step(Step::Plan)?;
+                    references.insert(used.text, repository.pinned(*digest).to_string());
+                }
+                Owner::ThirdParty | Owner::Unclear => of_others.push(used.text),
+            }
+        }
+        of_others.sort();
+        of_others.dedup();
+        let known = last.map(|release| release.third_party.clone()).unwrap_or_default();
+        let third_party = images::third_party(app, of_others, &known).await?;
+        for (text, digest) in &third_party {
+            let image: skep_model::ImageRef = text.parse().in_step(Step::Plan)?;
+            references.insert(text.clone(), image.pinned(*digest).to_string());
+        }
+        Ok(Self { references, ours, third_party })
+    }
+
+    fn pin(&self, mut object: Object) -> Object {
+        skep_manifest::pin(&mut object.value, &self.references);
+        object
+    }
+}

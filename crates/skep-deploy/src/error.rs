@@ -1,0 +1,161 @@
+//! How a deploy ends badly: in which step, why, where things stand now, and what to do.
+
+use skep_cluster::{ClusterError, LockError, RecordError};
+use skep_manifest::ManifestError;
+use skep_model::Step;
+use skep_registry::RegistryError;
+use skep_rollout::Diagnosis;
+use thiserror::Error;
+
+/// A deploy, or another use case, that did not succeed.
+#[derive(Debug, Error)]
+#[error("{problem}")]
+pub struct Failure {
+    /// The step that failed: it decides the exit code.
+    pub step: Step,
+    /// The release that was open, closed since as `failed` or `interrupted`.
+    pub release: Option<u64>,
+    /// What runs now, in one sentence.
+    pub standing: Option<String>,
+    /// Why.
+    pub problem: Box<Problem>,
+}
+
+/// Why a step failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A manifest can't be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A file can't be read.
+    #[error("{path}: {why}")]
+    File {
+        /// The file or folder.
+        path: String,
+        /// What is wrong.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The project asks for something that its parts don't have.
+    #[error("{what}")]
+    Project {
+        /// What doesn't fit.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// An image can't be built.
+    #[error(transparent)]
+    Build(#[from] skep_image::BuildError),
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The cluster failed.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The lock is held, or was lost.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A record can't be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The migration failed.
+    #[error("the migration failed: {diagnosis}")]
+    Migration {
+        /// Why.
+        diagnosis: Diagnosis,
+        /// The last lines of its log.
+        log: Vec<String>,
+    },
+    /// Services that will not become ready.
+    #[error("{}", rolls(.0))]
+    Rollout(Vec<FailedWorkload>),
+    /// A URL that does not answer well.
+    #[error("{url} does not answer well: {answer}")]
+    Verify {
+        /// The URL.
+        url: String,
+        /// The last answer.
+        answer: String,
+    },
+    /// A name in skep.yaml makes no image reference.
+    #[error(transparent)]
+    ImageName(#[from] skep_model::ImageRefError),
+    /// The user stopped it.
+    #[error("stopped by the user")]
+    Interrupted,
+}
+
+/// A workload whose rollout failed, with its evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedWorkload {
+    /// `Deployment/api`.
+    pub workload: String,
+    /// Why.
+    pub diagnosis: Diagnosis,
+    /// The last lines of the log that shows it.
+    pub log: Vec<String>,
+}
+
+impl Failure {
+    /// What the user can do next.
+    pub fn hint(&self) -> Option<String> {
+        match &*self.problem {
+            Problem::File { hint, .. } | Problem::Project { hint, .. } => Some(hint.clone()),
+            Problem::Registry(error) => error.hint(),
+            Problem::Build(error) => error.hint(),
+            Problem::Cluster(error) | Problem::Lock(LockError::Cluster(error)) | Problem::Record(RecordError::Cluster(error)) => {
+                error.hint()
+            }
+            Problem::Lock(LockError::Held { .. }) => Some("wait for it to end, or ask its owner to stop it; a dead deploy's lock frees itself within 15 s".to_owned()),
+            Problem::Lock(LockError::Lost { .. }) => Some("nothing more was written; deploy again".to_owned()),
+            Problem::Record(RecordError::Newer { .. }) => Some("use a newer Skep: another one has deployed this app".to_owned()),
+            Problem::Record(_) => Some("deploy again".to_owned()),
+            Problem::Migration { .. } => {
+                Some("no service was changed; fix the migration and deploy again: what was applied stays, only the rest is run".to_owned())
+            }
+            Problem::Rollout(failed) => failed.first().map(|failed| failed.diagnosis.cause.hint()),
+            Problem::Verify { .. } => Some("the pods are ready but this URL isn't: compare its path with the readiness probe's, then `skep rollback` or deploy a fix".to_owned()),
+            Problem::Interrupted => Some("`skep status` shows where things stand; `skep deploy` goes on, `skep rollback` goes back".to_owned()),
+            Problem::ImageName(_) => Some("correct `registry.url` or the image's name in skep.yaml".to_owned()),
+            Problem::Manifest(error) => error.hint(),
+        }
+    }
+
+    /// Lines of evidence: a log's end.
+    pub fn evidence(&self) -> Vec<(String, &[String])> {
+        match &*self.problem {
+            Problem::Migration { log, .. } => vec![("the migration's log".to_owned(), log)],
+            Problem::Rollout(failed) => failed
+                .iter()
+                .map(|failed| (format!("the log of {}", failed.workload), failed.log.as_slice()))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn at(step: Step, problem: impl Into<Problem>) -> Self {
+        Self { step, release: None, standing: None, problem: Box::new(problem.into()) }
+    }
+}
+
+/// Names the step of an error on its way up.
+pub(crate) trait InStep<T> {
+    fn in_step(self, step: Step) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<Problem>> InStep<T> for Result<T, E> {
+    fn in_step(self, step: Step) -> Result<T, Failure> {
+        self.map_err(|error| Failure::at(step, error))
+    }
+}
+
+fn rolls(failed: &[FailedWorkload]) -> String {
+    failed
+        .iter()
+        .map(|failed| format!("{} will not become ready: {}", failed.workload, failed.diagnosis))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

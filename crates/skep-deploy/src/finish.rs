@@ -1,0 +1,149 @@
+//! The ends of a deploy: what is removed after a good one, what is said after a bad one.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use skep_cluster::{Route, Selector};
+use skep_model::{Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
+
+use crate::{
+    App, Failure, Plan,
+    error::{InStep, Problem},
+    session::Session,
+};
+
+/// Closes the record of a deploy that failed and gives the lock back; the failure says where things stand.
+pub(crate) async fn failed(app: &App, mut session: Session, mut failure: Failure) -> Failure {
+    let status = match *failure.problem {
+        Problem::Interrupted => ReleaseStatus::Interrupted,
+        _ => ReleaseStatus::Failed,
+    };
+    session.clock.abandon("stopped");
+    failure.release = Some(session.number());
+    failure.standing = Some(standing(failure.step).to_owned());
+    let why = failure.to_string();
+    for problem in
+        [session.close(app, status, Some(why)).await.err(), session.end().await.err()].into_iter().flatten()
+    {
+        app.emit.emit(Event::Warning {
+            message: format!("the record of the failed release could not be closed: {problem}"),
+        });
+    }
+    failure
+}
+
+/// What runs after a failure in this step.
+fn standing(step: Step) -> &'static str {
+    match step {
+        Step::Load | Step::Check | Step::Build | Step::Push | Step::Plan | Step::Lock => {
+            "nothing was changed"
+        }
+        Step::Stage => "no service was changed; new config and what the migration needs may be there already",
+        Step::Migrate => "no service was changed",
+        Step::Apply => {
+            "some objects are written: running services go on, and `skep deploy` or `skep rollback` completes the change"
+        }
+        Step::Roll => "pods of the old release keep serving where the new ones are not ready",
+        Step::Verify | Step::Record | Step::Prune => "the new release runs",
+    }
+}
+
+/// Removes what earlier releases wrote and neither this one nor any kept one needs, then the records that are too old.
+pub(crate) async fn prune(
+    app: &App,
+    plan: &Plan,
+    release: &Release,
+    session: &mut Session,
+) -> Result<(), Failure> {
+    session.clock.start(Step::Prune);
+    let pruned = remove(app, plan, release, session).await;
+    session.clock.settle(Step::Prune, pruned, |removed| match removed {
+        0 => (Outcome::Unchanged, "nothing to remove".to_owned()),
+        1 => (Outcome::Done, "1 object removed".to_owned()),
+        removed => (Outcome::Done, format!("{removed} objects removed")),
+    })?;
+    Ok(())
+}
+
+async fn remove(app: &App, plan: &Plan, release: &Release, session: &Session) -> Result<usize, Failure> {
+    let store = app.releases();
+    let all = store.all().await.in_step(Step::Prune)?;
+    let (kept, old) = keep(&all, app.project.keep_releases);
+    let needed = needed(app, &kept, release).await?;
+    let written = all.iter().flat_map(|release| &release.inventory);
+    let unneeded: BTreeSet<&ObjectKey> = written
+        .filter(|key| may_prune(key))
+        .filter(|key| !needed.iter().any(|other| other.same_object(key)))
+        .collect();
+    let mut removed = 0;
+    for key in unneeded {
+        session.may_write(Step::Prune)?;
+        if app.cluster.delete(key).await.in_step(Step::Prune)? {
+            app.emit.emit(Event::Pruned { object: key.clone() });
+            removed += 1;
+        }
+    }
+    for release in old {
+        session.may_write(Step::Prune)?;
+        store.remove(release.number).await.in_step(Step::Prune)?;
+    }
+    debug_assert!(plan.desired.inventory().iter().all(|key| needed.contains(key)));
+    Ok(removed)
+}
+
+/// The newest good releases, all that came after the oldest of them, and the rest.
+fn keep(all: &[Release], how_many: usize) -> (Vec<&Release>, Vec<&Release>) {
+    let good: Vec<u64> = all
+        .iter()
+        .filter(|release| release.status == ReleaseStatus::Deployed)
+        .map(|release| release.number)
+        .collect();
+    let oldest = good.get(good.len().saturating_sub(how_many.max(1))).copied().unwrap_or(0);
+    all.iter().partition(|release| release.number >= oldest)
+}
+
+/// What must stay: everything of this release; of the other kept ones, the versioned config that a rollback needs; and every
+/// version that something alive still names.
+async fn needed(app: &App, kept: &[&Release], release: &Release) -> Result<BTreeSet<ObjectKey>, Failure> {
+    let mut needed: BTreeSet<ObjectKey> = release.inventory.iter().cloned().collect();
+    for kept in kept {
+        needed.extend(kept.inventory.iter().filter(|key| is_config(key)).cloned());
+    }
+    for (api_version, kind) in [("apps/v1", "ReplicaSet"), ("v1", "Pod"), ("batch/v1", "Job")] {
+        let Some(route) = Route::built_in(api_version, kind) else {
+            continue;
+        };
+        for object in app
+            .cluster
+            .list(&route, Some(app.namespace()), &Selector::default())
+            .await
+            .in_step(Step::Prune)?
+        {
+            needed.extend(config_named_by(&object, app.namespace()));
+        }
+    }
+    Ok(needed)
+}
+
+fn config_named_by(object: &Value, namespace: &str) -> Vec<ObjectKey> {
+    let named = skep_manifest::config_references(object);
+    let key = |reference: skep_manifest::ConfigReference| ObjectKey {
+        kind: reference.kind.to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: reference.name,
+        api_version: "v1".to_owned(),
+    };
+    named.into_iter().map(key).collect()
+}
+
+fn is_config(key: &ObjectKey) -> bool {
+    key.api_version == "v1" && matches!(key.kind.as_str(), "ConfigMap" | "Secret")
+}
+
+/// Data and namespaces are never removed because a manifest went away.
+pub(crate) fn may_prune(key: &ObjectKey) -> bool {
+    !matches!(
+        key.kind.as_str(),
+        "PersistentVolumeClaim" | "PersistentVolume" | "Namespace" | "CustomResourceDefinition"
+    )
+}

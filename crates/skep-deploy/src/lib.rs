@@ -1,0 +1,26 @@
+//! The runbook: the order in which a release is made.
+//!
+//! [`deploy`] reads as the story that DESIGN tells: load, check, build, push, plan, lock, stage, migrate, apply, roll,
+//! verify, record, prune. Each step is a file in `steps/`: it takes a value, returns a value, and emits events.
+//! [`rollback`] tells the same story from a recorded release.
+
+mod context;
+mod deploy;
+mod desired;
+mod error;
+mod finish;
+mod keys;
+mod logs;
+mod plan;
+mod rollback;
+mod session;
+mod status;
+mod steps;
+
+pub use context::{App, Author};
+pub use deploy::{DeployRequest, Done, Images, deploy};
+pub use error::{Failure, Problem};
+pub use logs::{LogLine, LogsRequest, logs};
+pub use plan::{Change, Plan, Verb};
+pub use rollback::{RollbackRequest, rollback};
+pub use status::{PodStatus, ServiceStatus, Status, history, status};

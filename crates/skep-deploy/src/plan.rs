@@ -1,0 +1,284 @@
+//! plan: desired against live. What would be written is rehearsed by the API itself (a dry run), so defaults, canonical forms
+//! and admission are the cluster's own, and what it would refuse is known before anything moves.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream};
+use serde_json::Value;
+use skep_cluster::{Applied, ClusterError, Force};
+use skep_manifest::owner_of;
+use skep_model::{ObjectKey, Outcome, Release, ReleaseStatus, Step};
+use skep_rollout::workload::JobState;
+
+use crate::{
+    App, DeployRequest, Failure,
+    desired::Desired,
+    error::{InStep, Problem},
+    finish,
+    keys::Keys,
+    steps::{Clock, images::ImageDigests, load::Manifests},
+};
+
+/// Reads in flight at once.
+const IN_FLIGHT: usize = 16;
+
+/// What a release will do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(crate) desired: Desired,
+    pub(crate) keys: Option<Value>,
+    pub(crate) force: Force,
+    /// The newest record's number, 0 for none: if there is a newer one at the lock, this plan is stale.
+    pub(crate) newest_release: u64,
+    /// Number of the last release, when it is good.
+    good: Option<u64>,
+    changes: Vec<Change>,
+    prune: Vec<ObjectKey>,
+    migration_is_due: bool,
+    images_changed: bool,
+}
+
+/// One object of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub object: ObjectKey,
+    /// What will happen to it.
+    pub verb: Verb,
+}
+
+/// What happens to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// It is not there.
+    Create,
+    /// It differs.
+    Update,
+}
+
+/// Plans, however the desired state came to be.
+impl Plan {
+    /// Nothing would change, and the last release is good.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+            && self.prune.is_empty()
+            && !self.migration_is_due
+            && !self.images_changed
+            && self.good.is_some()
+    }
+
+    /// What will be written, in the order of kinds and names.
+    pub fn changed(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// The number of the last release, if it is good.
+    pub fn last_release(&self) -> Option<u64> {
+        self.good
+    }
+
+    pub(crate) fn changes(&self, object: &Value) -> bool {
+        ObjectKey::of(object).is_some_and(|key| self.changes.iter().any(|change| change.object == key))
+    }
+
+    fn summary(&self) -> (Outcome, String) {
+        if self.is_empty() {
+            return (Outcome::Unchanged, "nothing to do".to_owned());
+        }
+        let count = |verb| self.changes.iter().filter(|change| change.verb == verb).count();
+        let parts = [
+            (count(Verb::Create), "to create"),
+            (count(Verb::Update), "to change"),
+            (self.prune.len(), "to remove"),
+        ];
+        let mut parts: Vec<String> = parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        if self.migration_is_due {
+            parts.push("a migration".to_owned());
+        }
+        if parts.is_empty() {
+            parts.push("the last deploy did not end well: it is completed".to_owned());
+        }
+        (Outcome::Done, parts.join(", "))
+    }
+}
+
+/// Plans a deploy.
+pub(crate) async fn make(
+    app: &App,
+    request: &DeployRequest,
+    manifests: &Manifests,
+    images: &ImageDigests,
+    clock: &mut Clock,
+) -> Result<Plan, Failure> {
+    clock.start(Step::Plan);
+    let planned = plan_deploy(app, request, manifests, images).await;
+    clock.settle(Step::Plan, planned, Plan::summary)
+}
+
+async fn plan_deploy(
+    app: &App,
+    request: &DeployRequest,
+    manifests: &Manifests,
+    images: &ImageDigests,
+) -> Result<Plan, Failure> {
+    let store = app.releases();
+    let (keys, releases) = tokio::join!(Keys::read(app), store.all());
+    let (mut keys, releases) = (keys.in_step(Step::Plan)?, releases.in_step(Step::Plan)?);
+    let good = releases.iter().rev().find(|release| release.status == ReleaseStatus::Deployed);
+    let desired = Desired::make(app, request, manifests, images, &mut keys, good).await?;
+    against_live(app, desired, keys.to_write(app.project.app.as_str()), &releases, Force::No).await
+}
+
+/// Compares a desired state with what is there.
+pub(crate) async fn against_live(
+    app: &App,
+    mut desired: Desired,
+    keys: Option<Value>,
+    releases: &[Release],
+    force: Force,
+) -> Result<Plan, Failure> {
+    let live = live(app, &desired).await?;
+    for (key, object) in &live {
+        if let Some(other) = owner_of(object).filter(|other| *other != app.project.app.as_str()) {
+            let what = format!("{key} in namespace {} belongs to another app, {other}", app.namespace());
+            return Err(Failure::at(
+                Step::Plan,
+                Problem::Project { what, hint: "give this app a namespace of its own".to_owned() },
+            ));
+        }
+    }
+    desired.respect_autoscalers(&live);
+    let wanted: Vec<Value> = desired.all_objects().cloned().collect();
+    let mut changes = Vec::new();
+    for (object, rehearsed) in wanted.iter().zip(app.cluster.rehearse_all(&wanted, force).await) {
+        let Some(key) = ObjectKey::of(object) else {
+            continue;
+        };
+        changes.extend(change(key, live_of(&live, object), rehearsed)?);
+    }
+    let migration_is_due = match &desired.migration {
+        Some(job) => live_of(&live, job).map(JobState::read) != Some(JobState::Complete),
+        None => false,
+    };
+    let last = releases.last();
+    let good = last.filter(|release| release.status == ReleaseStatus::Deployed);
+    let prune = good.map(|release| gone(release, &desired)).unwrap_or_default();
+    Ok(Plan {
+        keys,
+        force,
+        newest_release: last.map_or(0, |release| release.number),
+        good: good.map(|release| release.number),
+        images_changed: good.is_some_and(|release| release.images != desired.images),
+        changes,
+        prune,
+        migration_is_due,
+        desired,
+    })
+}
+
+async fn live(app: &App, desired: &Desired) -> Result<BTreeMap<ObjectKey, Value>, Failure> {
+    let keys: Vec<ObjectKey> =
+        desired.all_objects().chain(&desired.migration).filter_map(ObjectKey::of).collect();
+    let mut found = stream::iter(keys)
+        .map(
+            |key| async move { app.cluster.get(&key).await.map(|object| object.map(|object| (key, object))) },
+        )
+        .buffer_unordered(IN_FLIGHT);
+    let mut live = BTreeMap::new();
+    while let Some(answer) = found.next().await {
+        live.extend(answer.in_step(Step::Plan)?);
+    }
+    Ok(live)
+}
+
+fn live_of<'a>(live: &'a BTreeMap<ObjectKey, Value>, object: &Value) -> Option<&'a Value> {
+    live.get(&ObjectKey::of(object)?)
+}
+
+fn change(
+    key: ObjectKey,
+    live: Option<&Value>,
+    rehearsed: Result<Applied, ClusterError>,
+) -> Result<Option<Change>, Failure> {
+    let verb = match (live, rehearsed) {
+        // The namespace of the object may not be there yet, or its definition: then the object isn't either.
+        (None, Err(error)) if error.is_not_found() || matches!(error, ClusterError::UnknownKind { .. }) => {
+            Verb::Create
+        }
+        (_, Err(error)) => return Err(Failure::at(Step::Plan, error)),
+        (None, Ok(_)) => Verb::Create,
+        (Some(live), Ok(rehearsed)) if essence(live) == essence(&rehearsed.object) => return Ok(None),
+        (Some(_), Ok(_)) => Verb::Update,
+    };
+    Ok(Some(Change { object: key, verb }))
+}
+
+/// An object without what the server keeps of its own: what is left differs only if an apply would change it.
+fn essence(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for key in ["managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"]
+        {
+            metadata.remove(key);
+        }
+    }
+    object
+}
+
+/// What the last release wrote and this one lacks.
+fn gone(last: &Release, desired: &Desired) -> Vec<ObjectKey> {
+    let wanted = desired.inventory();
+    let is_gone = |key: &&ObjectKey| !wanted.iter().any(|other| other.same_object(key));
+    last.inventory
+        .iter()
+        .filter(|key| goes_with_its_manifest(key, desired))
+        .filter(is_gone)
+        .cloned()
+        .collect()
+}
+
+/// Data is never removed because a manifest went away; config versions and a migration's log stay for rollbacks and people.
+fn goes_with_its_manifest(key: &ObjectKey, desired: &Desired) -> bool {
+    match key.kind.as_str() {
+        "ConfigMap" | "Secret" => false,
+        "Job" => desired.migration.is_some(),
+        _ => finish::may_prune(key),
+    }
+}
+
+impl Plan {
+    /// Where people reach the app: service and URL, from its Ingresses.
+    pub fn urls(&self, app: &App) -> Vec<(String, String)> {
+        let mut urls = Vec::new();
+        for ingress in self.desired.objects.iter().filter(|object| object["kind"] == "Ingress") {
+            let secure: Vec<&str> = ingress["spec"]["tls"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .flat_map(|tls| tls["hosts"].as_array())
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            for rule in ingress["spec"]["rules"].as_array().into_iter().flatten() {
+                let Some(host) = rule["host"].as_str() else {
+                    continue;
+                };
+                let scheme = if secure.contains(&host) { "https" } else { "http" };
+                let port = app.ingress_port.map(|port| format!(":{port}")).unwrap_or_default();
+                for path in rule["http"]["paths"].as_array().into_iter().flatten() {
+                    let service = path["backend"]["service"]["name"].as_str().unwrap_or("?").to_owned();
+                    let path = path["path"].as_str().unwrap_or("/");
+                    urls.push((service, format!("{scheme}://{host}{port}{path}")));
+                }
+            }
+        }
+        urls
+    }
+}

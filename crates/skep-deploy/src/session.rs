@@ -1,0 +1,142 @@
+//! A deploy from its lock to its record: what must be given back and closed however it ends.
+
+use jiff::Timestamp;
+use skep_cluster::{Force, Lock, LockError, RecordError};
+use skep_model::{Event, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
+
+use crate::{
+    App, Failure, Plan,
+    error::{InStep, Problem},
+    steps::Clock,
+};
+
+/// The lock and the open record.
+#[derive(Debug)]
+pub(crate) struct Session {
+    lock: Lock,
+    release: Release,
+    pub(crate) clock: Clock,
+}
+
+impl Session {
+    /// Makes the namespace if it is missing, takes the lock, and opens the record under the next number.
+    pub(crate) async fn open(
+        app: &App,
+        plan: &Plan,
+        reason: ReasonForRelease,
+        mut clock: Clock,
+    ) -> Result<Self, Failure> {
+        clock.start(Step::Lock);
+        let opened = Self::lock_and_open(app, plan, reason, &mut clock).await;
+        let (lock, release) = clock.settle(Step::Lock, opened, |(_, release)| {
+            (Outcome::Done, format!("release v{}", release.number))
+        })?;
+        app.emit.emit(Event::ReleaseOpened { number: release.number });
+        Ok(Self { lock, release, clock })
+    }
+
+    async fn lock_and_open(
+        app: &App,
+        plan: &Plan,
+        reason: ReasonForRelease,
+        clock: &mut Clock,
+    ) -> Result<(Lock, Release), Failure> {
+        app.cluster.apply(&plan.desired.namespace_object(), Force::No).await.in_step(Step::Lock)?;
+        let lock = Lock::take(&app.cluster, app.namespace(), &app.project.app, &app.author.holder)
+            .await
+            .in_step(Step::Lock)?;
+        let opened = open_record(app, plan, reason, clock).await;
+        match opened {
+            Ok(release) => Ok((lock, release)),
+            Err(failure) => {
+                lock.release().await.in_step(Step::Lock)?;
+                Err(failure)
+            }
+        }
+    }
+
+    /// The step that is being done.
+    pub(crate) fn step(&self) -> Step {
+        self.clock.step()
+    }
+
+    /// Asked before each write.
+    pub(crate) fn may_write(&self, step: Step) -> Result<(), Failure> {
+        self.lock.still_held().in_step(step)
+    }
+
+    /// The number of the open release.
+    pub(crate) fn number(&self) -> u64 {
+        self.release.number
+    }
+
+    /// Closes the record.
+    pub(crate) async fn close(
+        &mut self,
+        app: &App,
+        status: ReleaseStatus,
+        failure: Option<String>,
+    ) -> Result<Release, Failure> {
+        self.clock.start(Step::Record);
+        self.release.timings = self.clock.timings();
+        let closed = match self.release.close(status, Timestamp::now(), failure) {
+            Ok(()) => app.releases().save(&self.release).await.in_step(Step::Record),
+            Err(illegal) => Err(Failure::at(
+                Step::Record,
+                Problem::Project { what: illegal.to_string(), hint: "deploy again".to_owned() },
+            )),
+        };
+        let number = self.release.number;
+        self.clock.settle(Step::Record, closed, |()| (Outcome::Done, format!("v{number} is {status}")))?;
+        Ok(self.release.clone())
+    }
+
+    /// Gives the lock back.
+    pub(crate) async fn end(self) -> Result<(), Failure> {
+        match self.lock.release().await {
+            Ok(()) => Ok(()),
+            Err(LockError::Lost { .. }) => Ok(()),
+            Err(error) => Err(Failure::at(Step::Record, error)),
+        }
+    }
+}
+
+/// Closes what dead deploys left open, then creates the next record.
+async fn open_record(
+    app: &App,
+    plan: &Plan,
+    reason: ReasonForRelease,
+    _clock: &mut Clock,
+) -> Result<Release, Failure> {
+    let store = app.releases();
+    let mut known = store.all().await.in_step(Step::Lock)?;
+    let newest = known.last().map_or(0, |release| release.number);
+    if newest != plan.newest_release {
+        return Err(Failure::at(Step::Lock, RecordError::Taken(newest)));
+    }
+    for dead in known.iter_mut().filter(|release| release.status == ReleaseStatus::Pending) {
+        let why = "Skep ended before the outcome was known".to_owned();
+        if dead.close(ReleaseStatus::Interrupted, Timestamp::now(), Some(why)).is_ok() {
+            store.save(dead).await.in_step(Step::Lock)?;
+        }
+    }
+    let release = Release {
+        format: Release::FORMAT,
+        app: app.project.app.to_string(),
+        number: newest + 1,
+        status: ReleaseStatus::Pending,
+        reason,
+        created: Timestamp::now(),
+        closed: None,
+        by: format!("{}@{}", app.author.holder.user, app.author.holder.host),
+        commit: plan.desired.commit.clone(),
+        images: plan.desired.images.clone(),
+        third_party: plan.desired.third_party.clone(),
+        objects: plan.desired.recorded_objects(),
+        inventory: plan.desired.inventory(),
+        timings: Vec::new(),
+        failure: None,
+    };
+    store.open(&release).await.in_step(Step::Lock)?;
+    Ok(release)
+}

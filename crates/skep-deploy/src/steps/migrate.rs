@@ -1,0 +1,176 @@
+//! migrate: the gate. A Job named by its template's hash: one that runs is joined, one that is complete is skipped, one that
+//! failed is deleted and made again. Conditions decide, not counts.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use serde_json::Value;
+use skep_cluster::{Force, LogQuery, Snapshot};
+use skep_model::{Event, ObjectKey, Outcome, Step};
+use skep_rollout::{Observed, Rollout, Verdict, workload::JobState};
+use tokio::task::JoinSet;
+
+use super::{apply, roll};
+use crate::{
+    App, Failure, Plan,
+    error::{InStep, Problem},
+    session::Session,
+};
+
+/// How many lines of a failed migration's log are shown.
+const TAIL: usize = 30;
+/// How long the log of an ended migration is waited for.
+const LOG_PATIENCE: Duration = Duration::from_secs(3);
+
+pub(crate) async fn migrate(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
+    let Some(job) = &plan.desired.migration else {
+        return Ok(());
+    };
+    session.clock.start(Step::Migrate);
+    let ended = gate(app, job, session, plan.force).await;
+    session.clock.settle(Step::Migrate, ended, |how| match how {
+        Gate::WasComplete => (Outcome::Unchanged, "done by an earlier deploy".to_owned()),
+        Gate::Joined => (Outcome::Done, "joined a migration that was running".to_owned()),
+        Gate::Ran => (Outcome::Done, "done".to_owned()),
+    })?;
+    Ok(())
+}
+
+/// How the gate was passed.
+#[derive(Debug, Clone, Copy)]
+enum Gate {
+    WasComplete,
+    Joined,
+    Ran,
+}
+
+async fn gate(app: &App, job: &Value, session: &Session, force: Force) -> Result<Gate, Failure> {
+    let Some(key) = ObjectKey::of(job) else {
+        return Ok(Gate::WasComplete);
+    };
+    let found = app.cluster.get(&key).await.in_step(Step::Migrate)?;
+    let how = match found.as_ref().map(JobState::read) {
+        Some(JobState::Complete) => return Ok(Gate::WasComplete),
+        Some(JobState::Running) => Gate::Joined,
+        Some(JobState::Failed { .. }) => {
+            session.may_write(Step::Migrate)?;
+            remove(app, &key).await?;
+            Gate::Ran
+        }
+        None => Gate::Ran,
+    };
+    if matches!(how, Gate::Ran) {
+        apply::wave(app, session, Step::Migrate, std::slice::from_ref(job), force).await?;
+    }
+    watch(app, session, &key).await?;
+    Ok(how)
+}
+
+async fn remove(app: &App, key: &ObjectKey) -> Result<(), Failure> {
+    app.cluster.delete(key).await.in_step(Step::Migrate)?;
+    let mut view = app.cluster.view(app.namespace());
+    loop {
+        let seen = view.changed().await.in_step(Step::Migrate)?;
+        if seen.get("Job", &key.name).is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn watch(app: &App, session: &Session, key: &ObjectKey) -> Result<(), Failure> {
+    let mut rollout = Rollout::new(app.patience(), app.schema_exit_code, Timestamp::now());
+    let mut view = app.cluster.view(app.namespace());
+    let mut logs = Logs::new(app);
+    loop {
+        let verdict = {
+            let seen = view.changed().await.in_step(Step::Migrate)?;
+            session.may_write(Step::Migrate)?;
+            logs.follow(seen, key);
+            judge(&mut rollout, seen, key)
+        };
+        match verdict {
+            Verdict::Ready { .. } => {
+                logs.finish().await;
+                return Ok(());
+            }
+            Verdict::Progressing { .. } => {}
+            Verdict::Failed(diagnosis) => {
+                let log = logs.finish().await;
+                return Err(Failure::at(Step::Migrate, Problem::Migration { diagnosis, log }));
+            }
+        }
+    }
+}
+
+fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey) -> Verdict {
+    let pods = seen.all("Pod");
+    let Some(job) = seen.get("Job", &key.name) else {
+        // Just created: the watch of jobs may be behind the apply's answer.
+        return Verdict::Progressing { ready: 0, wanted: 1, waiting_for: "the job".to_owned() };
+    };
+    match rollout.step(Observed { workload: Some(job), replica_sets: &[], pods: &pods }, Timestamp::now()) {
+        Verdict::Progressing { ready, wanted, waiting_for } => {
+            // A Job whose pod can't start has no condition yet; a final symptom of the pod is final for it.
+            match roll::final_symptom(&roll::pods_of(job, &pods), i64::MIN) {
+                Some(diagnosis) => Verdict::Failed(diagnosis),
+                None => Verdict::Progressing { ready, wanted, waiting_for },
+            }
+        }
+        verdict => verdict,
+    }
+}
+
+/// Follows the log of each of the Job's pods as it runs.
+struct Logs {
+    app: App,
+    followed: BTreeSet<String>,
+    tasks: JoinSet<Vec<String>>,
+}
+
+impl Logs {
+    fn new(app: &App) -> Self {
+        Self { app: app.clone(), followed: BTreeSet::new(), tasks: JoinSet::new() }
+    }
+
+    fn follow(&mut self, seen: &Snapshot, key: &ObjectKey) {
+        let Some(job) = seen.get("Job", &key.name) else {
+            return;
+        };
+        for pod in roll::pods_of(job, &seen.all("Pod")) {
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let status = &pod["status"]["containerStatuses"][0]["state"];
+            let started = status["running"].is_object() || status["terminated"].is_object();
+            if started && self.followed.insert(name.clone()) {
+                self.tasks.spawn(read(self.app.clone(), name));
+            }
+        }
+    }
+
+    /// The last lines, once the logs have ended.
+    async fn finish(mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let all = async {
+            while let Some(task) = self.tasks.join_next().await {
+                lines.extend(task.unwrap_or_default());
+            }
+        };
+        if tokio::time::timeout(LOG_PATIENCE, all).await.is_err() {
+            self.tasks.abort_all();
+        }
+        let surplus = lines.len().saturating_sub(TAIL);
+        lines.split_off(surplus)
+    }
+}
+
+async fn read(app: App, pod: String) -> Vec<String> {
+    let query = LogQuery { namespace: app.namespace().to_owned(), pod, follow: true, ..LogQuery::default() };
+    let mut lines = Vec::new();
+    if let Ok(mut stream) = app.cluster.log_lines(&query).await {
+        while let Some(Ok(line)) = stream.next().await {
+            app.emit.emit(Event::MigrateOutput { line: line.clone() });
+            lines.push(line);
+        }
+    }
+    lines
+}

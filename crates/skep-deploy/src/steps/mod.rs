@@ -1,0 +1,13 @@
+//! The steps, a file each, in the words that the user sees.
+
+pub(crate) mod apply;
+pub(crate) mod check;
+mod clock;
+pub(crate) mod images;
+pub(crate) mod load;
+pub(crate) mod migrate;
+pub(crate) mod roll;
+pub(crate) mod stage;
+pub(crate) mod verify;
+
+pub(crate) use clock::Clock;

@@ -1,0 +1,29 @@
+//! stage: what must be there before the migration and the services: storage, RBAC, versioned config and secrets, and the
+//! workloads that the migration needs, which are awaited.
+
+use serde_json::Value;
+use skep_cluster::Force;
+use skep_model::{Outcome, Step};
+
+use super::{apply, roll};
+use crate::{App, Failure, Plan, session::Session};
+
+pub(crate) async fn stage(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
+    session.clock.start(Step::Stage);
+    let staged = write(app, plan, session).await;
+    session.clock.settle(Step::Stage, staged, |written| (Outcome::Done, format!("{written} objects")))?;
+    Ok(())
+}
+
+async fn write(app: &App, plan: &Plan, session: &mut Session) -> Result<usize, Failure> {
+    let mut written = apply::wave(app, session, Step::Stage, plan.keys.as_slice(), Force::Yes).await?;
+    let waves = plan.desired.stage_waves();
+    for wave in &waves {
+        written += apply::wave(app, session, Step::Stage, wave, plan.force).await?;
+    }
+    let needed: Vec<&Value> = plan.desired.needed_workloads().collect();
+    if !needed.is_empty() {
+        roll::await_ready(app, session, Step::Stage, &needed).await?;
+    }
+    Ok(written)
+}
