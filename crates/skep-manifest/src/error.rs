@@ -135,6 +135,7 @@ impl ManifestError {
                     .to_owned(),
             ),
             Problem::Syntax { .. } => None,
+            Problem::WrongType { expected, .. } if *expected != "a string" => None,
             Problem::WrongType { .. } => Some(
                 "quote it: in a manifest an unquoted on, off, yes, no, y or n is a boolean, and 0400 is octal".to_owned(),
             ),

@@ -68,7 +68,7 @@ fn parse(text: &str) -> Option<Quantity> {
     let shift = match DECIMAL.iter().find(|(known, _)| *known == suffix) {
         Some((_, shift)) => *shift,
         None if suffix.is_empty() => 0,
-        None => suffix.strip_prefix(['e', 'E'])?.parse().ok()?,
+        None => suffix.strip_prefix(['e', 'E'])?.parse::<i16>().ok()?.into(),
     };
     Some(Quantity::reduced(mantissa, exponent.checked_add(shift)?))
 }
@@ -97,7 +97,7 @@ mod tests {
         for (a, b) in [("1", "1m"), ("1Gi", "1G"), ("1E", "1e1"), ("-1", "1")] {
             assert_ne!(a.parse::<Quantity>(), b.parse::<Quantity>(), "{a} and {b}");
         }
-        for text in ["", "m", "1x", "1GiB", "one", ".", "1 Gi", "--1"] {
+        for text in ["", "m", "1x", "1GiB", "one", ".", "1 Gi", "--1", "10e2147483647"] {
             assert!(text.parse::<Quantity>().is_err(), "{text}");
         }
     }

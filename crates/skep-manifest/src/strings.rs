@@ -36,24 +36,33 @@ pub(crate) fn check(object: &Object) -> Result<(), ManifestError> {
     Ok(())
 }
 
+/// A mapping whose values are strings.
 fn map(object: &Object, pointer: &str) -> Result<(), ManifestError> {
-    let keys =
-        object.value.pointer(pointer).and_then(Value::as_object).into_iter().flat_map(|map| map.keys());
-    for key in keys {
-        field(object, &format!("{pointer}/{}", escaped(key)))?;
+    match object.value.pointer(pointer) {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::Object(map)) => {
+            map.keys().try_for_each(|key| field(object, &format!("{pointer}/{}", escaped(key))))
+        }
+        Some(other) => Err(wrong(object, pointer, "a mapping of strings", other)),
     }
-    Ok(())
 }
 
 fn field(object: &Object, pointer: &str) -> Result<(), ManifestError> {
-    let found = match object.value.pointer(pointer) {
-        None | Some(Value::Null | Value::String(_)) => return Ok(()),
-        Some(Value::Bool(value)) => format!("the boolean {value}"),
-        Some(Value::Number(number)) => format!("the number {number}"),
-        Some(Value::Array(_)) => "a list".to_owned(),
-        Some(Value::Object(_)) => "a mapping".to_owned(),
+    match object.value.pointer(pointer) {
+        None | Some(Value::Null | Value::String(_)) => Ok(()),
+        Some(other) => Err(wrong(object, pointer, "a string", other)),
+    }
+}
+
+fn wrong(object: &Object, pointer: &str, expected: &'static str, found: &Value) -> ManifestError {
+    let found = match found {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(value) => format!("the boolean {value}"),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a mapping".to_owned(),
     };
-    let field = pointer[1..].replace('/', ".").replace("~1", "/").replace("~0", "~");
-    let expected = "a string";
-    Err(ManifestError::at(object, pointer, Problem::WrongType { field, expected, found }))
+    let field = pointer.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
+    ManifestError::at(object, pointer, Problem::WrongType { field, expected, found })
 }

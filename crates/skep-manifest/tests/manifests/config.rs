@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use skep_manifest::{
-    ConfigReference, Salt, config_map, config_references, consumers, label, owner_of, secret, split_config,
-    version,
+    ConfigReference, Salt, config_map, config_references, consumers, copy_of_version, label, owner_of,
+    secret, split_config, version,
 };
 
 use crate::files::{value, values};
@@ -102,6 +102,10 @@ fn a_version_and_its_copy() {
     assert_eq!(set.copy["metadata"]["name"], json!("s"));
     assert_eq!(set.copy["metadata"]["annotations"], json!({"skep.dev/copy-of": set.name}));
     assert_eq!(set.copy.get("immutable"), None);
+    let mut live = set.version.clone();
+    live["metadata"]["uid"] = json!("u");
+    assert_eq!(copy_of_version(&live), Some(set.copy.clone()), "a rollback writes the copy again");
+    assert_eq!(copy_of_version(&set.copy), None);
     assert_eq!(format!("{set:?}"), format!("Secret/{}", set.name));
 }
 

@@ -47,6 +47,7 @@ told! {
     env_on: told("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - name: a\n    env:\n    \
                   - name: DEBUG\n      value: on\n");
     config_number: told("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  PORT: 8000\n");
+    labels_as_a_list: told("apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  labels: [a, b]\n");
     infinity: told("apiVersion: v1\nkind: Service\nmetadata: {name: a}\nx: .inf\n");
     unknown_alias: told("apiVersion: v1\nkind: Service\nmetadata: {name: *nope}\n");
     a_secret_shows_no_line: told("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  KEY: hunter2\n  KEY: hunter3\n");
