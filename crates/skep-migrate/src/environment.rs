@@ -47,12 +47,7 @@ impl Environment {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
 
@@ -69,17 +64,12 @@ fn assignment(line: &str) -> Option<(&str, String)> {
         if let Some(rest) = value.strip_prefix(quote) {
             let end = rest.rfind(quote)?;
             let inner = &rest[..end];
-            let inner = if quote == '"' {
-                inner.replace("\\n", "\n").replace("\\\"", "\"")
-            } else {
-                inner.into()
-            };
+            let inner =
+                if quote == '"' { inner.replace("\\n", "\n").replace("\\\"", "\"") } else { inner.into() };
             return Some((name, inner));
         }
     }
-    let bare = value
-        .split_once(" #")
-        .map_or(value, |(before, _)| before.trim_end());
+    let bare = value.split_once(" #").map_or(value, |(before, _)| before.trim_end());
     Some((name, bare.into()))
 }
 

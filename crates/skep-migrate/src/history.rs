@@ -28,10 +28,7 @@ impl History {
         for row in &rows {
             state.entry(row.version).or_insert(row.applied);
         }
-        Self {
-            newest_first: rows,
-            state,
-        }
+        Self { newest_first: rows, state }
     }
 
     /// Whether the newest row of `version` says so.
@@ -43,21 +40,14 @@ impl History {
     /// The highest applied version; 0 when there is only goose's first row; `None` when not even that.
     #[must_use]
     pub fn highest_applied(&self) -> Option<i64> {
-        self.state
-            .iter()
-            .rev()
-            .find(|(_, applied)| **applied)
-            .map(|(version, _)| *version)
+        self.state.iter().rev().find(|(_, applied)| **applied).map(|(version, _)| *version)
     }
 
     /// goose's current version: of the applied ones, the one that was recorded last. It differs from
     /// [`highest_applied`](Self::highest_applied) after a missing migration was applied out of order.
     #[must_use]
     pub fn current(&self) -> Option<i64> {
-        self.newest_first
-            .iter()
-            .find(|row| self.is_applied(row.version))
-            .map(|row| row.version)
+        self.newest_first.iter().find(|row| self.is_applied(row.version)).map(|row| row.version)
     }
 
     /// The row that was written last.
@@ -73,11 +63,7 @@ mod tests {
 
     fn history(oldest_first: &[(i64, bool)]) -> History {
         History::from_newest_first(
-            oldest_first
-                .iter()
-                .rev()
-                .map(|&(version, applied)| Row { version, applied })
-                .collect(),
+            oldest_first.iter().rev().map(|&(version, applied)| Row { version, applied }).collect(),
         )
     }
 
@@ -89,30 +75,10 @@ mod tests {
             (&[], None, None, false),
             (&[(0, true)], Some(0), Some(0), false),
             (&[(0, true), (1, true), (2, true)], Some(2), Some(2), true),
-            (
-                &[(0, true), (1, true), (2, true), (2, false)],
-                Some(1),
-                Some(1),
-                false,
-            ),
-            (
-                &[(0, true), (1, true), (2, false), (2, true)],
-                Some(2),
-                Some(2),
-                true,
-            ),
-            (
-                &[(0, true), (1, true), (3, true), (2, true)],
-                Some(2),
-                Some(3),
-                true,
-            ),
-            (
-                &[(0, true), (1, true), (2, true), (2, false), (1, false)],
-                Some(0),
-                Some(0),
-                false,
-            ),
+            (&[(0, true), (1, true), (2, true), (2, false)], Some(1), Some(1), false),
+            (&[(0, true), (1, true), (2, false), (2, true)], Some(2), Some(2), true),
+            (&[(0, true), (1, true), (3, true), (2, true)], Some(2), Some(3), true),
+            (&[(0, true), (1, true), (2, true), (2, false), (1, false)], Some(0), Some(0), false),
             (&[(0, false)], None, None, false),
         ];
         for (rows, current, highest, two) in table {
@@ -126,12 +92,6 @@ mod tests {
     #[test]
     fn the_latest_row_may_be_a_down() {
         let latest = history(&[(0, true), (1, true), (1, false)]).latest_row();
-        assert_eq!(
-            latest,
-            Some(Row {
-                version: 1,
-                applied: false
-            })
-        );
+        assert_eq!(latest, Some(Row { version: 1, applied: false }));
     }
 }

@@ -23,11 +23,7 @@ pub struct LockPolicy {
 
 impl Default for LockPolicy {
     fn default() -> Self {
-        Self {
-            id: 4_097_083_626,
-            interval: Duration::from_secs(5),
-            retries: 60,
-        }
+        Self { id: 4_097_083_626, interval: Duration::from_secs(5), retries: 60 }
     }
 }
 
@@ -43,11 +39,7 @@ pub struct Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "backend {}", self.backend)?;
-        if self.about.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " ({})", self.about)
-        }
+        if self.about.is_empty() { Ok(()) } else { write!(f, " ({})", self.about) }
     }
 }
 
@@ -89,10 +81,7 @@ pub(crate) async fn acquire(
     while !ask(connection, "pg_try_advisory_lock", policy.id).await? {
         let holder = holder(connection, policy.id).await?;
         if left == 0 {
-            return Err(LockError::Busy {
-                waited: policy.interval * policy.retries,
-                holder,
-            });
+            return Err(LockError::Busy { waited: policy.interval * policy.retries, holder });
         }
         waiting(holder.as_ref());
         left -= 1;
@@ -112,10 +101,7 @@ pub(crate) async fn release(connection: &mut PgConnection, policy: &LockPolicy) 
 
 async fn ask(connection: &mut PgConnection, function: &str, id: i64) -> Result<bool, sqlx::Error> {
     let sql = format!("SELECT {function}({id})");
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .fetch_one(connection)
-        .await?
-        .try_get(0)
+    sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(connection).await?.try_get(0)
 }
 
 async fn holder(connection: &mut PgConnection, id: i64) -> Result<Option<Holder>, sqlx::Error> {
@@ -125,14 +111,6 @@ async fn holder(connection: &mut PgConnection, id: i64) -> Result<Option<Holder>
          AND l.objsubid = 1 AND ((l.classid::bigint << 32) | l.objid::bigint) = {id} \
          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1"
     );
-    let row = sqlx::raw_sql(AssertSqlSafe(sql))
-        .fetch_optional(connection)
-        .await?;
-    row.map(|row| {
-        Ok(Holder {
-            backend: row.try_get(0)?,
-            about: row.try_get(1)?,
-        })
-    })
-    .transpose()
+    let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_optional(connection).await?;
+    row.map(|row| Ok(Holder { backend: row.try_get(0)?, about: row.try_get(1)? })).transpose()
 }

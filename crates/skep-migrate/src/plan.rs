@@ -43,10 +43,7 @@ pub enum PlanError {
 }
 
 fn list(files: &[(i64, String)]) -> String {
-    files
-        .iter()
-        .map(|(version, file)| format!("\n\tversion {version}: {file}"))
-        .collect()
+    files.iter().map(|(version, file)| format!("\n\tversion {version}: {file}")).collect()
 }
 
 /// The migrations that an up to `target` applies, in order.
@@ -56,29 +53,21 @@ pub(crate) fn up<'a>(
     target: i64,
     missing: Missing,
 ) -> Result<Vec<&'a Migration>, PlanError> {
-    let files: Vec<&Migration> = catalog
-        .migrations()
-        .iter()
-        .filter(|migration| migration.version <= target)
-        .collect();
+    let files: Vec<&Migration> =
+        catalog.migrations().iter().filter(|migration| migration.version <= target).collect();
     if files.is_empty() {
         return Err(PlanError::NoFiles);
     }
     let current = history.highest_applied().unwrap_or(0);
-    let pending: Vec<&Migration> = files
-        .into_iter()
-        .filter(|migration| !history.is_applied(migration.version))
-        .collect();
+    let pending: Vec<&Migration> =
+        files.into_iter().filter(|migration| !history.is_applied(migration.version)).collect();
     let skipped: Vec<(i64, String)> = pending
         .iter()
         .filter(|migration| migration.version < current)
         .map(|migration| (migration.version, migration.path.display().to_string()))
         .collect();
     if !skipped.is_empty() && missing == Missing::Refuse {
-        return Err(PlanError::Missing {
-            current,
-            files: skipped,
-        });
+        return Err(PlanError::Missing { current, files: skipped });
     }
     Ok(pending)
 }
@@ -96,12 +85,7 @@ pub(crate) fn reset<'a>(catalog: &'a Catalog, history: &History) -> Result<Vec<&
     if catalog.migrations().is_empty() {
         return Err(PlanError::NoFiles);
     }
-    Ok(catalog
-        .migrations()
-        .iter()
-        .rev()
-        .filter(|migration| history.is_applied(migration.version))
-        .collect())
+    Ok(catalog.migrations().iter().rev().filter(|migration| history.is_applied(migration.version)).collect())
 }
 
 #[cfg(test)]
@@ -110,20 +94,13 @@ mod tests {
     use crate::history::Row;
 
     fn catalog(versions: &[i64]) -> Catalog {
-        let names: Vec<String> = versions
-            .iter()
-            .map(|version| format!("{version:05}_x.sql"))
-            .collect();
+        let names: Vec<String> = versions.iter().map(|version| format!("{version:05}_x.sql")).collect();
         Catalog::embedded(names.iter().map(|name| (name.as_str(), ""))).unwrap()
     }
 
     fn history(oldest_first: &[(i64, bool)]) -> History {
         History::from_newest_first(
-            oldest_first
-                .iter()
-                .rev()
-                .map(|&(version, applied)| Row { version, applied })
-                .collect(),
+            oldest_first.iter().rev().map(|&(version, applied)| Row { version, applied }).collect(),
         )
     }
 
@@ -137,61 +114,19 @@ mod tests {
 
     #[test]
     fn up_follows_gooses_order() {
-        type Case = (
-            &'static [i64],
-            &'static [(i64, bool)],
-            i64,
-            Missing,
-            Result<Vec<i64>, Vec<i64>>,
-        );
+        type Case = (&'static [i64], &'static [(i64, bool)], i64, Missing, Result<Vec<i64>, Vec<i64>>);
         let max = i64::MAX;
         let table: &[Case] = &[
             (&[1, 2, 3], &[(0, true)], max, Missing::Refuse, Ok(vec![1, 2, 3])),
             (&[1, 2, 3], &[(0, true)], 2, Missing::Refuse, Ok(vec![1, 2])),
-            (
-                &[1, 2, 3],
-                &[(0, true), (1, true), (2, true)],
-                max,
-                Missing::Refuse,
-                Ok(vec![3]),
-            ),
-            (
-                &[1, 2],
-                &[(0, true), (1, true), (2, true)],
-                max,
-                Missing::Refuse,
-                Ok(vec![]),
-            ),
+            (&[1, 2, 3], &[(0, true), (1, true), (2, true)], max, Missing::Refuse, Ok(vec![3])),
+            (&[1, 2], &[(0, true), (1, true), (2, true)], max, Missing::Refuse, Ok(vec![])),
             // 2 came after 3 was applied.
-            (
-                &[1, 2, 3, 4],
-                &[(0, true), (1, true), (3, true)],
-                max,
-                Missing::Refuse,
-                Err(vec![2]),
-            ),
-            (
-                &[1, 2, 3, 4],
-                &[(0, true), (1, true), (3, true)],
-                max,
-                Missing::Allow,
-                Ok(vec![2, 4]),
-            ),
+            (&[1, 2, 3, 4], &[(0, true), (1, true), (3, true)], max, Missing::Refuse, Err(vec![2])),
+            (&[1, 2, 3, 4], &[(0, true), (1, true), (3, true)], max, Missing::Allow, Ok(vec![2, 4])),
             // up-to looks no further than its target.
-            (
-                &[1, 2, 3, 4],
-                &[(0, true), (1, true), (4, true)],
-                2,
-                Missing::Refuse,
-                Err(vec![2]),
-            ),
-            (
-                &[1, 2, 3, 4],
-                &[(0, true), (1, true), (4, true)],
-                1,
-                Missing::Refuse,
-                Ok(vec![]),
-            ),
+            (&[1, 2, 3, 4], &[(0, true), (1, true), (4, true)], 2, Missing::Refuse, Err(vec![2])),
+            (&[1, 2, 3, 4], &[(0, true), (1, true), (4, true)], 1, Missing::Refuse, Ok(vec![])),
             // A down that goose 2 recorded as a row.
             (
                 &[1, 2, 3],
@@ -201,13 +136,7 @@ mod tests {
                 Ok(vec![2, 3]),
             ),
             // The database is ahead of the folder: an older image runs its migrations.
-            (
-                &[1, 2],
-                &[(0, true), (1, true), (2, true), (3, true)],
-                max,
-                Missing::Refuse,
-                Ok(vec![]),
-            ),
+            (&[1, 2], &[(0, true), (1, true), (2, true), (3, true)], max, Missing::Refuse, Ok(vec![])),
         ];
         for (files, rows, target, missing, expected) in table {
             let (catalog, history) = (catalog(files), history(rows));
@@ -218,14 +147,8 @@ mod tests {
 
     #[test]
     fn an_empty_folder_is_an_error_as_in_goose() {
-        assert_eq!(
-            up(&catalog(&[]), &history(&[]), 9, Missing::Refuse),
-            Err(PlanError::NoFiles)
-        );
-        assert_eq!(
-            up(&catalog(&[5]), &history(&[]), 4, Missing::Refuse),
-            Err(PlanError::NoFiles)
-        );
+        assert_eq!(up(&catalog(&[]), &history(&[]), 9, Missing::Refuse), Err(PlanError::NoFiles));
+        assert_eq!(up(&catalog(&[5]), &history(&[]), 4, Missing::Refuse), Err(PlanError::NoFiles));
         assert_eq!(down(&catalog(&[]), 0), Err(PlanError::NoFiles));
         assert_eq!(down(&catalog(&[1]), 2), Err(PlanError::NoFile(2)));
     }
@@ -233,13 +156,8 @@ mod tests {
     #[test]
     fn missing_migrations_are_named() {
         let (catalog, history) = (catalog(&[1, 2, 3]), history(&[(0, true), (3, true)]));
-        let message = up(&catalog, &history, i64::MAX, Missing::Refuse)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("found 2 missing migrations before current version 3"),
-            "{message}"
-        );
+        let message = up(&catalog, &history, i64::MAX, Missing::Refuse).unwrap_err().to_string();
+        assert!(message.contains("found 2 missing migrations before current version 3"), "{message}");
         assert!(message.contains("version 2: 00002_x.sql"), "{message}");
     }
 }

@@ -91,19 +91,12 @@ pub async fn require_schema_applied_in(
     table: &TableName,
     newest: i64,
 ) -> Result<i64, SchemaError> {
-    let history = table::read(connection, table)
-        .await
-        .map_err(SchemaError::Database)?;
+    let history = table::read(connection, table).await.map_err(SchemaError::Database)?;
     let Some(history) = history else {
-        return Err(SchemaError::TableMissing {
-            table: table.to_string(),
-        });
+        return Err(SchemaError::TableMissing { table: table.to_string() });
     };
     if let Some(row) = history.latest_row().filter(|row| !row.applied) {
-        return Err(SchemaError::NotApplied {
-            table: table.to_string(),
-            version: row.version,
-        });
+        return Err(SchemaError::NotApplied { table: table.to_string(), version: row.version });
     }
     let have = history.highest_applied().unwrap_or(0);
     if have < newest {

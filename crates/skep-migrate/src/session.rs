@@ -17,6 +17,8 @@ use crate::dsn::{Dsn, DsnError};
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 const STARTING_UP_PAUSE: Duration = Duration::from_millis(250);
 const CANCEL_LIMIT: Duration = Duration::from_secs(3);
+/// A pooler in session mode that has no second server connection lets the probe wait.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
 /// A server session that is proven to be one.
 pub struct Session {
@@ -77,10 +79,7 @@ impl Session {
         let options = dsn.options()?;
         let place = dsn.to_string();
         let limit = dsn.connect_timeout.unwrap_or(CONNECT_LIMIT);
-        let unreachable = |source| ConnectError::Unreachable {
-            place: place.clone(),
-            source,
-        };
+        let unreachable = |source| ConnectError::Unreachable { place: place.clone(), source };
         let opened = timeout(limit, async {
             let mut connection = first_connection(&options, Instant::now() + limit).await?;
             prepare(&mut connection, dsn).await?;
@@ -95,12 +94,7 @@ impl Session {
         if shared {
             return Err(ConnectError::Pooled { place });
         }
-        Ok(Self {
-            connection,
-            options,
-            backend,
-            place,
-        })
+        Ok(Self { connection, options, backend, place })
     }
 
     /// The server process of this session.
@@ -112,10 +106,7 @@ impl Session {
     /// Something that can end this session from outside, while a migration holds it.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller {
-            options: self.options.clone(),
-            backend: self.backend,
-        }
+        Canceller { options: self.options.clone(), backend: self.backend }
     }
 
     /// The connection, for reading.
@@ -149,9 +140,7 @@ impl Canceller {
         let sql = format!("SELECT pg_terminate_backend({})", self.backend);
         let ended = timeout(CANCEL_LIMIT, async {
             let mut connection = self.options.connect().await?;
-            let row = sqlx::raw_sql(AssertSqlSafe(sql))
-                .fetch_one(&mut connection)
-                .await?;
+            let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
             row.try_get::<bool, _>(0)
         });
         matches!(ended.await, Ok(Ok(true)))
@@ -197,29 +186,25 @@ async fn prepare(connection: &mut PgConnection, dsn: &Dsn) -> Result<(), sqlx::E
     }
     for (key, value) in dsn.late_settings() {
         let sql = format!("SET {key} = '{}'", value.replace('\'', "''"));
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut *connection)
-            .await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await?;
     }
     Ok(())
 }
 
 pub(crate) async fn backend_of(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
-    sqlx::raw_sql("SELECT pg_backend_pid()")
-        .fetch_one(connection)
-        .await?
-        .try_get(0)
+    sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
 }
 
 /// Opens a second connection while the first is idle. If it lands on the same server process, the two share it, and
 /// that is a pooler in transaction (or statement) mode: nothing else hands one process to two clients. A second
-/// connection that is refused proves nothing.
+/// connection that is refused, or that waits until the first is gone, proves nothing.
 async fn is_shared(options: &PgConnectOptions, backend: i32) -> bool {
-    let Ok(mut second) = options.connect().await else {
-        return false;
-    };
-    let shared = backend_of(&mut second).await.is_ok_and(|other| other == backend);
-    // The answer is in hand; a goodbye that fails changes nothing.
-    let _ = second.close().await;
-    shared
+    let second = timeout(PROBE_LIMIT, async {
+        let mut second = options.connect().await?;
+        let other = backend_of(&mut second).await?;
+        // The answer is in hand; a goodbye that fails changes nothing.
+        let _ = second.close().await;
+        Ok::<_, sqlx::Error>(other)
+    });
+    matches!(second.await, Ok(Ok(other)) if other == backend)
 }

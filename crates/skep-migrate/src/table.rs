@@ -56,9 +56,7 @@ fn is_identifier(part: &str) -> bool {
         return !quoted.is_empty() && !quoted.contains(['"', '\0', '\'', '\\']);
     }
     let mut letters = part.chars();
-    letters
-        .next()
-        .is_some_and(|first| first.is_alphabetic() || first == '_')
+    letters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
         && letters.all(|letter| letter.is_alphanumeric() || letter == '_' || letter == '$')
 }
 
@@ -68,9 +66,7 @@ pub(crate) async fn read(
     table: &TableName,
 ) -> Result<Option<History>, sqlx::Error> {
     let exists = format!("SELECT to_regclass('{table}') IS NOT NULL");
-    let row = sqlx::raw_sql(AssertSqlSafe(exists))
-        .fetch_one(&mut *connection)
-        .await?;
+    let row = sqlx::raw_sql(AssertSqlSafe(exists)).fetch_one(&mut *connection).await?;
     if !row.try_get::<bool, _>(0)? {
         return Ok(None);
     }
@@ -78,12 +74,7 @@ pub(crate) async fn read(
     let rows = sqlx::raw_sql(AssertSqlSafe(list)).fetch_all(connection).await?;
     let rows = rows
         .iter()
-        .map(|row| {
-            Ok(Row {
-                version: row.try_get(0)?,
-                applied: row.try_get(1)?,
-            })
-        })
+        .map(|row| Ok(Row { version: row.try_get(0)?, applied: row.try_get(1)? }))
         .collect::<Result<_, sqlx::Error>>()?;
     Ok(Some(History::from_newest_first(rows)))
 }
@@ -142,10 +133,7 @@ pub(crate) async fn applied_at(
     for row in sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await? {
         newest.entry(row.try_get(0)?).or_insert(row.try_get(1)?);
     }
-    Ok(newest
-        .into_iter()
-        .filter_map(|(version, time)| Some((version, time?.parse().ok()?)))
-        .collect())
+    Ok(newest.into_iter().filter_map(|(version, time)| Some((version, time?.parse().ok()?))).collect())
 }
 
 #[cfg(test)]
@@ -154,27 +142,10 @@ mod tests {
 
     #[test]
     fn names_are_checked_before_they_reach_sql() {
-        for good in [
-            "goose_db_version",
-            "app.migrations",
-            "\"My Table\"",
-            "a.\"b-c\"",
-            "_x$1",
-        ] {
+        for good in ["goose_db_version", "app.migrations", "\"My Table\"", "a.\"b-c\"", "_x$1"] {
             assert!(TableName::new(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "a b",
-            "a;drop table x",
-            "a.b.c",
-            "1a",
-            "a'",
-            "\"a\"\"b\"",
-            ".a",
-            "a-b",
-            "\"a'b\"",
-        ] {
+        for bad in ["", "a b", "a;drop table x", "a.b.c", "1a", "a'", "\"a\"\"b\"", ".a", "a-b", "\"a'b\""] {
             assert!(TableName::new(bad).is_err(), "{bad}");
         }
     }

@@ -48,10 +48,7 @@ pub fn version_of(file_name: &str) -> Result<i64, NameError> {
     };
     match number.parse::<i64>() {
         Ok(version) if version > 0 => Ok(version),
-        _ => Err(NameError::Number {
-            name: name.into(),
-            found: number.into(),
-        }),
+        _ => Err(NameError::Number { name: name.into(), found: number.into() }),
     }
 }
 
@@ -66,10 +63,7 @@ pub fn version_of(file_name: &str) -> Result<i64, NameError> {
 /// assert_eq!(newest, Some(2));
 /// ```
 pub fn newest_version(file_names: impl IntoIterator<Item: AsRef<str>>) -> Option<i64> {
-    file_names
-        .into_iter()
-        .filter_map(|name| version_of(name.as_ref()).ok())
-        .max()
+    file_names.into_iter().filter_map(|name| version_of(name.as_ref()).ok()).max()
 }
 
 #[cfg(test)]

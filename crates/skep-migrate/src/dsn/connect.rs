@@ -18,24 +18,17 @@ impl Dsn {
             ("dbname", self.database.as_deref()),
         ];
         let named = named.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        let client = self
-            .client
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()));
-        let query: Vec<String> = named
-            .chain(client)
-            .map(|(key, value)| format!("{key}={}", encode(value)))
-            .collect();
+        let client = self.client.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let query: Vec<String> =
+            named.chain(client).map(|(key, value)| format!("{key}={}", encode(value))).collect();
         let options: PgConnectOptions =
-            format!("postgres:///?{}", query.join("&"))
-                .parse()
-                .map_err(|error: sqlx::Error| {
-                    let why = match error {
-                        sqlx::Error::Configuration(why) => why.to_string(),
-                        other => other.to_string(),
-                    };
-                    DsnError::part("parameters", why)
-                })?;
+            format!("postgres:///?{}", query.join("&")).parse().map_err(|error: sqlx::Error| {
+                let why = match error {
+                    sqlx::Error::Configuration(why) => why.to_string(),
+                    other => other.to_string(),
+                };
+                DsnError::part("parameters", why)
+            })?;
         let settings = self.settings.iter().filter(|(key, _)| key != "application_name");
         let name = self.settings.iter().find(|(key, _)| key == "application_name");
         let mut options = options.application_name(name.map_or("skep-migrate", |(_, value)| value));
@@ -55,7 +48,5 @@ impl Dsn {
 }
 
 fn sent_by_sqlx(key: &str) -> bool {
-    ["timezone", "datestyle"]
-        .iter()
-        .any(|sent| key.eq_ignore_ascii_case(sent))
+    ["timezone", "datestyle"].iter().any(|sent| key.eq_ignore_ascii_case(sent))
 }

@@ -21,19 +21,8 @@ const HOST: [&str; 3] = ["DB_DIRECT_HOST", "DB_HOST", "POSTGRES_HOST"];
 const PORT: [&str; 2] = ["DB_PORT", "POSTGRES_PORT"];
 const USER: [&str; 4] = ["DB_USER", "DB_USERNAME", "POSTGRES_USER", "POSTGRES_USERNAME"];
 const PASSWORD: [&str; 3] = ["DB_PASSWORD", "DB_PASS", "POSTGRES_PASSWORD"];
-const DATABASE: [&str; 5] = [
-    "DB_NAME",
-    "DB_DATABASE",
-    "POSTGRES_DB",
-    "POSTGRES_DATABASE",
-    "POSTGRES_NAME",
-];
-const SSLMODE: [&str; 4] = [
-    "DB_SSLMODE",
-    "DB_SSL_MODE",
-    "POSTGRES_SSLMODE",
-    "POSTGRES_SSL_MODE",
-];
+const DATABASE: [&str; 5] = ["DB_NAME", "DB_DATABASE", "POSTGRES_DB", "POSTGRES_DATABASE", "POSTGRES_NAME"];
+const SSLMODE: [&str; 4] = ["DB_SSLMODE", "DB_SSL_MODE", "POSTGRES_SSLMODE", "POSTGRES_SSL_MODE"];
 
 /// Finds the database: `GOOSE_DIRECT_DBSTRING` or `DATABASE_DIRECT_URL` if one is set, else the DSN that was `given` as an
 /// argument, else `GOOSE_DBSTRING`, `DATABASE_URL`, the parts (`DB_HOST` …, `POSTGRES_HOST` …), and libpq's own `PG…`.
@@ -54,11 +43,7 @@ const SSLMODE: [&str; 4] = [
 /// When nothing names a database, or what does can't be read.
 pub fn resolve(given: Option<&str>, environment: &Environment) -> Result<Resolved, DsnError> {
     if let Some((origin, text)) = first(environment, &DIRECT) {
-        return Ok(Resolved {
-            dsn: Dsn::parse(text)?,
-            origin: origin.into(),
-            pooler: None,
-        });
+        return Ok(Resolved { dsn: Dsn::parse(text)?, origin: origin.into(), pooler: None });
     }
     let (mut dsn, origin) = if let Some(text) = given.filter(|text| !text.trim().is_empty()) {
         (Dsn::parse(text)?, "the command line")
@@ -73,19 +58,12 @@ pub fn resolve(given: Option<&str>, environment: &Environment) -> Result<Resolve
     };
     let named_direct = origin == "DB_DIRECT_HOST";
     let pooler = if named_direct { None } else { dsn.past_pooler() };
-    Ok(Resolved {
-        dsn,
-        origin: origin.into(),
-        pooler,
-    })
+    Ok(Resolved { dsn, origin: origin.into(), pooler })
 }
 
 fn from_parts(host: &str, environment: &Environment) -> Result<Dsn, DsnError> {
     let value = |names: &[&'static str]| first(environment, names).map(|(_, value)| value);
-    let mut dsn = Dsn {
-        host: some(host),
-        ..Dsn::default()
-    };
+    let mut dsn = Dsn { host: some(host), ..Dsn::default() };
     if let Some(number) = value(&PORT) {
         dsn.port = Some(port(number)?);
     }

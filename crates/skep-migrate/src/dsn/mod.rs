@@ -61,10 +61,7 @@ pub enum DsnError {
 
 impl DsnError {
     fn part(part: &str, why: impl Into<String>) -> Self {
-        Self::Part {
-            part: part.into(),
-            why: why.into(),
-        }
+        Self::Part { part: part.into(), why: why.into() }
     }
 }
 
@@ -126,10 +123,7 @@ impl Dsn {
     fn set(&mut self, key: &str, value: &str) -> Result<(), DsnError> {
         match key {
             "host" | "hostaddr" if value.contains(',') => {
-                return Err(DsnError::part(
-                    "host",
-                    "expected one host, found several; name the primary",
-                ));
+                return Err(DsnError::part("host", "expected one host, found several; name the primary"));
             }
             "hostaddr" => self.host = Some(value.into()),
             "host" => self.host = self.host.take().or_else(|| some(value)),
@@ -147,10 +141,7 @@ impl Dsn {
                 self.settings.push(("application_name".into(), value.into()));
             }
             "service" | "sslpassword" | "sslcrl" => {
-                return Err(DsnError::part(
-                    key,
-                    "this parameter is not supported; name its parts",
-                ));
+                return Err(DsnError::part(key, "this parameter is not supported; name its parts"));
             }
             _ if CLIENT.contains(&key) => self.client.push((key.into(), value.into())),
             _ if IGNORED.contains(&key) || key.starts_with("pool_") => {}
@@ -164,10 +155,7 @@ impl Dsn {
     fn past_pooler(&mut self) -> Option<String> {
         let host = self.host.as_deref().filter(|host| !host.starts_with('/'))?;
         let (label, domain) = host.split_once('.')?;
-        let direct = format!(
-            "{}.{domain}",
-            label.strip_suffix("-pooler").filter(|label| !label.is_empty())?
-        );
+        let direct = format!("{}.{domain}", label.strip_suffix("-pooler").filter(|label| !label.is_empty())?);
         self.host.replace(direct)
     }
 }
@@ -182,12 +170,7 @@ fn port(value: &str) -> Result<u16, DsnError> {
         .parse()
         .ok()
         .filter(|port| *port != 0)
-        .ok_or_else(|| {
-            DsnError::part(
-                "port",
-                format!("expected a number from 1 to 65535, found `{value}`"),
-            )
-        })
+        .ok_or_else(|| DsnError::part("port", format!("expected a number from 1 to 65535, found `{value}`")))
 }
 
 impl fmt::Display for Dsn {

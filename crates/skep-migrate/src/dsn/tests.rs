@@ -5,34 +5,19 @@ use crate::environment::Environment;
 fn urls_and_words_mean_the_same() {
     for (url, words) in [
         ("postgres://app@db/shop", "user=app host=db dbname=shop"),
-        (
-            "postgresql://app:p%40ss@db:6432/shop",
-            "host=db port=6432 user=app password=p@ss dbname=shop",
-        ),
+        ("postgresql://app:p%40ss@db:6432/shop", "host=db port=6432 user=app password=p@ss dbname=shop"),
         ("postgres://db", "host = db"),
         ("postgres://app:@[::1]:5432/", "host=::1 port=5432 user=app"),
-        (
-            "postgres://%2Fvar%2Frun/shop?user=app",
-            "host=/var/run dbname=shop user=app",
-        ),
-        (
-            "postgres:///shop?host=/tmp&port=5433",
-            "host=/tmp port=5433 dbname=shop",
-        ),
+        ("postgres://%2Fvar%2Frun/shop?user=app", "host=/var/run dbname=shop user=app"),
+        ("postgres:///shop?host=/tmp&port=5433", "host=/tmp port=5433 dbname=shop"),
         (
             "postgres://db/shop?sslmode=require&search_path=a",
             "host=db dbname=shop sslmode=require search_path=a",
         ),
-        (
-            "postgres://db?options=-c%20geqo%3Doff",
-            r"host=db options='-c geqo=off'",
-        ),
+        ("postgres://db?options=-c%20geqo%3Doff", r"host=db options='-c geqo=off'"),
         ("postgres://u:a'b%5C@db", r"user=u password='a\'b\\' host=db"),
         ("postgres://u:a%20b@db", r"user=u password=a\ b host=db"),
-        (
-            "postgres://db?connect_timeout=5&channel_binding=require",
-            "host=db connect_timeout=5",
-        ),
+        ("postgres://db?connect_timeout=5&channel_binding=require", "host=db connect_timeout=5"),
         ("postgres://db?pool_max_conns=3&pgbouncer=true", "host=db"),
         ("postgres://x?hostaddr=10.0.0.1", "host=x hostaddr=10.0.0.1"),
     ] {
@@ -74,10 +59,7 @@ fn found(given: Option<&str>, environment: &[(&str, &str)]) -> (String, String, 
 #[test]
 fn the_pooler_segment_is_stripped_where_it_is_neons() {
     for (host, direct) in [
-        (
-            "ep-cool-1-pooler.eu-central-1.aws.neon.tech",
-            Some("ep-cool-1.eu-central-1.aws.neon.tech"),
-        ),
+        ("ep-cool-1-pooler.eu-central-1.aws.neon.tech", Some("ep-cool-1.eu-central-1.aws.neon.tech")),
         ("db-pooler.example.com", Some("db.example.com")),
         // Names that only resemble it: changing these would reach another server.
         ("db-pooler", None),
@@ -126,51 +108,19 @@ fn the_argument_then_the_variables() {
 #[test]
 fn parts_of_either_spelling() {
     for (environment, expected) in [
-        (
-            vec![
-                ("DB_HOST", "h"),
-                ("DB_PORT", "6"),
-                ("DB_USER", "u"),
-                ("DB_NAME", "n"),
-            ],
-            "u@h:6/n",
-        ),
-        (
-            vec![("DB_HOST", "h"), ("DB_USERNAME", "u"), ("DB_DATABASE", "n")],
-            "u@h/n",
-        ),
-        (
-            vec![
-                ("POSTGRES_HOST", "h"),
-                ("POSTGRES_USER", "u"),
-                ("POSTGRES_DB", "n"),
-            ],
-            "u@h/n",
-        ),
-        (
-            vec![("DB_HOST", "h"), ("POSTGRES_USER", "u"), ("POSTGRES_DB", "n")],
-            "u@h/n",
-        ),
-        (
-            vec![("DB_HOST", "p"), ("DB_DIRECT_HOST", "d-pooler.x.y")],
-            "d-pooler.x.y",
-        ),
+        (vec![("DB_HOST", "h"), ("DB_PORT", "6"), ("DB_USER", "u"), ("DB_NAME", "n")], "u@h:6/n"),
+        (vec![("DB_HOST", "h"), ("DB_USERNAME", "u"), ("DB_DATABASE", "n")], "u@h/n"),
+        (vec![("POSTGRES_HOST", "h"), ("POSTGRES_USER", "u"), ("POSTGRES_DB", "n")], "u@h/n"),
+        (vec![("DB_HOST", "h"), ("POSTGRES_USER", "u"), ("POSTGRES_DB", "n")], "u@h/n"),
+        (vec![("DB_HOST", "p"), ("DB_DIRECT_HOST", "d-pooler.x.y")], "d-pooler.x.y"),
         // What Kubernetes injects for a Service named `db` or `postgres`.
         (vec![("DB_HOST", "h"), ("DB_PORT", "tcp://10.0.0.1:5432")], "h"),
-        (
-            vec![
-                ("DB_HOST", "h"),
-                ("POSTGRES_PORT", "tcp://10.0.0.1:5432"),
-                ("DB_PORT", "7"),
-            ],
-            "h:7",
-        ),
+        (vec![("DB_HOST", "h"), ("POSTGRES_PORT", "tcp://10.0.0.1:5432"), ("DB_PORT", "7")], "h:7"),
     ] {
         assert_eq!(found(None, &environment).0, expected, "{environment:?}");
     }
-    let environment: Environment = [("DB_HOST", "h"), ("DB_PASSWORD", "s"), ("DB_SSLMODE", "require")]
-        .into_iter()
-        .collect();
+    let environment: Environment =
+        [("DB_HOST", "h"), ("DB_PASSWORD", "s"), ("DB_SSLMODE", "require")].into_iter().collect();
     let dsn = resolve(None, &environment).unwrap().dsn;
     assert_eq!(dsn.password.as_deref(), Some("s"));
     assert_eq!(dsn.client, [("sslmode".to_owned(), "require".to_owned())]);

@@ -11,24 +11,14 @@ pub(super) fn parse(rest: &str) -> Result<Dsn, DsnError> {
     dsn.user = some(&decode("user", user)?);
     dsn.password = some(&decode("password", password)?);
     if place.contains(',') {
-        return Err(DsnError::part(
-            "host",
-            "expected one host, found several; name the primary",
-        ));
+        return Err(DsnError::part("host", "expected one host, found several; name the primary"));
     }
     let (host, number) = host_and_port(place)?;
     dsn.host = some(&decode("host", host)?);
-    dsn.port = number
-        .filter(|number| !number.is_empty())
-        .map(port)
-        .transpose()
-        .map_err(|_| {
-            // A password with an unencoded @, / or : shows as a strange port; its text must not be shown.
-            DsnError::part(
-                "port",
-                "expected a number; if the password has @ : / or ? in it, percent-encode them",
-            )
-        })?;
+    dsn.port = number.filter(|number| !number.is_empty()).map(port).transpose().map_err(|_| {
+        // A password with an unencoded @, / or : shows as a strange port; its text must not be shown.
+        DsnError::part("port", "expected a number; if the password has @ : / or ? in it, percent-encode them")
+    })?;
     dsn.database = some(&decode("database", path)?);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -45,9 +35,7 @@ fn host_and_port(place: &str) -> Result<(&str, Option<&str>), DsnError> {
             .ok_or_else(|| DsnError::part("host", "an IPv6 address needs its closing `]`"))?;
         return Ok((host, after.strip_prefix(':')));
     }
-    Ok(place
-        .split_once(':')
-        .map_or((place, None), |(host, port)| (host, Some(port))))
+    Ok(place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))))
 }
 
 fn decode(part: &str, text: &str) -> Result<String, DsnError> {

@@ -42,12 +42,7 @@ pub(super) fn read(line: Line<'_>) -> Result<Option<Annotation>, ParseError> {
     }
     match (words.next(), words.next()) {
         (Some(word), None) if word.eq_ignore_ascii_case("contract") => Ok(Some(Annotation::Contract)),
-        _ => Err(at(
-            line,
-            Problem::UnknownSkep {
-                found: comment.trim().into(),
-            },
-        )),
+        _ => Err(at(line, Problem::UnknownSkep { found: comment.trim().into() })),
     }
 }
 
@@ -64,24 +59,13 @@ fn goose(line: Line<'_>) -> Result<Annotation, ParseError> {
         .iter()
         .find(|(spelling, _)| spelling.eq_ignore_ascii_case(command))
         .map(|(_, annotation)| *annotation)
-        .ok_or_else(|| {
-            at(
-                line,
-                Problem::Unknown {
-                    found: command.into(),
-                    meant: nearest(command),
-                },
-            )
-        })
+        .ok_or_else(|| at(line, Problem::Unknown { found: command.into(), meant: nearest(command) }))
 }
 
 /// The annotation that was probably meant: same letters, or a beginning of it.
 fn nearest(command: &str) -> Option<&'static str> {
     let letters = |text: &str| {
-        text.chars()
-            .filter(|letter| letter.is_ascii_alphabetic())
-            .collect::<String>()
-            .to_ascii_lowercase()
+        text.chars().filter(|letter| letter.is_ascii_alphabetic()).collect::<String>().to_ascii_lowercase()
     };
     let found = letters(command);
     GOOSE.iter().map(|(spelling, _)| *spelling).find(|spelling| {
@@ -92,8 +76,5 @@ fn nearest(command: &str) -> Option<&'static str> {
 
 fn at(line: Line<'_>, problem: Problem) -> ParseError {
     let column = line.text.len() - line.text.trim_start().len();
-    ParseError {
-        place: line.place(column),
-        problem,
-    }
+    ParseError { place: line.place(column), problem }
 }

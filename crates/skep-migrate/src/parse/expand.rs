@@ -14,12 +14,7 @@ pub(super) struct ExpandError {
 
 /// The line with its variables put in.
 pub(super) fn expand(line: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, ExpandError> {
-    Expander {
-        line,
-        at: 0,
-        variable,
-    }
-    .expression(None)
+    Expander { line, at: 0, variable }.expression(None)
 }
 
 struct Expander<'a> {
@@ -96,10 +91,7 @@ impl<'a> Expander<'a> {
             value.unwrap_or_default()
         } else if self.take(":-") {
             let default = self.deferred(value.as_deref().is_some_and(|value| !value.is_empty()))?;
-            value
-                .filter(|value| !value.is_empty())
-                .or(default)
-                .unwrap_or_default()
+            value.filter(|value| !value.is_empty()).or(default).unwrap_or_default()
         } else if self.take(":") {
             self.substring(&value.unwrap_or_default())?
         } else if self.take("-") {
@@ -110,9 +102,7 @@ impl<'a> Expander<'a> {
             match (value, message) {
                 (Some(value), _) => value,
                 (None, message) => {
-                    let message = message
-                        .filter(|text| !text.is_empty())
-                        .unwrap_or_else(|| "not set".into());
+                    let message = message.filter(|text| !text.is_empty()).unwrap_or_else(|| "not set".into());
                     return self.error(start, format!("${name}: {message}"));
                 }
             }
@@ -131,11 +121,7 @@ impl<'a> Expander<'a> {
             return self.expression(Some('}')).map(Some);
         }
         let always = |_: &str| Some(String::new());
-        let mut skipped = Expander {
-            line: self.line,
-            at: self.at,
-            variable: &always,
-        };
+        let mut skipped = Expander { line: self.line, at: self.at, variable: &always };
         skipped.expression(Some('}'))?;
         self.at = skipped.at;
         Ok(None)
@@ -144,14 +130,10 @@ impl<'a> Expander<'a> {
     fn name(&mut self, start: usize) -> Result<&'a str, ExpandError> {
         match self.peek() {
             Some(letter) if letter.is_alphabetic() => Ok(self.until(|c| !c.is_alphanumeric() && c != '_')),
-            Some(letter) => self.error(
-                start,
-                format!("a variable's name starts with a letter, found `{letter}`"),
-            ),
-            None => self.error(
-                start,
-                "a variable's name starts with a letter, found the end of the line",
-            ),
+            Some(letter) => {
+                self.error(start, format!("a variable's name starts with a letter, found `{letter}`"))
+            }
+            None => self.error(start, "a variable's name starts with a letter, found the end of the line"),
         }
     }
 
@@ -159,19 +141,10 @@ impl<'a> Expander<'a> {
     fn substring(&mut self, value: &str) -> Result<String, ExpandError> {
         let size = i64::try_from(value.len()).unwrap_or(i64::MAX);
         let offset = self.number(|c| c == ':' || c == '}')?;
-        let from = if offset < 0 {
-            offset.saturating_add(size)
-        } else {
-            offset
-        }
-        .clamp(0, size);
+        let from = if offset < 0 { offset.saturating_add(size) } else { offset }.clamp(0, size);
         let to = if self.take(":") {
             let length = self.number(|c| c == '}')?;
-            let end = if length < 0 {
-                size.saturating_add(length)
-            } else {
-                from.saturating_add(length)
-            };
+            let end = if length < 0 { size.saturating_add(length) } else { from.saturating_add(length) };
             end.clamp(from, size)
         } else {
             size

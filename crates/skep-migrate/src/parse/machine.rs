@@ -37,11 +37,7 @@ impl<'a> Machine<'a> {
             up_line: 0,
             expanding: false,
             draft: Draft::default(),
-            began: Place {
-                offset: 0,
-                line: 1,
-                column: 1,
-            },
+            began: Place { offset: 0, line: 1, column: 1 },
             statements: Vec::new(),
             transaction: true,
             contract: false,
@@ -61,12 +57,7 @@ impl<'a> Machine<'a> {
     }
 
     fn annotation(&mut self, annotation: Annotation, line: Line<'_>) -> Result<(), ParseError> {
-        let refuse = |problem| {
-            Err(ParseError {
-                place: line.place(0),
-                problem,
-            })
-        };
+        let refuse = |problem| Err(ParseError { place: line.place(0), problem });
         match annotation {
             Annotation::NoTransaction => self.transaction = false,
             Annotation::EnvsubOn => self.expanding = true,
@@ -91,9 +82,7 @@ impl<'a> Machine<'a> {
             Annotation::StatementBegin => match self.state {
                 State::Section(direction) => self.state = State::Block(direction, line.place(0)),
                 State::Start => {
-                    return refuse(Problem::NotYetUp {
-                        found: "StatementBegin",
-                    });
+                    return refuse(Problem::NotYetUp { found: "StatementBegin" });
                 }
                 State::Block(_, begin) => return refuse(Problem::Unclosed { begin: begin.line }),
             },
@@ -117,9 +106,7 @@ impl<'a> Machine<'a> {
         if self.state == State::Start && !trimmed.is_empty() && !trimmed.starts_with("--") {
             return Err(ParseError {
                 place: line.place(0),
-                problem: Problem::BeforeUp {
-                    found: trimmed.into(),
-                },
+                problem: Problem::BeforeUp { found: trimmed.into() },
             });
         }
         let (direction, in_block) = match self.state {
@@ -157,38 +144,21 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         let end = self.draft.last_line().into();
-        Err(ParseError {
-            place: self.began,
-            problem: Problem::MissingSemicolon { end },
-        })
+        Err(ParseError { place: self.began, problem: Problem::MissingSemicolon { end } })
     }
 
     pub(super) fn finish(self) -> Result<Script, ParseError> {
         match self.state {
             State::Start => {
-                let place = Place {
-                    offset: 0,
-                    line: 1,
-                    column: 1,
-                };
-                return Err(ParseError {
-                    place,
-                    problem: Problem::NoUp,
-                });
+                let place = Place { offset: 0, line: 1, column: 1 };
+                return Err(ParseError { place, problem: Problem::NoUp });
             }
             State::Block(_, place) => {
-                return Err(ParseError {
-                    place,
-                    problem: Problem::Unclosed { begin: place.line },
-                });
+                return Err(ParseError { place, problem: Problem::Unclosed { begin: place.line } });
             }
             State::Section(_) => self.statement_is_finished()?,
         }
-        Ok(Script {
-            statements: self.statements,
-            transaction: self.transaction,
-            contract: self.contract,
-        })
+        Ok(Script { statements: self.statements, transaction: self.transaction, contract: self.contract })
     }
 }
 

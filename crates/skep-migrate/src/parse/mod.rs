@@ -103,28 +103,17 @@ impl Line<'_> {
     /// The place of a byte of this line.
     fn place(&self, byte: usize) -> Place {
         let before = self.text.get(..byte).unwrap_or(self.text);
-        Place {
-            offset: self.offset + before.len(),
-            line: self.number,
-            column: before.chars().count() + 1,
-        }
+        Place { offset: self.offset + before.len(), line: self.number, column: before.chars().count() + 1 }
     }
 }
 
 fn lines(text: &str, start: usize) -> impl Iterator<Item = Line<'_>> {
     let mut offset = start;
-    text[start..]
-        .split_inclusive('\n')
-        .enumerate()
-        .map(move |(index, raw)| {
-            let line = Line {
-                text: without_break(raw),
-                number: index + 1,
-                offset,
-            };
-            offset += raw.len();
-            line
-        })
+    text[start..].split_inclusive('\n').enumerate().map(move |(index, raw)| {
+        let line = Line { text: without_break(raw), number: index + 1, offset };
+        offset += raw.len();
+        line
+    })
 }
 
 fn without_break(raw: &str) -> &str {

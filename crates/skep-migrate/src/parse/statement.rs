@@ -32,10 +32,7 @@ impl Statement {
         let before: Vec<char> = self.sql.chars().take(position.saturating_sub(1)).collect();
         let row = before.iter().filter(|letter| **letter == '\n').count();
         let column = before.iter().rev().take_while(|letter| **letter != '\n').count() + 1;
-        (
-            self.lines.get(row).copied().unwrap_or_else(|| self.line()),
-            column,
-        )
+        (self.lines.get(row).copied().unwrap_or_else(|| self.line()), column)
     }
 }
 
@@ -63,8 +60,7 @@ impl Draft {
 
     /// Adds a source line. An expanded variable can make several lines of it.
     pub(super) fn push(&mut self, line: &str, number: usize) {
-        self.lines
-            .extend(std::iter::repeat_n(number, line.matches('\n').count() + 1));
+        self.lines.extend(std::iter::repeat_n(number, line.matches('\n').count() + 1));
         self.sql.push_str(line);
         self.sql.push('\n');
     }
@@ -76,10 +72,7 @@ impl Draft {
         let skipped = sql[..start].matches('\n').count();
         let text = sql.trim();
         let count = text.matches('\n').count() + 1;
-        Statement {
-            sql: text.into(),
-            lines: lines.into_iter().skip(skipped).take(count).collect(),
-        }
+        Statement { sql: text.into(), lines: lines.into_iter().skip(skipped).take(count).collect() }
     }
 }
 

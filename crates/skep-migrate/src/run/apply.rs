@@ -24,12 +24,7 @@ pub(super) async fn apply(
     record: Option<String>,
 ) -> Result<Finished, RunError> {
     let start = Instant::now();
-    let step = Step {
-        migration,
-        direction,
-        script,
-        record,
-    };
+    let step = Step { migration, direction, script, record };
     let locked = session.backend();
     if script.transaction {
         step.execute(&mut session.connection, "BEGIN", None, 0).await?;
@@ -47,8 +42,7 @@ pub(super) async fn apply(
         return Err(error);
     }
     if script.transaction {
-        step.execute(&mut session.connection, "COMMIT", None, script.statements.len())
-            .await?;
+        step.execute(&mut session.connection, "COMMIT", None, script.statements.len()).await?;
     }
     Ok(Finished {
         name: migration.name(),
@@ -69,14 +63,10 @@ struct Step<'a> {
 impl Step<'_> {
     async fn body(&self, connection: &mut PgConnection) -> Result<(), RunError> {
         for (done, statement) in self.script.statements.iter().enumerate() {
-            self.execute(connection, statement.sql(), Some(statement), done)
-                .await?;
+            self.execute(connection, statement.sql(), Some(statement), done).await?;
         }
         match &self.record {
-            Some(record) => {
-                self.execute(connection, record, None, self.script.statements.len())
-                    .await
-            }
+            Some(record) => self.execute(connection, record, None, self.script.statements.len()).await,
             None => Ok(()),
         }
     }
@@ -89,10 +79,7 @@ impl Step<'_> {
         statement: Option<&Statement>,
         done: usize,
     ) -> Result<(), RunError> {
-        match sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
-            .execute(connection)
-            .await
-        {
+        match sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await {
             Ok(_) => Ok(()),
             Err(error) => Err(self.at(statement, done).failed(error)),
         }
@@ -110,12 +97,6 @@ impl Step<'_> {
 }
 
 async fn same_session(connection: &mut PgConnection, locked: i32, step: &Step<'_>) -> Result<(), RunError> {
-    let now = backend_of(connection)
-        .await
-        .map_err(|error| step.at(None, 0).failed(error))?;
-    if now == locked {
-        Ok(())
-    } else {
-        Err(RunError::Moved { locked, now })
-    }
+    let now = backend_of(connection).await.map_err(|error| step.at(None, 0).failed(error))?;
+    if now == locked { Ok(()) } else { Err(RunError::Moved { locked, now }) }
 }

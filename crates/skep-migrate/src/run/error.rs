@@ -103,14 +103,9 @@ impl ServerMessage {
     /// The parts of an error.
     #[must_use]
     pub fn of(error: &sqlx::Error) -> Self {
-        let server = error
-            .as_database_error()
-            .and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+        let server = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
         let Some(server) = server else {
-            return Self {
-                message: error.to_string(),
-                ..Self::default()
-            };
+            return Self { message: error.to_string(), ..Self::default() };
         };
         let owned = |text: Option<&str>| text.map(Into::into);
         Self {

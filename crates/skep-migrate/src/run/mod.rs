@@ -188,9 +188,9 @@ impl Migrator {
             return Err(PlanError::NoFiles.into());
         }
         let times = match self.versioned {
-            true => table::applied_at(&mut session.connection, &self.table)
-                .await
-                .map_err(RunError::reading)?,
+            true => {
+                table::applied_at(&mut session.connection, &self.table).await.map_err(RunError::reading)?
+            }
             false => Default::default(),
         };
         let line = |migration: &Migration| StatusLine {
@@ -209,9 +209,7 @@ impl Migrator {
         if !self.versioned {
             return Ok(self.catalog.newest().unwrap_or(0));
         }
-        let history = table::read(&mut session.connection, &self.table)
-            .await
-            .map_err(RunError::reading)?;
+        let history = table::read(&mut session.connection, &self.table).await.map_err(RunError::reading)?;
         history.map_or(Ok(0), |history| self.current(&history))
     }
 }

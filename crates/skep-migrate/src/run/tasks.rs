@@ -30,10 +30,7 @@ impl Migrator {
         };
         self.perform(session, &steps, report).await?;
         let version = self.current(&self.history(session).await?)?;
-        Ok(Outcome {
-            ran: steps.len(),
-            version,
-        })
+        Ok(Outcome { ran: steps.len(), version })
     }
 
     async fn up(
@@ -49,10 +46,7 @@ impl Migrator {
         let steps = self.read(pending.into_iter().take(most), Direction::Up)?;
         self.perform(session, &steps, report).await?;
         let version = steps.last().map_or(current, |(migration, ..)| migration.version);
-        Ok(Outcome {
-            ran: steps.len(),
-            version,
-        })
+        Ok(Outcome { ran: steps.len(), version })
     }
 
     async fn down_to(
@@ -63,28 +57,17 @@ impl Migrator {
         report: Report<'_>,
     ) -> Result<Outcome, RunError> {
         if !self.versioned {
-            let above = self
-                .catalog
-                .migrations()
-                .iter()
-                .rev()
-                .filter(|file| file.version > target);
+            let above = self.catalog.migrations().iter().rev().filter(|file| file.version > target);
             let steps = self.read(above, Direction::Down)?;
             self.perform(session, &steps, report).await?;
-            return Ok(Outcome {
-                ran: steps.len(),
-                version: target,
-            });
+            return Ok(Outcome { ran: steps.len(), version: target });
         }
         let mut ran = 0;
         // Step by step, because the order is that of the table's rows, not of the versions.
         loop {
             let current = self.current(&history)?;
             if current == 0 || current <= target {
-                return Ok(Outcome {
-                    ran,
-                    version: current,
-                });
+                return Ok(Outcome { ran, version: current });
             }
             let steps = self.read([self.current_file(&history)?], Direction::Down)?;
             self.perform(session, &steps, report).await?;
@@ -143,18 +126,14 @@ impl Migrator {
         if !self.versioned {
             return Ok(History::default());
         }
-        table::read_or_create(&mut session.connection, &self.table)
-            .await
-            .map_err(RunError::reading)
+        table::read_or_create(&mut session.connection, &self.table).await.map_err(RunError::reading)
     }
 
     pub(super) fn current(&self, history: &History) -> Result<i64, RunError> {
         if !self.versioned {
             return Ok(self.catalog.newest().unwrap_or(0));
         }
-        Ok(history.current().ok_or_else(|| PlanError::NoCurrent {
-            table: self.table.to_string(),
-        })?)
+        Ok(history.current().ok_or_else(|| PlanError::NoCurrent { table: self.table.to_string() })?)
     }
 
     fn current_file(&self, history: &History) -> Result<&Migration, RunError> {

@@ -65,11 +65,7 @@ pub fn create(dir: &Path, name: &str, numbering: Numbering) -> Result<PathBuf, C
 
 fn next_number(catalog: &Catalog) -> i64 {
     let sequential = catalog.migrations().iter().map(|migration| migration.version);
-    sequential
-        .filter(|version| !is_timestamp(*version))
-        .max()
-        .unwrap_or(0)
-        + 1
+    sequential.filter(|version| !is_timestamp(*version)).max().unwrap_or(0) + 1
 }
 
 /// Whether a version reads as a date after 1970, which is how goose tells the two numberings apart.
@@ -93,10 +89,7 @@ mod tests {
             let path = create(dir.path(), name, numbering).unwrap();
             path.file_name().unwrap().to_string_lossy().into_owned()
         };
-        assert_eq!(
-            made("Add some tasks!", now()),
-            "20260824101500_add_some_tasks.sql"
-        );
+        assert_eq!(made("Add some tasks!", now()), "20260824101500_add_some_tasks.sql");
         // A timestamp does not take part in the sequence.
         assert_eq!(made("first", Numbering::Sequential), "00001_first.sql");
         assert_eq!(made("second one", Numbering::Sequential), "00002_second_one.sql");
@@ -111,17 +104,8 @@ mod tests {
     fn nothing_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         create(dir.path(), "x", now()).unwrap();
-        assert!(matches!(
-            create(dir.path(), "x", now()),
-            Err(CreateError::Write { .. })
-        ));
-        assert!(matches!(
-            create(dir.path(), "../", now()),
-            Err(CreateError::Name(_))
-        ));
-        assert!(matches!(
-            create(&dir.path().join("none"), "x", now()),
-            Err(CreateError::Write { .. })
-        ));
+        assert!(matches!(create(dir.path(), "x", now()), Err(CreateError::Write { .. })));
+        assert!(matches!(create(dir.path(), "../", now()), Err(CreateError::Name(_))));
+        assert!(matches!(create(&dir.path().join("none"), "x", now()), Err(CreateError::Write { .. })));
     }
 }

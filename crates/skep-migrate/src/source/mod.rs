@@ -93,10 +93,7 @@ impl Catalog {
     /// When the folder is missing or unreadable, a `.sql` file's name has no version, or a version comes twice.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, SourceError> {
         let dir = dir.as_ref();
-        let unreadable = |source| SourceError::Unreadable {
-            path: dir.into(),
-            source,
-        };
+        let unreadable = |source| SourceError::Unreadable { path: dir.into(), source };
         let entries = match fs::read_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(SourceError::NoFolder(dir.into()));
@@ -109,23 +106,13 @@ impl Catalog {
             let name = name.to_string_lossy();
             let path = dir.join(&*name);
             if name.ends_with(".sql") {
-                let version = version_of(&name).map_err(|source| SourceError::Name {
-                    path: path.clone(),
-                    source,
-                })?;
-                migrations.push(Migration {
-                    version,
-                    path,
-                    text: Text::OnDisk,
-                });
+                let version =
+                    version_of(&name).map_err(|source| SourceError::Name { path: path.clone(), source })?;
+                migrations.push(Migration { version, path, text: Text::OnDisk });
             } else if name.ends_with(".go") && !name.ends_with("_test.go") {
                 // Helpers in Go live beside Go migrations: goose passes over those without a version.
                 let Ok(version) = version_of(&name) else { continue };
-                migrations.push(Migration {
-                    version,
-                    path,
-                    text: Text::Go,
-                });
+                migrations.push(Migration { version, path, text: Text::Go });
             }
         }
         Self::ordered(migrations)
@@ -146,25 +133,16 @@ impl Catalog {
     pub fn embedded<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, SourceError> {
         let migrations = files.into_iter().map(|(name, text)| {
             let path = PathBuf::from(name);
-            let version = version_of(name).map_err(|source| SourceError::Name {
-                path: path.clone(),
-                source,
-            })?;
-            Ok(Migration {
-                version,
-                path,
-                text: Text::Embedded(text.into()),
-            })
+            let version =
+                version_of(name).map_err(|source| SourceError::Name { path: path.clone(), source })?;
+            Ok(Migration { version, path, text: Text::Embedded(text.into()) })
         });
         Self::ordered(migrations.collect::<Result<_, _>>()?)
     }
 
     fn ordered(mut migrations: Vec<Migration>) -> Result<Self, SourceError> {
         migrations.sort_by(|a, b| a.version.cmp(&b.version).then_with(|| a.path.cmp(&b.path)));
-        if let Some(pair) = migrations
-            .windows(2)
-            .find(|pair| pair[0].version == pair[1].version)
-        {
+        if let Some(pair) = migrations.windows(2).find(|pair| pair[0].version == pair[1].version) {
             return Err(SourceError::Duplicate {
                 version: pair[0].version,
                 first: pair[0].path.clone(),
@@ -183,9 +161,7 @@ impl Catalog {
     /// The one with this version.
     #[must_use]
     pub fn get(&self, version: i64) -> Option<&Migration> {
-        self.migrations
-            .iter()
-            .find(|migration| migration.version == version)
+        self.migrations.iter().find(|migration| migration.version == version)
     }
 
     /// The newest version: what an app that reads its migrations at start hands to `require_schema_applied`.
@@ -199,11 +175,7 @@ impl Migration {
     /// The file's name without its folder.
     #[must_use]
     pub fn name(&self) -> String {
-        self.path
-            .file_name()
-            .unwrap_or(self.path.as_os_str())
-            .to_string_lossy()
-            .into_owned()
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 
     /// Reads and parses one direction. `variable` answers the environment, for `ENVSUB ON`.
@@ -217,10 +189,8 @@ impl Migration {
     ) -> Result<Script, SourceError> {
         let text = match &self.text {
             Text::Embedded(text) => text.clone(),
-            Text::OnDisk => fs::read_to_string(&self.path).map_err(|source| SourceError::Unreadable {
-                path: self.path.clone(),
-                source,
-            })?,
+            Text::OnDisk => fs::read_to_string(&self.path)
+                .map_err(|source| SourceError::Unreadable { path: self.path.clone(), source })?,
             Text::Go => return Err(SourceError::Go(self.path.clone())),
         };
         parse(&text, direction, variable).map_err(|error| SourceError::Parse {

@@ -5,10 +5,7 @@ use std::fs;
 use crate::server::{Postgres, goose, migrations, run, stderr};
 
 const TWO: [(&str, &str); 2] = [
-    (
-        "00001_users.sql",
-        "-- +goose Up\nCREATE TABLE users (id int);\n-- +goose Down\nDROP TABLE users;\n",
-    ),
+    ("00001_users.sql", "-- +goose Up\nCREATE TABLE users (id int);\n-- +goose Down\nDROP TABLE users;\n"),
     ("00002_empty.sql", "-- +goose Up\n"),
 ];
 
@@ -17,9 +14,7 @@ fn bare(said: &str) -> Vec<String> {
     said.lines()
         .map(|line| line.get(20..).unwrap_or(line))
         .map(|line| {
-            line.rsplit_once(" (")
-                .filter(|(_, end)| end.ends_with("s)"))
-                .map_or(line, |(line, _)| line)
+            line.rsplit_once(" (").filter(|(_, end)| end.ends_with("s)")).map_or(line, |(line, _)| line)
         })
         .map(Into::into)
         .collect()
@@ -31,10 +26,7 @@ async fn a_whole_life() {
     let (dir, url) = (migrations(&TWO), postgres.url());
     let said = |arguments: &[&str]| bare(&run(dir.path(), &url, arguments, 0));
     assert_eq!(said(&["version"]), ["goose: version 0"]);
-    let head = [
-        "    Applied At                  Migration",
-        "    =======================================",
-    ];
+    let head = ["    Applied At                  Migration", "    ======================================="];
     let pending = [
         head[0],
         head[1],
@@ -54,25 +46,14 @@ async fn a_whole_life() {
     assert_eq!(said(&["down"]), ["EMPTY 00002_empty.sql"]);
     let status = said(&["status"]);
     // As in `Mon Nov 23 06:01:38 2026`.
-    assert_eq!(
-        status[2].len(),
-        "    Mon Nov 23 06:01:38 2026 -- 00001_users.sql".len(),
-        "{status:?}"
-    );
-    assert!(
-        status[2].ends_with(" -- 00001_users.sql") && !status[2].contains("Pending"),
-        "{status:?}"
-    );
+    assert_eq!(status[2].len(), "    Mon Nov 23 06:01:38 2026 -- 00001_users.sql".len(), "{status:?}");
+    assert!(status[2].ends_with(" -- 00001_users.sql") && !status[2].contains("Pending"), "{status:?}");
     assert_eq!(said(&["up-by-one"]), ["EMPTY 00002_empty.sql"]);
     let nothing = run(dir.path(), &url, &["up-by-one"], 1);
     assert_eq!(bare(&nothing)[1], "goose run: no next version found");
     assert_eq!(
         said(&["down-to", "0"]),
-        [
-            "EMPTY 00002_empty.sql",
-            "OK   00001_users.sql",
-            "goose: no migrations to run. current version: 0"
-        ]
+        ["EMPTY 00002_empty.sql", "OK   00001_users.sql", "goose: no migrations to run. current version: 0"]
     );
     assert_eq!(
         said(&["-allow-missing", "up-to", "1"])[1],
@@ -86,39 +67,20 @@ async fn a_whole_life() {
 async fn the_same_job_by_arguments_words_and_environment() {
     let postgres = Postgres::start().await;
     let dir = migrations(&TWO);
-    let words = format!(
-        "host=127.0.0.1 port={} user=app dbname=postgres sslmode=disable",
-        postgres.port
-    );
+    let words = format!("host=127.0.0.1 port={} user=app dbname=postgres sslmode=disable", postgres.port);
     let folder = dir.path().to_str().unwrap();
     let mut by_arguments = goose(dir.path());
-    by_arguments
-        .env_remove("GOOSE_MIGRATION_DIR")
-        .args(["-dir", folder, "postgres", &words, "up"]);
+    by_arguments.env_remove("GOOSE_MIGRATION_DIR").args(["-dir", folder, "postgres", &words, "up"]);
     let mut by_environment = goose(dir.path());
-    by_environment
-        .env("GOOSE_DRIVER", "postgres")
-        .env("GOOSE_DBSTRING", &words)
-        .arg("up");
+    by_environment.env("GOOSE_DRIVER", "postgres").env("GOOSE_DBSTRING", &words).arg("up");
     let mut by_parts = goose(dir.path());
-    by_parts.envs([
-        ("POSTGRES_HOST", "127.0.0.1"),
-        ("POSTGRES_USER", "app"),
-        ("POSTGRES_DB", "postgres"),
-    ]);
+    by_parts.envs([("POSTGRES_HOST", "127.0.0.1"), ("POSTGRES_USER", "app"), ("POSTGRES_DB", "postgres")]);
     by_parts.env("POSTGRES_PORT", postgres.port.to_string()).arg("up");
     let file = dir.path().join("db.env");
-    fs::write(
-        &file,
-        format!("GOOSE_DRIVER=postgres\nGOOSE_DBSTRING=\"{words}\"\n"),
-    )
-    .unwrap();
+    fs::write(&file, format!("GOOSE_DRIVER=postgres\nGOOSE_DBSTRING=\"{words}\"\n")).unwrap();
     let mut by_file = goose(dir.path());
     by_file.arg("-env").arg(&file).arg("up");
-    for (index, mut command) in [by_arguments, by_environment, by_parts, by_file]
-        .into_iter()
-        .enumerate()
-    {
+    for (index, mut command) in [by_arguments, by_environment, by_parts, by_file].into_iter().enumerate() {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{index}: {}", stderr(&output));
     }
@@ -149,15 +111,20 @@ goose run: ERROR 00002_bad.sql: failed to run SQL migration: column \"nmae\" doe
 }
 
 #[tokio::test]
+async fn a_dump_that_empties_the_search_path() {
+    let postgres = Postgres::start().await;
+    let dump =
+        "-- +goose Up\nSELECT pg_catalog.set_config('search_path', '', false);\nCREATE TABLE public.a ();\n";
+    let dir = migrations(&[("00001_dump.sql", dump)]);
+    let said = run(dir.path(), &postgres.url(), &["up"], 1);
+    assert!(said.contains("at recording the version") && said.contains("changed search_path"), "{said}");
+    run(dir.path(), &postgres.url(), &["-table", "public.goose_db_version", "up"], 0);
+}
+
+#[tokio::test]
 async fn a_mistake_in_a_file_is_shown_where_it_stands() {
     let postgres = Postgres::start().await;
-    let dir = migrations(&[
-        TWO[0],
-        (
-            "00002_bad.sql",
-            "-- +goose Up\nSELECT 1;\nSELECT 2\n-- +goose Down\n",
-        ),
-    ]);
+    let dir = migrations(&[TWO[0], ("00002_bad.sql", "-- +goose Up\nSELECT 1;\nSELECT 2\n-- +goose Down\n")]);
     let said = run(dir.path(), &postgres.url(), &["up"], 1);
     let said = said.replace(dir.path().to_str().unwrap(), "DIR");
     assert_eq!(
@@ -170,24 +137,12 @@ async fn a_mistake_in_a_file_is_shown_where_it_stands() {
 #[test]
 fn what_needs_no_database() {
     let dir = migrations(&[]);
-    let output = goose(dir.path())
-        .args(["-s", "create", "Add users", "sql"])
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success() && dir.path().join("00001_add_users.sql").exists(),
-        "{output:?}"
-    );
+    let output = goose(dir.path()).args(["-s", "create", "Add users", "sql"]).output().unwrap();
+    assert!(output.status.success() && dir.path().join("00001_add_users.sql").exists(), "{output:?}");
     let output = goose(dir.path()).arg("--version").output().unwrap();
-    assert!(
-        String::from_utf8_lossy(&output.stdout).starts_with("goose version: "),
-        "{output:?}"
-    );
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("goose version: "), "{output:?}");
     let output = goose(dir.path()).args(["-v", "validate"]).output().unwrap();
-    assert!(
-        stderr(&output).contains("00001_add_users.sql: 1 up, 1 down"),
-        "{output:?}"
-    );
+    assert!(stderr(&output).contains("00001_add_users.sql: 1 up, 1 down"), "{output:?}");
 }
 
 #[test]
@@ -212,10 +167,7 @@ fn mistakes_in_the_call() {
         let output = goose(dir.path()).args(arguments).output().unwrap();
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        assert!(
-            said.contains(part) && !said.contains("hunter2"),
-            "{arguments:?}: {said}"
-        );
+        assert!(said.contains(part) && !said.contains("hunter2"), "{arguments:?}: {said}");
     }
     let empty = migrations(&[]);
     let output = goose(empty.path()).args(["-h"]).output().unwrap();

@@ -15,19 +15,11 @@ fn read(text: &str, direction: Direction) -> Script {
 }
 
 fn up(text: &str) -> Vec<String> {
-    read(text, Direction::Up)
-        .statements
-        .iter()
-        .map(|statement| statement.sql().into())
-        .collect()
+    read(text, Direction::Up).statements.iter().map(|statement| statement.sql().into()).collect()
 }
 
 fn down(text: &str) -> Vec<String> {
-    read(text, Direction::Down)
-        .statements
-        .iter()
-        .map(|statement| statement.sql().into())
-        .collect()
+    read(text, Direction::Down).statements.iter().map(|statement| statement.sql().into()).collect()
 }
 
 fn refused(text: &str) -> ParseError {
@@ -105,20 +97,14 @@ DROP FUNCTION f()
 fn an_empty_block_swallows_nothing() {
     let text = "-- +goose Up\n-- +goose StatementBegin\n-- nothing\n-- +goose StatementEnd\nSELECT 1;\n";
     assert_eq!(up(text), ["SELECT 1;"]);
-    assert_eq!(
-        up("-- +goose Up\n-- +goose StatementBegin\n   \n-- +goose StatementEnd\n"),
-        [""; 0]
-    );
+    assert_eq!(up("-- +goose Up\n-- +goose StatementBegin\n   \n-- +goose StatementEnd\n"), [""; 0]);
 }
 
 #[test]
 fn comments_and_empty_lines_inside_a_statement_stay() {
     let text =
         "-- +goose Up\n\nINSERT INTO note VALUES ('first\n\n-- not a comment\n  -- nor this\nlast');\n";
-    assert_eq!(
-        up(text),
-        ["INSERT INTO note VALUES ('first\n\n-- not a comment\n  -- nor this\nlast');"]
-    );
+    assert_eq!(up(text), ["INSERT INTO note VALUES ('first\n\n-- not a comment\n  -- nor this\nlast');"]);
     let key = "-- +goose Up\nINSERT INTO key VALUES ('-----BEGIN KEY-----\nabc\n-----END KEY-----\n');\n";
     assert_eq!(up(key).len(), 1);
 }
@@ -146,13 +132,7 @@ fn line_breaks_byte_order_marks_and_missing_ends() {
 
 #[test]
 fn annotations_are_read_as_goose_reads_them() {
-    for line in [
-        "-- +goose Up",
-        "--+goose up",
-        "--   +goose   UP  \t",
-        "-- +goose Up --",
-        "---- +goose Up",
-    ] {
+    for line in ["-- +goose Up", "--+goose up", "--   +goose   UP  \t", "-- +goose Up --", "---- +goose Up"] {
         assert_eq!(up(&format!("{line}\nSELECT 1;\n")), ["SELECT 1;"], "{line}");
     }
     // Transactions are a matter of the whole file, wherever it is said.
@@ -177,10 +157,7 @@ fn contract_is_skeps_own_flag() {
         assert!(read(text, Direction::Down).contract, "{text}");
     }
     assert!(!read("-- +goose Up\n-- a +skep contract in a sentence\n", Direction::Up).contract);
-    assert!(matches!(
-        refused("-- +skep contrat\n-- +goose Up\n").problem,
-        Problem::UnknownSkep { .. }
-    ));
+    assert!(matches!(refused("-- +skep contrat\n-- +goose Up\n").problem, Problem::UnknownSkep { .. }));
 }
 
 #[test]
@@ -211,10 +188,7 @@ END $$;
     );
     // The annotation is gone from the statement; its lines still know where they stand.
     let block = &read(text, Direction::Up).statements[3];
-    assert_eq!(
-        block.line_and_column(block.sql().find("END").unwrap() + 1),
-        (12, 1)
-    );
+    assert_eq!(block.line_and_column(block.sql().find("END").unwrap() + 1), (12, 1));
 }
 
 #[test]
@@ -223,14 +197,8 @@ fn a_variable_is_asked_for_only_where_it_is_used() {
         "-- +goose ENVSUB ON\n-- +goose Up\nSELECT 1;\n-- +goose Down\nDROP TABLE ${NONE?must be set};\n";
     assert_eq!(up(text), ["SELECT 1;"]);
     let error = parse(text, Direction::Down, &variable).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "line 5: variable substitution failed: $NONE: must be set"
-    );
-    assert_eq!(
-        (error.place.column, &text[error.place.offset..][..6]),
-        (12, "${NONE")
-    );
+    assert_eq!(error.to_string(), "line 5: variable substitution failed: $NONE: must be set");
+    assert_eq!((error.place.column, &text[error.place.offset..][..6]), (12, "${NONE"));
 }
 
 #[test]
@@ -249,16 +217,8 @@ fn mistakes_are_named_with_their_line() {
         ("-- +goose Down\nSELECT 1;\n", 1, "must come after"),
         ("\n-- +goose StatementBegin\n", 2, "must come after"),
         ("-- +goose Up\n\n-- +goose Up\n", 3, "the first is on line 1"),
-        (
-            "-- +goose Up\n-- +goose Down\n-- +goose Up\n",
-            3,
-            "the first is on line 1",
-        ),
-        (
-            "-- +goose Up\n-- +goose Down\n-- +goose Down\n",
-            3,
-            "a second `-- +goose Down`",
-        ),
+        ("-- +goose Up\n-- +goose Down\n-- +goose Up\n", 3, "the first is on line 1"),
+        ("-- +goose Up\n-- +goose Down\n-- +goose Down\n", 3, "a second `-- +goose Down`"),
         (
             "-- +goose Up\nSELECT 1;\n\n  SELECT\n 2\n-- +goose Down\n",
             4,
@@ -267,60 +227,24 @@ fn mistakes_are_named_with_their_line() {
         ("-- +goose Up\nSELECT 1;\nSELECT 2\n", 3, "no `;`"),
         ("-- +goose Up\nSELECT 1; SELECT 2\n", 2, "no `;`"),
         ("-- +goose Up\nSELECT 1 -- ;\n", 2, "no `;`"),
-        (
-            "-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n",
-            2,
-            "no `-- +goose StatementEnd`",
-        ),
-        (
-            "-- +goose Up\n-- +goose StatementBegin\n-- +goose Down\n",
-            3,
-            "StatementBegin` of line 2",
-        ),
-        (
-            "-- +goose Up\n-- +goose StatementBegin\n-- +goose StatementBegin\n",
-            3,
-            "of line 2",
-        ),
+        ("-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n", 2, "no `-- +goose StatementEnd`"),
+        ("-- +goose Up\n-- +goose StatementBegin\n-- +goose Down\n", 3, "StatementBegin` of line 2"),
+        ("-- +goose Up\n-- +goose StatementBegin\n-- +goose StatementBegin\n", 3, "of line 2"),
         ("-- +goose Up\n-- +goose StatementEnd\n", 2, "without a"),
         (" -- +goose Up\n", 1, "first column"),
         ("\t-- +goose Up\n", 1, "first column"),
         ("-- +goose\n", 1, "must be followed by"),
-        (
-            "-- +goose +goose Up\n",
-            1,
-            "unknown annotation `+goose +goose Up`",
-        ),
+        ("-- +goose +goose Up\n", 1, "unknown annotation `+goose +goose Up`"),
         ("-- +goose Up\n-- +goose StatmentBegin\n", 2, "unknown annotation"),
-        (
-            "-- +goose Up\n-- +goose Statement Begin\n",
-            2,
-            "did you mean `StatementBegin`?",
-        ),
-        (
-            "-- +goose Up\n-- +goose NO_TRANSACTION\n",
-            2,
-            "did you mean `NO TRANSACTION`?",
-        ),
+        ("-- +goose Up\n-- +goose Statement Begin\n", 2, "did you mean `StatementBegin`?"),
+        ("-- +goose Up\n-- +goose NO_TRANSACTION\n", 2, "did you mean `NO TRANSACTION`?"),
         ("-- +goose Up\n-- +goose ENVSUB\n", 2, "did you mean `ENVSUB ON`?"),
-        (
-            "-- +goose Up\n-- see +goose for more\nSELECT 1;\n",
-            2,
-            "unknown annotation",
-        ),
-        (
-            "-- +goose ENVSUB ON\n-- +goose Up\nSELECT $1;\n",
-            3,
-            "starts with a letter",
-        ),
+        ("-- +goose Up\n-- see +goose for more\nSELECT 1;\n", 2, "unknown annotation"),
+        ("-- +goose ENVSUB ON\n-- +goose Up\nSELECT $1;\n", 3, "starts with a letter"),
     ] {
         let error = refused(text);
         assert_eq!(error.place.line, line, "{text:?}: {error}");
         assert!(error.to_string().contains(part), "{text:?}: {error}");
-        assert_eq!(
-            text[..error.place.offset].matches('\n').count() + 1,
-            line,
-            "{text:?}: {error:?}"
-        );
+        assert_eq!(text[..error.place.offset].matches('\n').count() + 1, line, "{text:?}: {error:?}");
     }
 }

@@ -5,6 +5,8 @@ use std::{env, fs};
 
 use skep_migrate::{Direction, parse};
 
+use crate::server::{Postgres, run};
+
 fn variable(name: &str) -> Option<String> {
     // What goose's TestEnvsub sets.
     match name {
@@ -35,6 +37,22 @@ fn goldens(input: &Path, direction: Direction) -> Vec<String> {
         .collect()
 }
 
+#[tokio::test]
+async fn gooses_own_postgres_migrations_run() {
+    let Some(checkout) = env::var_os("SKEP_GOOSE_CHECKOUT").map(PathBuf::from) else {
+        eprintln!("not judged: set SKEP_GOOSE_CHECKOUT to a checkout of github.com/pressly/goose");
+        return;
+    };
+    let postgres = Postgres::start().await;
+    let dir = checkout.join("internal/testing/integration/testdata/migrations/postgres");
+    let files = fs::read_dir(&dir).unwrap().count();
+    let said = run(&dir, &postgres.url(), &["up"], 0);
+    assert!(said.contains(&format!("successfully migrated database to version: {files}")), "{said}");
+    let said = run(&dir, &postgres.url(), &["reset"], 0);
+    assert_eq!(postgres.number("SELECT max(version_id) FROM goose_db_version").await, 0, "{said}");
+    eprintln!("{files} of goose's Postgres migrations ran up and down");
+}
+
 #[test]
 fn gooses_own_test_data() {
     let Some(checkout) = env::var_os("SKEP_GOOSE_CHECKOUT").map(PathBuf::from) else {
@@ -44,10 +62,7 @@ fn gooses_own_test_data() {
     let mut files = Vec::new();
     sql_files(&checkout, &mut files);
     let (mut parsed, mut compared, mut refused) = (0, 0, 0);
-    for file in files
-        .iter()
-        .filter(|file| !file.to_string_lossy().ends_with(".golden.sql"))
-    {
+    for file in files.iter().filter(|file| !file.to_string_lossy().ends_with(".golden.sql")) {
         let text = fs::read_to_string(file).unwrap();
         let in_folder = |name: &str| file.components().any(|part| part.as_os_str() == name);
         if in_folder("invalid") {
@@ -59,11 +74,7 @@ fn gooses_own_test_data() {
         for direction in [Direction::Up, Direction::Down] {
             let script = parse(&text, direction, &variable)
                 .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            let statements: Vec<&str> = script
-                .statements
-                .iter()
-                .map(|statement| statement.sql())
-                .collect();
+            let statements: Vec<&str> = script.statements.iter().map(|statement| statement.sql()).collect();
             parsed += 1;
             let expected = goldens(file, direction);
             if !expected.is_empty() {
@@ -75,8 +86,5 @@ fn gooses_own_test_data() {
         }
     }
     eprintln!("{parsed} scripts parsed, {compared} statements equal to goose's, {refused} files refused");
-    assert!(
-        parsed > 20 && compared > 20 && refused > 3,
-        "this is no checkout of goose"
-    );
+    assert!(parsed > 20 && compared > 20 && refused > 3, "this is no checkout of goose");
 }

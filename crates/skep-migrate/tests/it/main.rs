@@ -6,6 +6,7 @@ mod cli;
 mod format;
 mod interrupted;
 mod judge;
+mod login;
 mod pooler;
 mod run;
 mod schema;

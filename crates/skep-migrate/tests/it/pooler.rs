@@ -4,25 +4,19 @@ use skep_migrate::{Catalog, ConnectError, Dsn, Migrator, RunError, Session, Task
 
 use crate::server::{Postgres, goose, migrations, run, stderr};
 
-const ONE: [(&str, &str); 1] = [("00001_a.sql", "-- +goose Up\nCREATE TABLE a (id int);\n")];
+const ONE: [(&str, &str); 1] =
+    [("00001_a.sql", "-- +goose Up\nCREATE TABLE a (id int);\n-- +goose Down\nDROP TABLE a;\n")];
 
 #[tokio::test]
 async fn a_pooler_in_transaction_mode_is_refused() {
     let postgres = Postgres::start().await;
     let bouncer = postgres.bouncer("transaction", "").await;
-    let error = Session::connect(&Dsn::parse(&bouncer.url()).unwrap())
-        .await
-        .unwrap_err();
+    let error = Session::connect(&Dsn::parse(&bouncer.url()).unwrap()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Pooled { .. }), "{error}");
     let dir = migrations(&ONE);
     let said = run(dir.path(), &bouncer.url(), &["up"], 1);
     assert!(said.contains("GOOSE_DIRECT_DBSTRING"), "{said}");
-    assert_eq!(
-        postgres
-            .number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
-            .await,
-        0
-    );
+    assert_eq!(postgres.number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await, 0);
 }
 
 #[tokio::test]
@@ -37,19 +31,11 @@ async fn a_round_robin_pooler_does_not_slip_through() {
     match Session::connect(&Dsn::parse(&bouncer.url()).unwrap()).await {
         Err(error) => assert!(matches!(error, ConnectError::Pooled { .. }), "{error}"),
         Ok(mut session) => {
-            let error = Migrator::new(catalog)
-                .run(&mut session, Task::Up, &mut |_| {})
-                .await
-                .unwrap_err();
+            let error = Migrator::new(catalog).run(&mut session, Task::Up, &mut |_| {}).await.unwrap_err();
             assert!(matches!(error, RunError::Moved { .. }), "{error}");
         }
     }
-    assert_eq!(
-        postgres
-            .number("SELECT count(*) FROM pg_tables WHERE tablename = 'a'")
-            .await,
-        0
-    );
+    assert_eq!(postgres.number("SELECT count(*) FROM pg_tables WHERE tablename = 'a'").await, 0);
 }
 
 /// Three transactions at once, each on a server connection of its own.
@@ -58,10 +44,7 @@ async fn futures_of_three(url: &str) -> Vec<sqlx::PgConnection> {
     let mut open = Vec::new();
     for _ in 0..3 {
         let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-        sqlx::raw_sql("BEGIN; SELECT 1")
-            .execute(&mut connection)
-            .await
-            .unwrap();
+        sqlx::raw_sql("BEGIN; SELECT 1").execute(&mut connection).await.unwrap();
         open.push(connection);
     }
     for connection in &mut open {
@@ -73,13 +56,14 @@ async fn futures_of_three(url: &str) -> Vec<sqlx::PgConnection> {
 #[tokio::test]
 async fn a_pooler_in_session_mode_is_a_session() {
     let postgres = Postgres::start().await;
-    let bouncer = postgres.bouncer("session", "").await;
     let dir = migrations(&ONE);
+    let bouncer = postgres.bouncer("session", "").await;
     let said = run(dir.path(), &bouncer.url(), &["up"], 0);
-    assert!(
-        said.contains("successfully migrated database to version: 1"),
-        "{said}"
-    );
+    assert!(said.contains("successfully migrated database to version: 1"), "{said}");
+    // With room for one session only, the probe has to give up.
+    let bouncer = postgres.bouncer("session", "default_pool_size = 1").await;
+    let said = run(dir.path(), &bouncer.url(), &["redo"], 0);
+    assert!(said.contains("OK   00001_a.sql"), "{said}");
 }
 
 #[tokio::test]

@@ -11,10 +11,7 @@ use sqlx::{Connection as _, Row as _};
 use crate::server::Postgres;
 
 const THREE: [(&str, &str); 3] = [
-    (
-        "00001_users.sql",
-        "-- +goose Up\nCREATE TABLE users (id int);\n-- +goose Down\nDROP TABLE users;\n",
-    ),
+    ("00001_users.sql", "-- +goose Up\nCREATE TABLE users (id int);\n-- +goose Down\nDROP TABLE users;\n"),
     (
         "00002_tasks.sql",
         "-- +goose Up\nCREATE TABLE tasks (id int);\nINSERT INTO tasks VALUES (1);\n-- +goose Down\nDROP TABLE tasks;\n",
@@ -40,12 +37,8 @@ async fn run(migrator: &Migrator, session: &mut Session, task: Task) -> Result<(
 }
 
 async fn rows(postgres: &Postgres) -> Vec<(i32, i64, bool)> {
-    let rows = postgres
-        .rows("SELECT id, version_id, is_applied FROM goose_db_version ORDER BY id")
-        .await;
-    rows.iter()
-        .map(|row| (row.get(0), row.get(1), row.get(2)))
-        .collect()
+    let rows = postgres.rows("SELECT id, version_id, is_applied FROM goose_db_version ORDER BY id").await;
+    rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
 }
 
 #[tokio::test]
@@ -61,10 +54,8 @@ async fn the_table_is_gooses() {
              WHERE table_name = 'goose_db_version' ORDER BY ordinal_position",
         )
         .await;
-    let columns: Vec<[String; 5]> = columns
-        .iter()
-        .map(|row| std::array::from_fn(|index| row.get(index)))
-        .collect();
+    let columns: Vec<[String; 5]> =
+        columns.iter().map(|row| std::array::from_fn(|index| row.get(index))).collect();
     assert_eq!(
         columns,
         [
@@ -91,13 +82,8 @@ async fn up_and_down_again() {
     // Nothing left: no change, no error.
     assert_eq!(run(&all, &mut session, Task::Up).await.unwrap(), (vec![], 3));
     assert_eq!(run(&all, &mut session, Task::UpByOne).await.unwrap(), (vec![], 3));
-    let times: Vec<bool> = all
-        .status(&mut session)
-        .await
-        .unwrap()
-        .iter()
-        .map(|line| line.applied_at.is_some())
-        .collect();
+    let times: Vec<bool> =
+        all.status(&mut session).await.unwrap().iter().map(|line| line.applied_at.is_some()).collect();
     assert_eq!(times, [true, true, true]);
 
     let down = run(&all, &mut session, Task::Down).await.unwrap();
@@ -105,23 +91,14 @@ async fn up_and_down_again() {
     // goose 3 deletes the row.
     assert_eq!(rows(&postgres).await, [(1, 0, true), (2, 1, true), (3, 2, true)]);
     let redo = run(&all, &mut session, Task::Redo).await.unwrap();
-    assert_eq!(
-        redo,
-        (
-            vec!["down 00002_tasks.sql".into(), "up 00002_tasks.sql".into()],
-            2
-        )
-    );
+    assert_eq!(redo, (vec!["down 00002_tasks.sql".into(), "up 00002_tasks.sql".into()], 2));
     assert_eq!(run(&all, &mut session, Task::UpTo(2)).await.unwrap(), (vec![], 2));
     let down = run(&all, &mut session, Task::DownTo(1)).await.unwrap();
     assert_eq!(down, (vec!["down 00002_tasks.sql".into()], 1));
     run(&all, &mut session, Task::Up).await.unwrap();
     let (ran, version) = run(&all, &mut session, Task::Reset).await.unwrap();
     assert_eq!((ran.len(), version), (3, 0));
-    assert_eq!(
-        run(&all, &mut session, Task::DownTo(0)).await.unwrap(),
-        (vec![], 0)
-    );
+    assert_eq!(run(&all, &mut session, Task::DownTo(0)).await.unwrap(), (vec![], 0));
     let below = run(&all, &mut session, Task::Down).await.unwrap_err();
     assert!(matches!(below, RunError::Plan(PlanError::NoFile(0))), "{below}");
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
@@ -151,25 +128,14 @@ async fn goose_2_rows_and_a_table_of_another_name() {
     let named = migrator(&THREE).table(skep_migrate::TableName::new("public.history").unwrap());
     run(&named, &mut session, Task::UpTo(2)).await.unwrap();
     // goose 2 recorded a down as a row of its own.
-    postgres
-        .rows("INSERT INTO history (version_id, is_applied) VALUES (2, false); DROP TABLE tasks")
-        .await;
+    postgres.rows("INSERT INTO history (version_id, is_applied) VALUES (2, false); DROP TABLE tasks").await;
     assert_eq!(named.version(&mut session).await.unwrap(), 1);
     let status = named.status(&mut session).await.unwrap();
-    assert_eq!(
-        status
-            .iter()
-            .map(|line| line.applied_at.is_some())
-            .collect::<Vec<_>>(),
-        [true, false, false]
-    );
+    assert_eq!(status.iter().map(|line| line.applied_at.is_some()).collect::<Vec<_>>(), [true, false, false]);
     assert_eq!(run(&named, &mut session, Task::Up).await.unwrap().0.len(), 2);
     postgres.rows("DELETE FROM history").await;
     let empty = run(&named, &mut session, Task::Up).await.unwrap_err();
-    assert!(
-        matches!(empty, RunError::Plan(PlanError::NoCurrent { .. })),
-        "{empty}"
-    );
+    assert!(matches!(empty, RunError::Plan(PlanError::NoCurrent { .. })), "{empty}");
 }
 
 #[tokio::test]
@@ -177,31 +143,18 @@ async fn a_failing_statement_leaves_nothing_of_its_file() {
     let postgres = Postgres::start().await;
     let mut session = postgres.session().await;
     let bad = "-- +goose Up\nCREATE TABLE half (id int);\n\n-- why\nINSERT INTO half\n  VALUES (1, nope);\n";
-    let files = [
-        THREE[0],
-        ("00002_bad.sql", bad),
-        ("00003_never.sql", "-- +goose Up\nCREATE TABLE never ();\n"),
-    ];
+    let files =
+        [THREE[0], ("00002_bad.sql", bad), ("00003_never.sql", "-- +goose Up\nCREATE TABLE never ();\n")];
     let error = run(&migrator(&files), &mut session, Task::Up).await.unwrap_err();
-    let RunError::Failed(failed) = &error else {
-        panic!("{error}")
-    };
-    assert_eq!(
-        (failed.path.to_str(), failed.line, failed.column),
-        (Some("00002_bad.sql"), 6, Some(14))
-    );
-    assert_eq!(
-        failed.statement.as_ref().unwrap().sql(),
-        "INSERT INTO half\n  VALUES (1, nope);"
-    );
+    let RunError::Failed(failed) = &error else { panic!("{error}") };
+    assert_eq!((failed.path.to_str(), failed.line, failed.column), (Some("00002_bad.sql"), 6, Some(14)));
+    assert_eq!(failed.statement.as_ref().unwrap().sql(), "INSERT INTO half\n  VALUES (1, nope);");
     assert_eq!((failed.done, failed.transaction), ((1, 2), true));
     assert_eq!(failed.message.code.as_deref(), Some("42703"));
     assert_eq!(failed.message.message, "column \"nope\" does not exist");
     assert_eq!(rows(&postgres).await, [(1, 0, true), (2, 1, true)]);
     assert_eq!(
-        postgres
-            .number("SELECT count(*) FROM pg_tables WHERE tablename IN ('half', 'never')")
-            .await,
+        postgres.number("SELECT count(*) FROM pg_tables WHERE tablename IN ('half', 'never')").await,
         0
     );
     // The session is fit for the next run, and nobody holds the lock.
@@ -214,51 +167,20 @@ async fn everything_the_server_says_is_kept() {
     let postgres = Postgres::start().await;
     let mut session = postgres.session().await;
     let text = "-- +goose Up\nCREATE TABLE one (id int UNIQUE);\nINSERT INTO one VALUES (1), (1);\n";
-    let error = run(&migrator(&[("1_a.sql", text)]), &mut session, Task::Up)
-        .await
-        .unwrap_err();
-    let RunError::Failed(failed) = &error else {
-        panic!("{error}")
-    };
-    assert_eq!(
-        failed.message.detail.as_deref(),
-        Some("Key (id)=(1) already exists.")
-    );
+    let error = run(&migrator(&[("1_a.sql", text)]), &mut session, Task::Up).await.unwrap_err();
+    let RunError::Failed(failed) = &error else { panic!("{error}") };
+    assert_eq!(failed.message.detail.as_deref(), Some("Key (id)=(1) already exists."));
     assert_eq!((failed.line, failed.column), (3, None));
     let text = "-- +goose Up\n-- +goose StatementBegin\nDO $$ BEGIN\n  PERFORM nope();\nEND $$\n-- +goose StatementEnd\n";
-    let error = run(&migrator(&[("1_a.sql", text)]), &mut session, Task::Up)
-        .await
-        .unwrap_err();
-    let RunError::Failed(failed) = &error else {
-        panic!("{error}")
-    };
-    assert!(
-        failed
-            .message
-            .hint
-            .as_ref()
-            .unwrap()
-            .contains("explicit type casts"),
-        "{:?}",
-        failed.message
-    );
-    assert!(
-        failed.message.context.as_ref().unwrap().contains("line 2"),
-        "{:?}",
-        failed.message
-    );
+    let error = run(&migrator(&[("1_a.sql", text)]), &mut session, Task::Up).await.unwrap_err();
+    let RunError::Failed(failed) = &error else { panic!("{error}") };
+    assert!(failed.message.hint.as_ref().unwrap().contains("explicit type casts"), "{:?}", failed.message);
+    assert!(failed.message.context.as_ref().unwrap().contains("line 2"), "{:?}", failed.message);
     // A constraint that is checked at the commit belongs to no statement.
     let text = "-- +goose Up\nCREATE TABLE d (id int UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO d VALUES (1), (1);\n";
-    let error = run(&migrator(&[("1_a.sql", text)]), &mut session, Task::Up)
-        .await
-        .unwrap_err();
-    let RunError::Failed(failed) = &error else {
-        panic!("{error}")
-    };
-    assert_eq!(
-        (&failed.statement, failed.message.code.as_deref()),
-        (&None, Some("23505"))
-    );
+    let error = run(&migrator(&[("1_a.sql", text)]), &mut session, Task::Up).await.unwrap_err();
+    let RunError::Failed(failed) = &error else { panic!("{error}") };
+    assert_eq!((&failed.statement, failed.message.code.as_deref()), (&None, Some("23505")));
     assert_eq!(rows(&postgres).await, [(1, 0, true)]);
 }
 
@@ -267,22 +189,13 @@ async fn no_transaction_runs_what_a_transaction_cannot() {
     let postgres = Postgres::start().await;
     let mut session = postgres.session().await;
     let text = "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE t (id int);\nCREATE INDEX CONCURRENTLY i ON t (id);\nVACUUM t;\n";
-    run(&migrator(&[("1_a.sql", text)]), &mut session, Task::Up)
-        .await
-        .unwrap();
+    run(&migrator(&[("1_a.sql", text)]), &mut session, Task::Up).await.unwrap();
     let text = "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE kept ();\nSELECT nope;\n";
     let files = [("1_a.sql", "-- +goose Up\n"), ("2_b.sql", text)];
     let error = run(&migrator(&files), &mut session, Task::Up).await.unwrap_err();
-    let RunError::Failed(failed) = &error else {
-        panic!("{error}")
-    };
+    let RunError::Failed(failed) = &error else { panic!("{error}") };
     assert_eq!((failed.done, failed.transaction), ((1, 2), false));
-    assert_eq!(
-        postgres
-            .number("SELECT count(*) FROM pg_tables WHERE tablename = 'kept'")
-            .await,
-        1
-    );
+    assert_eq!(postgres.number("SELECT count(*) FROM pg_tables WHERE tablename = 'kept'").await, 1);
 }
 
 #[tokio::test]
@@ -301,12 +214,7 @@ SELECT 1; SELECT 2;
     let environment: Environment = [("PREFIX", "shop_")].into_iter().collect();
     let migrator = migrator(&[("1_a.sql", text)]).environment(environment);
     run(&migrator, &mut session, Task::Up).await.unwrap();
-    assert_eq!(
-        postgres
-            .number("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'shop\\_%'")
-            .await,
-        2
-    );
+    assert_eq!(postgres.number("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'shop\\_%'").await, 2);
 }
 
 #[tokio::test]
@@ -315,16 +223,9 @@ async fn a_mistake_in_a_later_file_stops_the_run_before_it_began() {
     let mut session = postgres.session().await;
     let files = [THREE[0], ("00002_bad.sql", "-- +goose Up\nSELECT 1\n")];
     let error = run(&migrator(&files), &mut session, Task::Up).await.unwrap_err();
-    assert!(
-        matches!(error, RunError::Source(SourceError::Parse { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, RunError::Source(SourceError::Parse { .. })), "{error}");
     assert_eq!(
-        error
-            .to_string()
-            .lines()
-            .next()
-            .map(|line| line.starts_with("00002_bad.sql:2:1: ")),
+        error.to_string().lines().next().map(|line| line.starts_with("00002_bad.sql:2:1: ")),
         Some(true)
     );
     assert_eq!(rows(&postgres).await, [(1, 0, true)]);
@@ -335,10 +236,8 @@ async fn without_versions_files_run_every_time() {
     let postgres = Postgres::start().await;
     let mut session = postgres.session().await;
     postgres.rows("CREATE TABLE seed (id int)").await;
-    let files = [(
-        "1_seed.sql",
-        "-- +goose Up\nINSERT INTO seed VALUES (1);\n-- +goose Down\nTRUNCATE seed;\n",
-    )];
+    let files =
+        [("1_seed.sql", "-- +goose Up\nINSERT INTO seed VALUES (1);\n-- +goose Down\nTRUNCATE seed;\n")];
     let seeds = migrator(&files).unversioned();
     run(&seeds, &mut session, Task::Up).await.unwrap();
     run(&seeds, &mut session, Task::Up).await.unwrap();
@@ -346,9 +245,7 @@ async fn without_versions_files_run_every_time() {
     run(&seeds, &mut session, Task::Reset).await.unwrap();
     assert_eq!(postgres.number("SELECT count(*) FROM seed").await, 0);
     assert_eq!(
-        postgres
-            .number("SELECT count(*) FROM pg_tables WHERE tablename = 'goose_db_version'")
-            .await,
+        postgres.number("SELECT count(*) FROM pg_tables WHERE tablename = 'goose_db_version'").await,
         0
     );
 }
@@ -357,11 +254,7 @@ async fn without_versions_files_run_every_time() {
 async fn the_lock_is_gooses_and_is_waited_for() {
     let postgres = Postgres::start().await;
     let mut session = postgres.session().await;
-    let quick = LockPolicy {
-        interval: Duration::from_millis(20),
-        retries: 3,
-        ..LockPolicy::default()
-    };
+    let quick = LockPolicy { interval: Duration::from_millis(20), retries: 3, ..LockPolicy::default() };
     let migrator = migrator(&THREE).lock(quick);
     let mut other = postgres.connection().await;
     sqlx::raw_sql("SET application_name = 'goose'; SELECT pg_advisory_lock(4097083626)")
@@ -376,17 +269,10 @@ async fn the_lock_is_gooses_and_is_waited_for() {
         .await
         .unwrap_err();
     assert_eq!(waited, 3);
-    let RunError::Lock(LockError::Busy {
-        holder: Some(holder), ..
-    }) = &error
-    else {
-        panic!("{error}")
-    };
+    let RunError::Lock(LockError::Busy { holder: Some(holder), .. }) = &error else { panic!("{error}") };
     assert!(holder.about.starts_with("goose, 127.0.0.1"), "{holder}");
     assert_eq!(
-        postgres
-            .number("SELECT count(*) FROM pg_tables WHERE tablename = 'goose_db_version'")
-            .await,
+        postgres.number("SELECT count(*) FROM pg_tables WHERE tablename = 'goose_db_version'").await,
         0
     );
     other.close().await.unwrap();
@@ -399,13 +285,8 @@ async fn the_lock_is_gooses_and_is_waited_for() {
 #[tokio::test]
 async fn the_time_zone_is_the_databases_own() {
     let postgres = Postgres::start().await;
-    postgres
-        .rows("ALTER DATABASE postgres SET timezone = 'Asia/Tokyo'")
-        .await;
+    postgres.rows("ALTER DATABASE postgres SET timezone = 'Asia/Tokyo'").await;
     let mut session = postgres.session().await;
-    let row = sqlx::raw_sql("SHOW timezone")
-        .fetch_one(session.connection())
-        .await
-        .unwrap();
+    let row = sqlx::raw_sql("SHOW timezone").fetch_one(session.connection()).await.unwrap();
     assert_eq!(row.get::<String, _>(0), "Asia/Tokyo");
 }

@@ -13,10 +13,7 @@ async fn refuses_what_is_not_right_and_nothing_else() {
     let postgres = Postgres::start().await;
     let mut connection = postgres.connection().await;
     let error = require_schema_applied(&mut connection, 1).await.unwrap_err();
-    assert!(
-        matches!(error, SchemaError::TableMissing { .. }) && error.is_final(),
-        "{error}"
-    );
+    assert!(matches!(error, SchemaError::TableMissing { .. }) && error.is_final(), "{error}");
     postgres.rows(TABLE).await;
     // Rows, oldest first; what the app was built for; the answer.
     let table: &[(&str, i64, Result<i64, &str>)] = &[
@@ -24,49 +21,28 @@ async fn refuses_what_is_not_right_and_nothing_else() {
         ("(0, true)", 0, Ok(0)),
         ("(0, true)", 1, Err("is at migration 0 and this build needs 1")),
         ("(0, true), (1, true), (2, true)", 2, Ok(2)),
-        (
-            "(0, true), (1, true), (2, true)",
-            3,
-            Err("is at migration 2 and this build needs 3"),
-        ),
+        ("(0, true), (1, true), (2, true)", 3, Err("is at migration 2 and this build needs 3")),
         // After a rollback of the app the database is ahead.
         ("(0, true), (1, true), (2, true)", 1, Ok(2)),
-        (
-            "(0, true), (1, true), (2, false)",
-            1,
-            Err("migration 2 is not applied"),
-        ),
-        (
-            "(0, true), (1, true), (2, true), (2, false)",
-            2,
-            Err("migration 2 is not applied"),
-        ),
+        ("(0, true), (1, true), (2, false)", 1, Err("migration 2 is not applied")),
+        ("(0, true), (1, true), (2, true), (2, false)", 2, Err("migration 2 is not applied")),
         ("(0, true), (2, false), (2, true)", 2, Ok(2)),
         // A missing migration that was applied later does not take the newest away.
         ("(0, true), (1, true), (3, true), (2, true)", 3, Ok(3)),
-        (
-            "(0, true), (20260824101500, true)",
-            20_260_824_101_500,
-            Ok(20_260_824_101_500),
-        ),
+        ("(0, true), (20260824101500, true)", 20_260_824_101_500, Ok(20_260_824_101_500)),
     ];
     for (rows, newest, expected) in table {
         postgres.rows("TRUNCATE goose_db_version RESTART IDENTITY").await;
         if !rows.is_empty() {
             postgres
-                .rows(&format!(
-                    "INSERT INTO goose_db_version (version_id, is_applied) VALUES {rows}"
-                ))
+                .rows(&format!("INSERT INTO goose_db_version (version_id, is_applied) VALUES {rows}"))
                 .await;
         }
         let found = require_schema_applied(&mut connection, *newest).await;
         match (found, expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, *expected, "{rows}"),
             (Err(error), Err(part)) => {
-                assert!(
-                    error.to_string().contains(part) && error.is_final(),
-                    "{rows}: {error}"
-                );
+                assert!(error.to_string().contains(part) && error.is_final(), "{rows}: {error}");
             }
             (found, _) => panic!("{rows}: expected {expected:?}, found {found:?}"),
         }
@@ -77,12 +53,8 @@ async fn refuses_what_is_not_right_and_nothing_else() {
 async fn works_through_a_transaction_mode_pooler() {
     let postgres = Postgres::start().await;
     postgres.rows(TABLE).await;
-    postgres
-        .rows("INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), (1, true)")
-        .await;
-    let bouncer = postgres
-        .bouncer("transaction", "default_pool_size = 2\nserver_round_robin = 1")
-        .await;
+    postgres.rows("INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), (1, true)").await;
+    let bouncer = postgres.bouncer("transaction", "default_pool_size = 2\nserver_round_robin = 1").await;
     let mut first = PgConnection::connect(&bouncer.url()).await.unwrap();
     let mut second = PgConnection::connect(&bouncer.url()).await.unwrap();
     for _ in 0..5 {
@@ -92,20 +64,23 @@ async fn works_through_a_transaction_mode_pooler() {
 }
 
 #[tokio::test]
+async fn the_check_can_be_spawned() {
+    let postgres = Postgres::start().await;
+    let url = postgres.url();
+    let check = tokio::spawn(async move {
+        let mut connection = PgConnection::connect(&url).await?;
+        Ok::<_, sqlx::Error>(require_schema_applied(&mut connection, 1).await.is_err())
+    });
+    assert!(check.await.unwrap().unwrap());
+}
+
+#[tokio::test]
 async fn a_database_that_does_not_answer_is_not_a_wrong_schema() {
     let postgres = Postgres::start().await;
     let mut connection = postgres.connection().await;
-    let ours = sqlx::raw_sql("SELECT pg_backend_pid()")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let ours = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(&mut connection).await.unwrap();
     let backend: i32 = sqlx::Row::get(&ours, 0);
-    postgres
-        .rows(&format!("SELECT pg_terminate_backend({backend})"))
-        .await;
+    postgres.rows(&format!("SELECT pg_terminate_backend({backend})")).await;
     let error = require_schema_applied(&mut connection, 1).await.unwrap_err();
-    assert!(
-        matches!(error, SchemaError::Database(_)) && !error.is_final(),
-        "{error}"
-    );
+    assert!(matches!(error, SchemaError::Database(_)) && !error.is_final(), "{error}");
 }

@@ -84,23 +84,14 @@ fn id(arguments: &[&str]) -> u32 {
 fn folder() -> TempDir {
     let dir = TempDir::new().unwrap();
     if is_root() {
-        chown(
-            dir.path(),
-            Some(id(&["-u", "postgres"])),
-            Some(id(&["-g", "postgres"])),
-        )
-        .unwrap();
+        chown(dir.path(), Some(id(&["-u", "postgres"])), Some(id(&["-g", "postgres"]))).unwrap();
     }
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     dir
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Postgres {
@@ -108,17 +99,7 @@ impl Postgres {
         let dir = folder();
         let data = dir.path().join("data");
         let initialised = unprivileged(&program("initdb", "postgresql"))
-            .args([
-                "-U",
-                "app",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--no-locale",
-                "--no-sync",
-                "-D",
-            ])
+            .args(["-U", "app", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "-D"])
             .arg(&data)
             .output()
             .expect("setpriv (util-linux) runs");
@@ -136,19 +117,11 @@ impl Postgres {
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let postgres = Self {
-            _server: Server(child),
-            dir,
-            port,
-        };
+        let postgres = Self { _server: Server(child), dir, port };
         let started = Instant::now();
         while PgConnection::connect(&postgres.url()).await.is_err() {
             let log = || fs::read_to_string(&log).unwrap_or_default();
-            assert!(
-                started.elapsed() < START_LIMIT,
-                "postgres does not start: {}",
-                log()
-            );
+            assert!(started.elapsed() < START_LIMIT, "postgres does not start: {}", log());
             yield_now();
         }
         postgres
@@ -187,20 +160,24 @@ impl Postgres {
         let query = format!("SELECT ({sql})::bigint");
         let started = Instant::now();
         loop {
-            let row = sqlx::raw_sql(AssertSqlSafe(query.clone()))
-                .fetch_one(&mut connection)
-                .await
-                .unwrap();
+            let row = sqlx::raw_sql(AssertSqlSafe(query.clone())).fetch_one(&mut connection).await.unwrap();
             let found: i64 = row.get(0);
             if found == wanted {
                 return;
             }
-            assert!(
-                started.elapsed() < limit,
-                "{sql}: expected {wanted}, found {found} after {limit:?}"
-            );
+            assert!(started.elapsed() < limit, "{sql}: expected {wanted}, found {found} after {limit:?}");
             tokio::task::yield_now().await;
         }
+    }
+
+    /// A file of the server's own, as a private key must be.
+    pub(crate) fn private_file(&self, name: &str, text: &str) {
+        let path = self.dir.path().join("data").join(name);
+        fs::write(&path, text).unwrap();
+        if is_root() {
+            chown(&path, Some(id(&["-u", "postgres"])), Some(id(&["-g", "postgres"]))).unwrap();
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     }
 
     /// A pgbouncer in front of it.
@@ -226,18 +203,11 @@ impl Postgres {
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let bouncer = Bouncer {
-            _server: Server(child),
-            port,
-        };
+        let bouncer = Bouncer { _server: Server(child), port };
         let started = Instant::now();
         while PgConnection::connect(&bouncer.url()).await.is_err() {
             let log = || fs::read_to_string(&log).unwrap_or_default();
-            assert!(
-                started.elapsed() < START_LIMIT,
-                "pgbouncer does not start: {}",
-                log()
-            );
+            assert!(started.elapsed() < START_LIMIT, "pgbouncer does not start: {}", log());
             yield_now();
         }
         bouncer
@@ -262,10 +232,7 @@ pub(crate) fn migrations(files: &[(&str, &str)]) -> TempDir {
 /// The program, with nothing of this environment but the path.
 pub(crate) fn goose(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep-migrate"));
-    command
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("GOOSE_MIGRATION_DIR", dir);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("GOOSE_MIGRATION_DIR", dir);
     command
 }
 
@@ -275,11 +242,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 
 /// Runs `arguments` against `url`; expects the exit code; answers what was said.
 pub(crate) fn run(dir: &Path, url: &str, arguments: &[&str], code: i32) -> String {
-    let output = goose(dir)
-        .args(["postgres", url])
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output = goose(dir).args(["postgres", url]).args(arguments).output().unwrap();
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     said

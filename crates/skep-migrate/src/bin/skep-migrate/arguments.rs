@@ -3,20 +3,9 @@
 use std::collections::BTreeMap;
 
 /// Flags that stand alone; they also take `=true` and `=false`.
-const SWITCHES: [&str; 8] = [
-    "v",
-    "h",
-    "help",
-    "version",
-    "s",
-    "allow-missing",
-    "no-versioning",
-    "no-color",
-];
+const SWITCHES: [&str; 8] = ["v", "h", "help", "version", "s", "allow-missing", "no-versioning", "no-color"];
 /// Flags with a value. The certificates are MySQL's and are passed over.
-const VALUES: [&str; 7] = [
-    "dir", "table", "timeout", "env", "certfile", "ssl-cert", "ssl-key",
-];
+const VALUES: [&str; 7] = ["dir", "table", "timeout", "env", "certfile", "ssl-cert", "ssl-key"];
 
 /// The command line, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -40,9 +29,8 @@ impl Arguments {
                 continue;
             };
             let flag = flag.strip_prefix('-').unwrap_or(flag);
-            let (name, given) = flag
-                .split_once('=')
-                .map_or((flag, None), |(name, value)| (name, Some(value)));
+            let (name, given) =
+                flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
             let value = if SWITCHES.contains(&name) {
                 switch(name, given)?.to_string()
             } else if VALUES.contains(&name) {
@@ -61,10 +49,7 @@ impl Arguments {
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        self.values
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 }
 

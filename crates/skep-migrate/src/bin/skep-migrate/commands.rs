@@ -1,17 +1,18 @@
 //! One function a command. The log lines are goose's, so that whoever reads a Job's log finds what they know.
 
 use std::future::Future;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use skep_migrate::{
-    Catalog, Direction, Migrator, Numbering, Outcome, Progress, Session, Task, create, resolve,
+    Canceller, Catalog, Direction, Migrator, Numbering, Outcome, Progress, Session, Task, create, resolve,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::duration::show;
-use crate::failure::Stop;
+use crate::failure::{Fate, Stop};
 use crate::settings::{Command, Settings};
+use crate::signals::Signals;
 use crate::ui::log;
 
 pub(crate) async fn run(settings: Settings) -> Result<(), Stop> {
@@ -23,11 +24,8 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Stop> {
 }
 
 fn make(settings: &Settings, name: &str) -> Result<(), Stop> {
-    let numbering = if settings.sequential {
-        Numbering::Sequential
-    } else {
-        Numbering::Timestamp(Timestamp::now())
-    };
+    let numbering =
+        if settings.sequential { Numbering::Sequential } else { Numbering::Timestamp(Timestamp::now()) };
     let path = create(&settings.dir, name, numbering).map_err(Stop::Create)?;
     log(&format!("Created new file: {}", path.display()));
     Ok(())
@@ -35,26 +33,14 @@ fn make(settings: &Settings, name: &str) -> Result<(), Stop> {
 
 fn validate(settings: &Settings) -> Result<(), Stop> {
     let variable = |name: &str| settings.environment.get(name).map(Into::into);
-    for migration in Catalog::from_dir(&settings.dir)
-        .map_err(Stop::Source)?
-        .migrations()
-    {
+    for migration in Catalog::from_dir(&settings.dir).map_err(Stop::Source)?.migrations() {
         let up = migration.script(Direction::Up, &variable).map_err(Stop::Source)?;
-        let down = migration
-            .script(Direction::Down, &variable)
-            .map_err(Stop::Source)?;
+        let down = migration.script(Direction::Down, &variable).map_err(Stop::Source)?;
         if settings.verbose {
             let (up_count, down_count) = (up.statements.len(), down.statements.len());
             let notes = [(!up.transaction, ", NO TRANSACTION"), (up.contract, ", contract")];
-            let notes: String = notes
-                .iter()
-                .filter(|(holds, _)| *holds)
-                .map(|(_, note)| *note)
-                .collect();
-            log(&format!(
-                "{}: {up_count} up, {down_count} down{notes}",
-                migration.name()
-            ));
+            let notes: String = notes.iter().filter(|(holds, _)| *holds).map(|(_, note)| *note).collect();
+            log(&format!("{}: {up_count} up, {down_count} down{notes}", migration.name()));
         }
     }
     Ok(())
@@ -65,33 +51,23 @@ async fn migrate(settings: Settings) -> Result<(), Stop> {
     let mut signals = Signals::listen();
     let found = resolve(settings.dsn.as_deref(), &settings.environment).map_err(Stop::Dsn)?;
     if let Some(pooler) = &found.pooler {
-        log(&format!(
-            "goose: going past the pooler {pooler}, to {}",
-            found.dsn
-        ));
+        log(&format!("goose: going past the pooler {pooler}, to {}", found.dsn));
     } else if settings.verbose {
         log(&format!("goose: database {} (from {})", found.dsn, found.origin));
     }
     let catalog = Catalog::from_dir(&settings.dir).map_err(Stop::Source)?;
     let mut session = tokio::select! {
         session = Session::connect(&found.dsn) => session.map_err(Stop::Connect)?,
-        (name, code) = signals.next() => return Err(Stop::Signal { name, code, ended: true }),
+        signal = signals.next() => return Err(Stop::Signal { signal, fate: Fate::NotBegun }),
     };
     let canceller = session.canceller();
     let result = tokio::select! {
         result = limited(settings.timeout, command(&settings, catalog, &mut session)) => result,
-        (name, code) = signals.next() => Err(Stop::Signal { name, code, ended: false }),
+        signal = signals.next() => Err(Stop::Signal { signal, fate: Fate::Unknown }),
     };
     match result {
-        Err(Stop::Timeout { limit, .. }) => Err(Stop::Timeout {
-            limit,
-            ended: canceller.end_session().await,
-        }),
-        Err(Stop::Signal { name, code, .. }) => Err(Stop::Signal {
-            name,
-            code,
-            ended: canceller.end_session().await,
-        }),
+        Err(Stop::Timeout { limit, .. }) => Err(Stop::Timeout { limit, fate: ended(&canceller).await }),
+        Err(Stop::Signal { signal, .. }) => Err(Stop::Signal { signal, fate: ended(&canceller).await }),
         other => {
             session.close().await;
             other
@@ -99,15 +75,16 @@ async fn migrate(settings: Settings) -> Result<(), Stop> {
     }
 }
 
-async fn limited(
-    limit: Option<std::time::Duration>,
-    work: impl Future<Output = Result<(), Stop>>,
-) -> Result<(), Stop> {
+async fn ended(canceller: &Canceller) -> Fate {
+    if canceller.end_session().await { Fate::Ended } else { Fate::Unknown }
+}
+
+async fn limited(limit: Option<Duration>, work: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
     match limit {
         None => work.await,
-        Some(limit) => timeout(limit, work)
-            .await
-            .unwrap_or(Err(Stop::Timeout { limit, ended: false })),
+        Some(limit) => {
+            timeout(limit, work).await.unwrap_or(Err(Stop::Timeout { limit, fate: Fate::Unknown }))
+        }
     }
 }
 
@@ -125,30 +102,18 @@ async fn command(settings: &Settings, catalog: Catalog, session: &mut Session) -
         Command::Status => return status(&migrator, session).await,
         Command::Version | Command::Create(_) | Command::Validate => {
             let version = migrator.version(session).await.map_err(Stop::Run)?;
-            log(&format!(
-                "goose: {} {version}",
-                if settings.versioned {
-                    "version"
-                } else {
-                    "file version"
-                }
-            ));
+            log(&format!("goose: {} {version}", if settings.versioned { "version" } else { "file version" }));
             return Ok(());
         }
     };
-    let outcome = migrator
-        .run(session, task, &mut report)
-        .await
-        .map_err(Stop::Run)?;
+    let outcome = migrator.run(session, task, &mut report).await.map_err(Stop::Run)?;
     finished(task, settings.versioned, outcome)
 }
 
 fn finished(task: Task, versioned: bool, Outcome { ran, version }: Outcome) -> Result<(), Stop> {
     match (task, ran) {
         (Task::Up | Task::UpTo(_), 1..) if versioned => {
-            log(&format!(
-                "goose: successfully migrated database to version: {version}"
-            ));
+            log(&format!("goose: successfully migrated database to version: {version}"));
         }
         (Task::Up | Task::UpTo(_) | Task::UpByOne, 1..) if !versioned => {
             log(&format!("goose: up to current file version: {version}"));
@@ -157,17 +122,11 @@ fn finished(task: Task, versioned: bool, Outcome { ran, version }: Outcome) -> R
             log(&format!("goose: down to current file version: {version}"));
         }
         (Task::Up | Task::UpTo(_) | Task::UpByOne, 0) | (Task::DownTo(_), _) => {
-            log(&format!(
-                "goose: no migrations to run. current version: {version}"
-            ));
+            log(&format!("goose: no migrations to run. current version: {version}"));
         }
         _ => {}
     }
-    if task == Task::UpByOne && ran == 0 {
-        Err(Stop::NoNextVersion)
-    } else {
-        Ok(())
-    }
+    if task == Task::UpByOne && ran == 0 { Err(Stop::NoNextVersion) } else { Ok(()) }
 }
 
 async fn status(migrator: &Migrator, session: &mut Session) -> Result<(), Stop> {
@@ -175,14 +134,8 @@ async fn status(migrator: &Migrator, session: &mut Session) -> Result<(), Stop> 
     log("    Applied At                  Migration");
     log("    =======================================");
     for line in lines {
-        let time = line
-            .applied_at
-            .map(|time| time.strftime("%a %b %e %H:%M:%S %Y").to_string());
-        log(&format!(
-            "    {:<24} -- {}",
-            time.as_deref().unwrap_or("Pending"),
-            line.name
-        ));
+        let time = line.applied_at.map(|time| time.strftime("%a %b %e %H:%M:%S %Y").to_string());
+        log(&format!("    {:<24} -- {}", time.as_deref().unwrap_or("Pending"), line.name));
     }
     Ok(())
 }
@@ -190,54 +143,16 @@ async fn status(migrator: &Migrator, session: &mut Session) -> Result<(), Stop> 
 fn told(progress: Progress<'_>, verbose: bool) {
     match progress {
         Progress::WaitingForLock(Some(holder)) => {
-            log(&format!(
-                "goose: waiting for the migration lock, held by {holder}"
-            ));
+            log(&format!("goose: waiting for the migration lock, held by {holder}"));
         }
         Progress::WaitingForLock(None) => log("goose: waiting for the migration lock"),
         Progress::Started(migration, direction) if verbose => {
-            log(&format!(
-                "goose: running {} of {}",
-                direction.as_str(),
-                migration.path.display()
-            ));
+            log(&format!("goose: running {} of {}", direction.as_str(), migration.path.display()));
         }
         Progress::Started(..) => {}
         Progress::Finished(done) => {
             let state = if done.empty { "EMPTY" } else { "OK  " };
             log(&format!("{state} {} ({})", done.name, show(done.duration)));
         }
-    }
-}
-
-/// SIGINT and SIGTERM, with the exit codes that shells give them.
-struct Signals {
-    interrupt: Option<Signal>,
-    terminate: Option<Signal>,
-}
-
-impl Signals {
-    /// A signal that can't be listened to keeps its default, which ends the process.
-    fn listen() -> Self {
-        Self {
-            interrupt: signal(SignalKind::interrupt()).ok(),
-            terminate: signal(SignalKind::terminate()).ok(),
-        }
-    }
-
-    async fn next(&mut self) -> (&'static str, u8) {
-        tokio::select! {
-            () = received(&mut self.interrupt) => ("interrupted", 130),
-            () = received(&mut self.terminate) => ("terminated", 143),
-        }
-    }
-}
-
-async fn received(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => {
-            signal.recv().await;
-        }
-        None => std::future::pending().await,
     }
 }

@@ -9,6 +9,8 @@ use skep_migrate::{
     ConnectError, CreateError, DsnError, Failed, ParseError, RunError, SourceError, Statement,
 };
 
+use crate::signals::Asked;
+
 /// Lines of a statement that are shown around the fault.
 const SHOWN: usize = 12;
 
@@ -30,14 +32,39 @@ pub(crate) enum Stop {
     NoNextVersion,
     Timeout {
         limit: Duration,
-        ended: bool,
+        fate: Fate,
     },
-    /// SIGINT or SIGTERM.
     Signal {
-        name: &'static str,
-        code: u8,
-        ended: bool,
+        signal: Asked,
+        fate: Fate,
     },
+}
+
+/// What became of a run that was stopped from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It had no session yet.
+    NotBegun,
+    /// The server said that it ended the session.
+    Ended,
+    /// The server could not be asked.
+    Unknown,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotBegun => "nothing was run",
+            Self::Ended => {
+                "the server session was ended, so the migration that was running is rolled back (unless it says \
+                 NO TRANSACTION) and the lock is free; run the command again to go on"
+            }
+            Self::Unknown => {
+                "the server ends the session, its transaction and its lock when it notices, within seconds; run the \
+                 command again to go on"
+            }
+        })
+    }
 }
 
 impl Stop {
@@ -45,7 +72,7 @@ impl Stop {
         match self {
             Self::Help | Self::Version => 0,
             Self::Flags(_) => 2,
-            Self::Signal { code, .. } => *code,
+            Self::Signal { signal, .. } => signal.code(),
             Self::NoCommand
             | Self::Usage(_)
             | Self::Dsn(_)
@@ -72,26 +99,11 @@ impl fmt::Display for Stop {
             Self::Run(RunError::Failed(failed)) => migration(f, failed),
             Self::Run(error) => write!(f, "goose run: {}", chain(error)),
             Self::NoNextVersion => f.write_str("goose run: no next version found"),
-            Self::Timeout { limit, ended } => {
-                write!(
-                    f,
-                    "goose run: not done after -timeout {}; {}",
-                    crate::duration::show(*limit),
-                    fate(*ended)
-                )
+            Self::Timeout { limit, fate } => {
+                write!(f, "goose run: not done after -timeout {}; {fate}", crate::duration::show(*limit))
             }
-            Self::Signal { name, ended, .. } => write!(f, "goose run: {name}; {}", fate(*ended)),
+            Self::Signal { signal, fate } => write!(f, "goose run: {}; {fate}", signal.name()),
         }
-    }
-}
-
-fn fate(ended: bool) -> &'static str {
-    if ended {
-        "the server session was ended, so the migration that was running is rolled back (unless it says NO \
-         TRANSACTION) and the lock is free; run the command again to go on"
-    } else {
-        "the server ends the session, its transaction and its lock when it notices, within seconds; run the command \
-         again to go on"
     }
 }
 
@@ -109,19 +121,11 @@ fn chain(error: &dyn Error) -> String {
 }
 
 fn source(f: &mut fmt::Formatter<'_>, error: &SourceError) -> fmt::Result {
-    let SourceError::Parse {
-        path,
-        error: ParseError { place, problem },
-        text,
-    } = error
-    else {
+    let SourceError::Parse { path, error: ParseError { place, problem }, text } = error else {
         return write!(f, "goose run: {}", chain(error));
     };
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    writeln!(
-        f,
-        "goose run: ERROR {name}: failed to parse SQL migration file: {problem}"
-    )?;
+    writeln!(f, "goose run: ERROR {name}: failed to parse SQL migration file: {problem}")?;
     writeln!(f, "  --> {}:{}:{}", path.display(), place.line, place.column)?;
     let line = text.lines().nth(place.line - 1).unwrap_or_default();
     excerpt(f, &[(place.line, line)], place.line, Some(place.column))?;
@@ -129,37 +133,26 @@ fn source(f: &mut fmt::Formatter<'_>, error: &SourceError) -> fmt::Result {
 }
 
 fn migration(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
-    let name = failed
-        .path
-        .file_name()
-        .unwrap_or(failed.path.as_os_str())
-        .to_string_lossy();
-    writeln!(
-        f,
-        "goose run: ERROR {name}: failed to run SQL migration: {}",
-        failed.message
-    )?;
+    let name = failed.path.file_name().unwrap_or(failed.path.as_os_str()).to_string_lossy();
+    writeln!(f, "goose run: ERROR {name}: failed to run SQL migration: {}", failed.message)?;
     write!(f, "  --> {}:{}", failed.path.display(), failed.line)?;
-    writeln!(
-        f,
-        "{}",
-        failed
-            .column
-            .map(|column| format!(":{column}"))
-            .unwrap_or_default()
-    )?;
+    writeln!(f, "{}", failed.column.map(|column| format!(":{column}")).unwrap_or_default())?;
     if let Some(statement) = &failed.statement {
         excerpt(f, &around(statement, failed.line), failed.line, failed.column)?;
     }
     let message = &failed.message;
-    for (label, text) in [
-        ("detail", &message.detail),
-        ("hint", &message.hint),
-        ("context", &message.context),
-    ] {
+    for (label, text) in [("detail", &message.detail), ("hint", &message.hint), ("context", &message.context)]
+    {
         if let Some(text) = text {
             writeln!(f, "  {label}: {}", text.replace('\n', "\n    "))?;
         }
+    }
+    if failed.statement.is_none() && message.code.as_deref() == Some("42P01") {
+        let cause = "a statement of this file changed search_path (pg_dump's output does)";
+        writeln!(
+            f,
+            "  hint: {cause}; take that out, or name the table with its schema: -table public.goose_db_version"
+        )?;
     }
     let (done, all) = failed.done;
     let which = match &failed.statement {
@@ -175,10 +168,7 @@ fn migration(f: &mut fmt::Formatter<'_>, failed: &Failed) -> fmt::Result {
         (false, done) => format!("NO TRANSACTION: the {done} before it remain, and run again the next time"),
     };
     writeln!(f, "  {which}; {remains}")?;
-    write!(
-        f,
-        "  migrations that were reported OK stay applied; correct the file and run the command again"
-    )
+    write!(f, "  migrations that were reported OK stay applied; correct the file and run the command again")
 }
 
 /// At most [`SHOWN`] lines of the statement, with the line at fault among them.
@@ -199,11 +189,8 @@ fn excerpt(
     for (line, text) in lines {
         writeln!(f, "  {line:>width$} | {text}")?;
         if let Some(column) = column.filter(|_| *line == fault) {
-            let indent: String = text
-                .chars()
-                .take(column - 1)
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
+            let indent: String =
+                text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             writeln!(f, "  {:>width$} | {indent}^", "")?;
         }
     }

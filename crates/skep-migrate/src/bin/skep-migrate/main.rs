@@ -8,6 +8,7 @@ mod commands;
 mod duration;
 mod failure;
 mod settings;
+mod signals;
 mod ui;
 mod usage;
 

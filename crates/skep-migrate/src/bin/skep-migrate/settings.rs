@@ -87,17 +87,10 @@ impl Settings {
         let words = Words::sort(&arguments.words)?;
         let driver = words.driver.or_else(|| environment.filled("GOOSE_DRIVER"));
         if let Some(driver) = driver.filter(|driver| !POSTGRES.contains(driver)) {
-            return Err(Stop::Usage(format!(
-                "driver {driver}: this program speaks Postgres only"
-            )));
+            return Err(Stop::Usage(format!("driver {driver}: this program speaks Postgres only")));
         }
-        let table = arguments
-            .value("table")
-            .or_else(|| environment.filled("GOOSE_TABLE"));
-        let table = table
-            .map(TableName::new)
-            .transpose()
-            .map_err(|error| Stop::Usage(error.to_string()))?;
+        let table = arguments.value("table").or_else(|| environment.filled("GOOSE_TABLE"));
+        let table = table.map(TableName::new).transpose().map_err(|error| Stop::Usage(error.to_string()))?;
         let dir = match arguments.value("dir") {
             None | Some(".") => environment.filled("GOOSE_MIGRATION_DIR").unwrap_or("."),
             Some(dir) => dir,
@@ -107,11 +100,7 @@ impl Settings {
             dsn: words.dsn.map(Into::into),
             dir: dir.into(),
             table: table.unwrap_or_default(),
-            missing: if arguments.on("allow-missing") {
-                Missing::Allow
-            } else {
-                Missing::Refuse
-            },
+            missing: if arguments.on("allow-missing") { Missing::Allow } else { Missing::Refuse },
             versioned: !arguments.on("no-versioning"),
             sequential: arguments.on("s"),
             verbose: arguments.on("v"),
@@ -145,12 +134,7 @@ impl<'a> Words<'a> {
         let dsn = next(&|word| !is_command(word));
         let command = next(&|_| true);
         match (command, dsn) {
-            (Some(command), _) if is_command(&command) => Ok(Self {
-                driver,
-                dsn,
-                command,
-                rest: left,
-            }),
+            (Some(command), _) if is_command(&command) => Ok(Self { driver, dsn, command, rest: left }),
             (Some(other), _) => Err(Stop::Usage(format!("\"{other}\": no such command"))),
             // One word that is no command: not a DSN whose command is missing, more likely a misspelt command.
             (None, Some(word)) if !word.contains(['=', '/', '@']) => {
@@ -189,15 +173,11 @@ fn command(name: &str, rest: &[String]) -> Result<Command, Stop> {
                 )));
             }
             [] => {
-                return Err(Stop::Usage(
-                    "create must be of form: goose [OPTIONS] create NAME [sql]".into(),
-                ));
+                return Err(Stop::Usage("create must be of form: goose [OPTIONS] create NAME [sql]".into()));
             }
         },
         other => {
-            return Err(Stop::Usage(format!(
-                "{other}: this program does not do goose's `{other}`"
-            )));
+            return Err(Stop::Usage(format!("{other}: this program does not do goose's `{other}`")));
         }
     })
 }
@@ -205,9 +185,7 @@ fn command(name: &str, rest: &[String]) -> Result<Command, Stop> {
 fn timeout(text: Option<&str>) -> Result<Option<Duration>, Stop> {
     let Some(text) = text else { return Ok(None) };
     let limit = duration::parse(text).ok_or_else(|| {
-        Stop::Flags(format!(
-            "invalid value \"{text}\" for flag -timeout: expected 1h13m, 90s or 500ms"
-        ))
+        Stop::Flags(format!("invalid value \"{text}\" for flag -timeout: expected 1h13m, 90s or 500ms"))
     })?;
     Ok(Some(limit).filter(|limit| !limit.is_zero()))
 }
@@ -242,11 +220,7 @@ mod tests {
         for (line, environment, dsn) in [
             (vec!["postgres", DSN, "up"], vec![], Some(DSN)),
             (vec!["-dir", "m", "postgres", DSN, "up"], vec![], Some(DSN)),
-            (
-                vec!["up"],
-                vec![("GOOSE_DRIVER", "postgres"), ("GOOSE_DBSTRING", DSN)],
-                None,
-            ),
+            (vec!["up"], vec![("GOOSE_DRIVER", "postgres"), ("GOOSE_DBSTRING", DSN)], None),
             (vec!["postgres", "up"], vec![("GOOSE_DBSTRING", DSN)], None),
             (vec![DSN, "up"], vec![("GOOSE_DRIVER", "pgx")], Some(DSN)),
             (vec!["up"], vec![("DB_HOST", "db")], None),
@@ -261,15 +235,9 @@ mod tests {
     fn flags_win_over_the_environment() {
         let environment = [("GOOSE_MIGRATION_DIR", "from-env"), ("GOOSE_TABLE", "env_table")];
         let found = settings(&["up"], &environment).unwrap();
-        assert_eq!(
-            (found.dir.to_str(), found.table.to_string()),
-            (Some("from-env"), "env_table".into())
-        );
+        assert_eq!((found.dir.to_str(), found.table.to_string()), (Some("from-env"), "env_table".into()));
         let found = settings(&["-dir", "x", "-table=a.b", "-timeout", "1m", "up"], &environment).unwrap();
-        assert_eq!(
-            (found.dir.to_str(), found.table.to_string()),
-            (Some("x"), "a.b".into())
-        );
+        assert_eq!((found.dir.to_str(), found.table.to_string()), (Some("x"), "a.b".into()));
         assert_eq!(found.timeout, Some(Duration::from_secs(60)));
     }
 
@@ -277,10 +245,7 @@ mod tests {
     fn commands_and_their_arguments() {
         for (line, command) in [
             (&["up-to", "12"][..], Command::Run(Task::UpTo(12))),
-            (
-                &["postgres", "host=x", "down-to", "0"],
-                Command::Run(Task::DownTo(0)),
-            ),
+            (&["postgres", "host=x", "down-to", "0"], Command::Run(Task::DownTo(0))),
             (&["create", "add x", "sql"], Command::Create("add x".into())),
             (&["create", "add_x"], Command::Create("add_x".into())),
             (&["up-by-one"], Command::Run(Task::UpByOne)),
@@ -302,9 +267,6 @@ mod tests {
             assert!(stop.contains(why), "{line:?}: {stop}");
         }
         assert!(matches!(settings(&[], &[]), Err(Stop::NoCommand)));
-        assert!(matches!(
-            settings(&["postgres", "host=x"], &[]),
-            Err(Stop::NoCommand)
-        ));
+        assert!(matches!(settings(&["postgres", "host=x"], &[]), Err(Stop::NoCommand)));
     }
 }

@@ -34,6 +34,7 @@ The database, the first that is set:
     GOOSE_DBSTRING, DATABASE_URL
     DB_HOST with DB_PORT, DB_USER, DB_PASSWORD, DB_NAME, DB_SSLMODE (or POSTGRES_…)
     PGHOST and the like
+DB_DIRECT_HOST stands in for DB_HOST, past any pooler.
 A host whose first label ends with -pooler (Neon) is replaced by the direct one.
 
 Examples:
