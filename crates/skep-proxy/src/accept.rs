@@ -17,11 +17,7 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// A listening socket on `address`.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -63,9 +59,7 @@ pub(crate) fn tune(stream: &TcpStream) {
         .with_interval(Duration::from_secs(10))
         .with_retries(3);
     let socket = SockRef::from(stream);
-    let tuned = socket
-        .set_tcp_nodelay(true)
-        .and_then(|()| socket.set_tcp_keepalive(&keepalive));
+    let tuned = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive));
     if let Err(error) = tuned {
         // Seen only on a connection that is already dead: the next read says so.
         tracing::trace!(%error, "cannot set socket options");

@@ -9,8 +9,8 @@
 //!
 //! # Letting go of a pod
 //! A pod that is about to be stopped is first given to `release(ip)` of both proxies. When that returns, nothing new goes to
-//! the address, idle connections to it are closed and what was on its way has been taken up by the pod (or 100 ms have
-//! passed); requests in flight finish. The address stays barred, whatever older tables say, until a table without it was
+//! the address, idle connections to it are closed and what was on its way has been taken up by the pod (or half a
+//! second has passed); requests in flight finish. The address stays barred, whatever older tables say, until a table without it was
 //! set or `admit(ip)` is called because a new pod was given the address. Once the pod is gone, `sever(ip)` cuts what is left.
 
 mod accept;

@@ -5,18 +5,18 @@
 //! already on its way has been answered.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How long a pod is given to take up what was sent to it just before it was barred. A request that is slower than this
-/// has long been read by the pod, which is all that matters.
-const SETTLE: Duration = Duration::from_millis(100);
+/// How long a pod is given to take up what was sent to it just before it was barred. Whatever is older has long been read by
+/// the pod, which is all that matters. Long enough for a machine with far more to do than it has processors.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// The standing of every address that was ever sent something.
 #[derive(Debug, Default)]
@@ -28,7 +28,9 @@ pub(crate) struct Roster {
 #[derive(Debug, Default)]
 struct Place {
     barred: bool,
-    unanswered: usize,
+    /// When each visit began.
+    unanswered: BTreeMap<u64, Instant>,
+    visits: u64,
     tether: CancellationToken,
 }
 
@@ -37,6 +39,7 @@ struct Place {
 pub(crate) struct Visit {
     roster: Arc<Roster>,
     ip: IpAddr,
+    number: u64,
 }
 
 impl Roster {
@@ -52,11 +55,10 @@ impl Roster {
         if place.barred {
             return None;
         }
-        place.unanswered += 1;
-        Some(Visit {
-            roster: Arc::clone(self),
-            ip,
-        })
+        let number = place.visits;
+        place.visits += 1;
+        place.unanswered.insert(number, Instant::now());
+        Some(Visit { roster: Arc::clone(self), ip, number })
     }
 
     pub(crate) fn is_barred(&self, ip: IpAddr) -> bool {
@@ -68,20 +70,18 @@ impl Roster {
         self.places().entry(ip).or_default().barred = true;
     }
 
-    /// Waits until nothing sent to `ip` is unanswered, at most [`SETTLE`].
+    /// Waits until nothing that was sent to `ip` within the last [`SETTLE`] is unanswered.
     pub(crate) async fn settle(&self, ip: IpAddr) {
-        let quiet = async {
-            loop {
-                let mut answered = std::pin::pin!(self.answered.notified());
-                answered.as_mut().enable();
-                if self.places().get(&ip).is_none_or(|place| place.unanswered == 0) {
-                    return;
-                }
-                answered.await;
+        loop {
+            let mut answered = std::pin::pin!(self.answered.notified());
+            answered.as_mut().enable();
+            let youngest = self.places().get(&ip).and_then(|place| place.unanswered.values().max().copied());
+            let Some(youngest) = youngest else { return };
+            tokio::select! {
+                () = answered => {}
+                () = tokio::time::sleep_until(youngest + SETTLE) => return,
             }
-        };
-        // Running out of time is an outcome like the other: see SETTLE.
-        tokio::time::timeout(SETTLE, quiet).await.unwrap_or_default();
+        }
     }
 
     /// `ip` belongs to someone new.
@@ -114,7 +114,7 @@ impl Roster {
 impl Drop for Visit {
     fn drop(&mut self) {
         if let Some(place) = self.roster.places().get_mut(&self.ip) {
-            place.unanswered = place.unanswered.saturating_sub(1);
+            place.unanswered.remove(&self.number);
         }
         self.roster.answered.notify_waiters();
     }
@@ -143,9 +143,11 @@ mod tests {
         let roster = Arc::new(Roster::default());
         let _slow = roster.enter(IP).expect("nobody is barred yet");
         roster.bar(IP);
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         roster.settle(IP).await;
         assert_eq!(begun.elapsed(), SETTLE);
+        roster.settle(IP).await;
+        assert_eq!(begun.elapsed(), SETTLE, "an old one is not waited for at all");
     }
 
     #[test]
@@ -153,10 +155,7 @@ mod tests {
         let roster = Arc::new(Roster::default());
         roster.bar(IP);
         roster.listed(&HashSet::from([IP]));
-        assert!(
-            roster.is_barred(IP),
-            "a table made before the release is no reason to send there"
-        );
+        assert!(roster.is_barred(IP), "a table made before the release is no reason to send there");
         roster.listed(&HashSet::new());
         assert!(roster.enter(IP).is_some());
         roster.bar(IP);

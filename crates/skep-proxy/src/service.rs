@@ -91,59 +91,39 @@ impl ServiceProxy {
     /// Replaces the whole table. Returns the routes that could not listen; they are tried again at the next call, the
     /// others work. Connections that are established stay, even if their backend or route is no longer listed.
     pub async fn set(&self, table: Vec<ServiceRoute>) -> Vec<BindError> {
-        let ips = table
-            .iter()
-            .flat_map(|route| &route.backends)
-            .map(SocketAddr::ip)
-            .collect::<HashSet<_>>();
+        let ips = table.iter().flat_map(|route| &route.backends).map(SocketAddr::ip).collect::<HashSet<_>>();
         self.shared.roster.listed(&ips);
         let mut listeners = self.listeners.lock().await;
         if self.shared.stop.is_cancelled() {
             return Vec::new();
         }
-        let wanted = table
-            .iter()
-            .filter(|route| !route.backends.is_empty())
-            .map(|route| route.listen);
+        let wanted = table.iter().filter(|route| !route.backends.is_empty()).map(|route| route.listen);
         let wanted = wanted.collect::<HashSet<_>>();
-        let unwanted = listeners
-            .extract_if(|address, _| !wanted.contains(address))
-            .map(|(_, listener)| listener);
+        let unwanted =
+            listeners.extract_if(|address, _| !wanted.contains(address)).map(|(_, listener)| listener);
         for listener in unwanted.collect::<Vec<_>>() {
             listener.close().await;
         }
         let mut seen = HashSet::new();
         let mut failed = Vec::new();
         for route in table.into_iter().filter(|route| !route.backends.is_empty()) {
-            let ServiceRoute {
-                name,
-                listen: address,
-                backends,
-            } = route;
+            let ServiceRoute { name, listen: address, backends } = route;
             if !seen.insert(address) {
                 let source = io::Error::from(io::ErrorKind::AddrInUse);
-                failed.push(BindError {
-                    name,
-                    listen: address,
-                    source,
-                });
+                failed.push(BindError { name, listen: address, source });
             } else if let Some(listener) = listeners.get(&address) {
                 listener.route.replace(backends);
             } else {
                 match self.open(name.clone(), address, backends) {
                     Ok(listener) => drop(listeners.insert(address, listener)),
-                    Err(source) => failed.push(BindError {
-                        name,
-                        listen: address,
-                        source,
-                    }),
+                    Err(source) => failed.push(BindError { name, listen: address, source }),
                 }
             }
         }
         failed
     }
 
-    /// No new connection goes to `ip` once this returned (after 100 ms at most); established ones stay.
+    /// No new connection goes to `ip` once this returned (after half a second at most); established ones stay.
     pub async fn release(&self, ip: IpAddr) {
         self.shared.roster.bar(ip);
         self.shared.roster.settle(ip).await;
@@ -172,11 +152,8 @@ impl ServiceProxy {
 
     fn open(&self, name: String, address: SocketAddr, backends: Vec<SocketAddr>) -> io::Result<Listener> {
         let socket = listen(address)?;
-        let route = Arc::new(Route {
-            name,
-            backends: RwLock::new(backends.into()),
-            next: AtomicUsize::new(0),
-        });
+        let route =
+            Arc::new(Route { name, backends: RwLock::new(backends.into()), next: AtomicUsize::new(0) });
         let stop = self.shared.stop.child_token();
         let serve = {
             let (shared, route) = (Arc::clone(&self.shared), Arc::clone(&route));
@@ -188,12 +165,7 @@ impl ServiceProxy {
                 });
             }
         };
-        let task = tokio::spawn(accept(
-            socket,
-            Arc::clone(&self.shared.permits),
-            stop.clone(),
-            serve,
-        ));
+        let task = tokio::spawn(accept(socket, Arc::clone(&self.shared.permits), stop.clone(), serve));
         Ok(Listener { route, stop, task })
     }
 }
@@ -241,10 +213,7 @@ async fn carry(shared: Arc<Shared>, route: Arc<Route>, mut client: TcpStream) {
         return reset(client);
     };
     let tether = shared.roster.tether(address.ip());
-    let mut backend = Answering {
-        stream: backend,
-        visit: Some(visit),
-    };
+    let mut backend = Answering { stream: backend, visit: Some(visit) };
     tokio::select! {
         ended = copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER, BUFFER) => {
             if let Err(error) = ended {

@@ -101,11 +101,7 @@ impl Dns {
             };
             loops.spawn(accept(tcp, Arc::clone(&permits), shared.stop.clone(), serve));
         }
-        Ok(Self {
-            shared,
-            addresses: addresses.into(),
-            loops: Arc::new(Mutex::new(loops)),
-        })
+        Ok(Self { shared, addresses: addresses.into(), loops: Arc::new(Mutex::new(loops)) })
     }
 
     /// Where it listens, in the order of `bind`, with the ports that the system chose.
@@ -187,10 +183,7 @@ enum Local {
 
 /// The largest UDP answer that the sender of `query` can take.
 fn payload(query: &Message) -> u16 {
-    query
-        .edns
-        .as_ref()
-        .map_or(UDP_PLAIN, |edns| edns.max_payload().clamp(UDP_PLAIN, UDP_MAX))
+    query.edns.as_ref().map_or(UDP_PLAIN, |edns| edns.max_payload().clamp(UDP_PLAIN, UDP_MAX))
 }
 
 fn failed(query: &[u8], message: &Message, code: ResponseCode) -> Option<Vec<u8>> {

@@ -62,20 +62,14 @@ impl Table {
         let (code, records) = if let Some(addresses) = self.names.get(&name) {
             (
                 ResponseCode::NoError,
-                addresses
-                    .iter()
-                    .filter_map(|ip| data(*ip, question.query_type()))
-                    .collect(),
+                addresses.iter().filter_map(|ip| data(*ip, question.query_type())).collect(),
             )
         } else if let Some(told) = pointer(question.name()).and_then(|ip| self.by_address.get(&ip)) {
             let told = Name::from_ascii(format!("{told}.")).ok();
             let asked = question.query_type() == RecordType::PTR;
             (
                 ResponseCode::NoError,
-                told.filter(|_| asked)
-                    .map(|name| RData::PTR(PTR(name)))
-                    .into_iter()
-                    .collect(),
+                told.filter(|_| asked).map(|name| RData::PTR(PTR(name))).into_iter().collect(),
             )
         } else if name != ZONE && !name.ends_with(&format!(".{ZONE}")) {
             return Answer::Foreign;

@@ -25,10 +25,7 @@ pub(super) async fn ask(resolvers: &[SocketAddr], query: &[u8], limit: usize) ->
         match tokio::time::timeout(TRY, by_udp(resolver, query)).await {
             Ok(Ok(answer)) if truncated(&answer) => {
                 let whole = tokio::time::timeout(TRY, by_tcp(resolver, query)).await;
-                let whole = whole
-                    .ok()
-                    .and_then(Result::ok)
-                    .filter(|whole| whole.len() <= limit);
+                let whole = whole.ok().and_then(Result::ok).filter(|whole| whole.len() <= limit);
                 return Some(whole.unwrap_or(answer));
             }
             Ok(Ok(answer)) if inconclusive(&answer) => worst = Some(answer),
@@ -39,9 +36,7 @@ pub(super) async fn ask(resolvers: &[SocketAddr], query: &[u8], limit: usize) ->
     }
     match worst {
         Some(answer) => Some(answer),
-        None => ask_tcp(resolvers, query)
-            .await
-            .filter(|answer| answer.len() <= limit),
+        None => ask_tcp(resolvers, query).await.filter(|answer| answer.len() <= limit),
     }
 }
 
@@ -64,9 +59,7 @@ fn truncated(answer: &[u8]) -> bool {
 }
 
 fn inconclusive(answer: &[u8]) -> bool {
-    answer
-        .get(3)
-        .is_some_and(|flags| matches!(flags & 0x0f, SERVFAIL | REFUSED))
+    answer.get(3).is_some_and(|flags| matches!(flags & 0x0f, SERVFAIL | REFUSED))
 }
 
 async fn by_udp(resolver: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {

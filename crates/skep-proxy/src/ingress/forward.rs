@@ -113,38 +113,25 @@ async fn deliver(
     body: Option<Incoming>,
 ) -> Result<(Response<Incoming>, SocketAddr), Failure> {
     let mut again = (parts.method.is_idempotent() && body.is_none()).then(|| parts.clone());
-    let max_idle = if again.is_some() {
-        pool::IDLE
-    } else {
-        pool::IDLE_ONCE
-    };
+    let max_idle = if again.is_some() { pool::IDLE } else { pool::IDLE_ONCE };
     let progress = Progress::new();
     let mut request = Request::from_parts(parts, RequestBody::new(body, progress.clone()));
     let mut failure = Failure::NoBackend;
     // The second round is for the retries, with connections made for them.
     let turn = route.turn().collect::<Vec<_>>();
-    let rounds = turn
-        .iter()
-        .map(|&backend| (backend, true))
-        .chain(turn.iter().map(|&backend| (backend, false)));
+    let rounds =
+        turn.iter().map(|&backend| (backend, true)).chain(turn.iter().map(|&backend| (backend, false)));
     for (backend, reuse) in rounds {
         let Some(visit) = shared.roster.enter(backend.ip()) else {
             continue;
         };
-        let pooled = if reuse {
-            shared.pool.take(backend, max_idle)
-        } else {
-            None
-        };
+        let pooled = if reuse { shared.pool.take(backend, max_idle) } else { None };
         let sender = match pooled {
             Some(sender) => sender,
             None => match pool::open(shared, backend).await {
                 Ok(sender) => sender,
                 Err(error) => {
-                    failure = Failure::Unreachable {
-                        backend,
-                        why: error.to_string(),
-                    };
+                    failure = Failure::Unreachable { backend, why: error.to_string() };
                     continue;
                 }
             },
@@ -154,10 +141,7 @@ async fn deliver(
             Attempt::Late => return Err(Failure::Late { backend }),
             Attempt::Unsent(unsent) => {
                 request = unsent;
-                failure = Failure::Broken {
-                    backend,
-                    why: "it closed an idle connection".to_owned(),
-                };
+                failure = Failure::Broken { backend, why: "it closed an idle connection".to_owned() };
             }
             Attempt::Broken(why) => {
                 failure = Failure::Broken { backend, why };
@@ -206,10 +190,7 @@ fn broken(mut error: TrySendError<Request<RequestBody>>) -> Attempt {
         return Attempt::Unsent(request);
     }
     let error = error.into_error();
-    let cause = error
-        .source()
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     Attempt::Broken(format!("{error}{cause}"))
 }
 
@@ -218,16 +199,9 @@ fn no_rule(rules: &Rules, host: &str, path: &str) -> String {
     let known = if hosts.is_empty() {
         "there are no rules yet".to_owned()
     } else {
-        format!(
-            "hosts with rules: {}",
-            hosts.into_iter().collect::<Vec<_>>().join(", ")
-        )
+        format!("hosts with rules: {}", hosts.into_iter().collect::<Vec<_>>().join(", "))
     };
-    let host = if host.is_empty() {
-        "a request without a host"
-    } else {
-        host
-    };
+    let host = if host.is_empty() { "a request without a host" } else { host };
     format!("no ingress rule covers {host}{path}\n{known}\n")
 }
 
@@ -237,9 +211,7 @@ fn page(status: StatusCode, text: String) -> Response<ResponseBody> {
     let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     }
     response
 }

@@ -27,11 +27,9 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     let trailers = headers.get_all(TE).iter().any(|value| {
-        value.to_str().is_ok_and(|value| {
-            value
-                .split(',')
-                .any(|part| part.trim().eq_ignore_ascii_case("trailers"))
-        })
+        value
+            .to_str()
+            .is_ok_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case("trailers")))
     });
     let keep_alive = HeaderName::from_static("keep-alive");
     let proxy_connection = HeaderName::from_static("proxy-connection");
@@ -56,12 +54,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 pub(super) fn host(parts: &Parts) -> String {
     match parts.uri.authority() {
         Some(authority) => authority.as_str().to_owned(),
-        None => parts
-            .headers
-            .get(HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default()
-            .to_owned(),
+        None => parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned(),
     }
 }
 
@@ -70,22 +63,12 @@ pub(super) fn forwarded(parts: &mut Parts, host: &str, client: SocketAddr) {
     remove_hop_by_hop(&mut parts.headers);
     // Answered here: the client's body is asked for when the backend's connection takes it.
     parts.headers.remove(EXPECT);
-    let hops = parts
-        .headers
-        .get_all(FORWARDED_FOR)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let hops = parts.headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
     let client = client.ip().to_canonical().to_string();
-    let hops = hops
-        .map(str::to_owned)
-        .chain([client])
-        .collect::<Vec<_>>()
-        .join(", ");
+    let hops = hops.map(str::to_owned).chain([client]).collect::<Vec<_>>().join(", ");
     set(&mut parts.headers, FORWARDED_FOR, &hops);
     set(&mut parts.headers, FORWARDED_HOST, host);
-    parts
-        .headers
-        .insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    parts.headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     set(&mut parts.headers, HOST, host);
     let path = parts.uri.path_and_query().cloned();
     parts.uri = path.map_or_else(|| Uri::from_static("/"), Uri::from);
@@ -120,10 +103,7 @@ mod tests {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         remove_hop_by_hop(&mut headers);
-        let mut left = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {value:?}"))
-            .collect::<Vec<_>>();
+        let mut left = headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect::<Vec<_>>();
         left.sort();
         assert_eq!(left, ["te: \"trailers\"", "x-kept: \"1\""]);
     }
@@ -137,11 +117,7 @@ mod tests {
             .expect("a valid request");
         let (mut parts, ()) = request.into_parts();
         let name = host(&parts);
-        forwarded(
-            &mut parts,
-            &name,
-            "[::ffff:127.0.0.1]:9".parse().expect("an address"),
-        );
+        forwarded(&mut parts, &name, "[::ffff:127.0.0.1]:9".parse().expect("an address"));
         assert_eq!(parts.uri, "/a/b?c=d");
         assert_eq!(parts.headers["host"], "App.localhost:8080");
         assert_eq!(parts.headers["x-forwarded-for"], "203.0.113.9, 127.0.0.1");

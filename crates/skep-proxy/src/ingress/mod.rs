@@ -98,11 +98,7 @@ impl Ingress {
         let mut sockets = Vec::new();
         let mut addresses = Vec::new();
         for &address in &config.listen {
-            let failed = |source| BindError {
-                name: "ingress".to_owned(),
-                listen: address,
-                source,
-            };
+            let failed = |source| BindError { name: "ingress".to_owned(), listen: address, source };
             let socket = listen(address).map_err(failed)?;
             addresses.push(socket.local_addr().map_err(failed)?);
             sockets.push(socket);
@@ -127,19 +123,10 @@ impl Ingress {
                     drop(permit);
                 });
             };
-            listeners.spawn(accept(
-                socket,
-                Arc::clone(&permits),
-                shared.draining.clone(),
-                serve,
-            ));
+            listeners.spawn(accept(socket, Arc::clone(&permits), shared.draining.clone(), serve));
         }
         listeners.spawn(sweep(Arc::clone(&shared)));
-        Ok(Self {
-            shared,
-            addresses: addresses.into(),
-            listeners: Arc::new(Mutex::new(listeners)),
-        })
+        Ok(Self { shared, addresses: addresses.into(), listeners: Arc::new(Mutex::new(listeners)) })
     }
 
     /// Where it listens, in the order of the configuration, with the ports that the system chose.
@@ -154,12 +141,10 @@ impl Ingress {
         let ips = rules.backends().iter().map(SocketAddr::ip).collect();
         *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&rules);
         self.shared.roster.listed(&ips);
-        self.shared
-            .pool
-            .retain(|address| rules.backends().contains(&address));
+        self.shared.pool.retain(|address| rules.backends().contains(&address));
     }
 
-    /// No new request goes to `ip` once this returned (after 100 ms at most), and idle connections to it are closed.
+    /// No new request goes to `ip` once this returned (after half a second at most), and idle connections to it are closed.
     pub async fn release(&self, ip: IpAddr) {
         self.shared.roster.bar(ip);
         self.shared.pool.retain(|address| address.ip() != ip);
@@ -185,10 +170,7 @@ impl Ingress {
         while listeners.join_next().await.is_some() {}
         self.shared.pool.retain(|_| false);
         self.shared.tasks.0.close();
-        if tokio::time::timeout(self.shared.config.drain, self.shared.tasks.0.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(self.shared.config.drain, self.shared.tasks.0.wait()).await.is_err() {
             self.shared.stop.cancel();
             self.shared.tasks.0.wait().await;
         }
@@ -204,14 +186,8 @@ impl Shared {
 /// One client's connection, request after request.
 async fn serve(shared: Arc<Shared>, stream: TcpStream, client: SocketAddr) {
     let mut server = auto::Builder::new(shared.tasks.clone());
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(CLIENT_IDLE);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(256);
+    server.http1().timer(TokioTimer::new()).header_read_timeout(CLIENT_IDLE);
+    server.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
     let answer = service_fn(|request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(forward::forward(&shared, client, request).await) }

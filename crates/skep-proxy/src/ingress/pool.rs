@@ -77,9 +77,7 @@ impl Pool {
 /// A new connection to `backend`; its task ends when the backend is severed, the proxy stops, or nobody sends on it any more.
 pub(super) async fn open(shared: &Arc<Shared>, backend: SocketAddr) -> io::Result<Sender> {
     let stream = connect(backend, shared.config.connect_timeout).await?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let tether = shared.roster.tether(backend.ip());
     let stop = shared.stop.clone();
     shared.tasks.0.spawn(async move {
@@ -108,10 +106,7 @@ pub(super) fn put_back(shared: &Arc<Shared>, backend: SocketAddr, mut sender: Se
         // Asked under the pool's lock: `release` bars first and clears the pool second, so that either it finds this
         // connection or this finds the bar.
         if listed && !held.roster.is_barred(backend.ip()) && !held.draining.is_cancelled() {
-            idle.entry(backend).or_default().push(Idle {
-                sender,
-                since: Instant::now(),
-            });
+            idle.entry(backend).or_default().push(Idle { sender, since: Instant::now() });
         }
     });
 }

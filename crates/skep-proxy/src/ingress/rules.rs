@@ -79,13 +79,8 @@ impl Rules {
                 .map(|route| Arc::clone(&route.next))
                 .next()
                 .unwrap_or_default();
-            let route = Route {
-                name: rule.name,
-                path,
-                path_type: rule.path_type,
-                backends: rule.backends,
-                next,
-            };
+            let route =
+                Route { name: rule.name, path, path_type: rule.path_type, backends: rule.backends, next };
             by_host.entry(pattern).or_default().push(Arc::new(route));
         }
         for routes in by_host.values_mut() {
@@ -98,9 +93,7 @@ impl Rules {
     /// The route for `host` (as a client sends it, perhaps with a port) and `path`.
     pub(crate) fn route(&self, host: &str, path: &str) -> Option<Arc<Route>> {
         let host = normal_host(host);
-        let suffix = host
-            .split_once('.')
-            .map(|(_, suffix)| HostPattern::Suffix(suffix.to_owned()));
+        let suffix = host.split_once('.').map(|(_, suffix)| HostPattern::Suffix(suffix.to_owned()));
         [Some(HostPattern::Exact(host)), suffix, Some(HostPattern::Any)]
             .into_iter()
             .flatten()
@@ -203,9 +196,7 @@ mod tests {
             (Prefix, "/aaa/bbb", "/aaa/bbb/ccc", true),
             (Prefix, "/aaa/bbb", "/aaa/bbbxyz", false),
         ] {
-            let found = rules(&[("", path, path_type)])
-                .route("any.host", request)
-                .is_some();
+            let found = rules(&[("", path, path_type)]).route("any.host", request).is_some();
             assert_eq!(found, matches, "{path_type:?} {path} on {request}");
         }
     }
@@ -221,20 +212,12 @@ mod tests {
             ("app.localhost", "/api/v1", Prefix),
         ]);
         let name = |host: &str, path: &str| {
-            rules
-                .route(host, path)
-                .map(|route| (route.name.clone(), route.path_type))
+            rules.route(host, path).map(|route| (route.name.clone(), route.path_type))
         };
         let rule = |name: &str, path_type| Some((name.to_owned(), path_type));
-        assert_eq!(
-            name("APP.localhost.:8080", "/api"),
-            rule("app.localhost/api", Exact)
-        );
+        assert_eq!(name("APP.localhost.:8080", "/api"), rule("app.localhost/api", Exact));
         assert_eq!(name("app.localhost", "/api/"), rule("app.localhost/api", Prefix));
-        assert_eq!(
-            name("app.localhost", "/api/v1/x"),
-            rule("app.localhost/api/v1", Prefix)
-        );
+        assert_eq!(name("app.localhost", "/api/v1/x"), rule("app.localhost/api/v1", Prefix));
         assert_eq!(name("app.localhost", "/other"), rule("*.localhost/", Prefix));
         assert_eq!(name("web.localhost:80", "/"), rule("*.localhost/", Prefix));
         assert_eq!(name("a.b.localhost", "/"), rule("/", Prefix));

@@ -30,10 +30,7 @@ impl Wish {
             .flat_map(|value| value.split(','))
             .any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
         let protocol = request.headers().get(UPGRADE).filter(|_| asked)?.clone();
-        Some(Self {
-            protocol,
-            client: hyper::upgrade::on(request),
-        })
+        Some(Self { protocol, client: hyper::upgrade::on(request) })
     }
 
     /// Says it to the backend: these headers are per connection and have to be made anew.
@@ -47,9 +44,7 @@ impl Wish {
         let agreed = response.headers().get(UPGRADE).cloned().unwrap_or(self.protocol);
         let upstream = hyper::upgrade::on(&mut *response);
         super::headers::remove_hop_by_hop(response.headers_mut());
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         response.headers_mut().insert(UPGRADE, agreed);
         let tether = shared.roster.tether(backend.ip());
         let draining = shared.draining.clone();
