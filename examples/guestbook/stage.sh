@@ -1,0 +1,22 @@
+#!/bin/sh
+# Lays Debian's python3 and its standard library out under .skep/stage, at the paths they have on this machine.
+set -eu
+
+# Not whatever `python3` PATH finds first: a version manager's would bring its own world along.
+if [ ! -e /usr/bin/python3 ]; then
+    echo "no /usr/bin/python3 on this machine" >&2
+    echo "hint: install Debian's package: apt-get install python3" >&2
+    exit 1
+fi
+version=$(/usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+rm -rf .skep/stage
+mkdir -p .skep/stage/usr/bin ".skep/stage/usr/lib/$version"
+cp -Lp /usr/bin/python3 .skep/stage/usr/bin/python3
+cp -Rp "/usr/lib/$version/." ".skep/stage/usr/lib/$version/"
+# Compiled files carry times, which would make the image another one at each build; the rest is never imported here.
+find ".skep/stage/usr/lib/$version" -name __pycache__ -type d -prune -exec rm -rf {} +
+for unused in test idlelib lib2to3 tkinter turtledemo ensurepip distutils pydoc_data config-*; do
+    rm -rf ".skep/stage/usr/lib/$version"/$unused
+done
+# Debian's site hook and sysconfig links point outside of what is laid.
+find ".skep/stage/usr/lib/$version" -type l ! -exec test -e {} \; -delete

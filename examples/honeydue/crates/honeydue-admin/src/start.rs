@@ -1,0 +1,48 @@
+//! From the environment to a served page, and to an exit code.
+
+use std::process::ExitCode;
+
+use honeydue_pages::ApiClient;
+use honeydue_service::{Drain, Release, Sealer, SettingError, address, serve, settings};
+
+use crate::{access::Access, routes, state::Admin, version::VERSION};
+
+/// Serves the page until the process is told to leave.
+pub(crate) async fn start() -> ExitCode {
+    let (drain, admin) = match assemble() {
+        Ok(assembled) => assembled,
+        Err(error) => return refuse(&error),
+    };
+    let listener = match address::from_environment(3000) {
+        Ok(address) => address::bind(address).await,
+        Err(error) => return refuse(&error),
+    };
+    let served = match listener {
+        Ok(listener) => serve(listener, routes::router(admin), &drain).await,
+        Err(error) => return refuse(&error),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+fn assemble() -> Result<(Drain, Admin), SettingError> {
+    let drain = Drain::from_environment()?;
+    let sealer = Sealer::new(&settings::secret("SECRET_KEY")?);
+    let admin = Admin {
+        api: ApiClient::new(&settings::text("API_URL", "http://api:8000")),
+        worker: ApiClient::new(&settings::text("WORKER_URL", "http://worker:8001")),
+        access: Access::from_environment(sealer.clone())?,
+        keeper_token: sealer.keeper_token(),
+        release: Release::from_environment("admin", VERSION),
+        secure_cookies: settings::parsed("COOKIE_SECURE", false, "true or false")?,
+        drain: drain.clone(),
+    };
+    Ok((drain, admin))
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    tracing::error!(%error, "admin stops");
+    ExitCode::FAILURE
+}

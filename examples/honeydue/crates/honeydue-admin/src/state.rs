@@ -1,0 +1,18 @@
+//! What handlers share.
+
+use honeydue_pages::ApiClient;
+use honeydue_service::{Drain, Release};
+
+use crate::access::Access;
+
+/// Everything that a request may need. Cloning shares it.
+#[derive(Debug, Clone)]
+pub(crate) struct Admin {
+    pub(crate) api: ApiClient,
+    pub(crate) worker: ApiClient,
+    pub(crate) access: Access,
+    pub(crate) keeper_token: String,
+    pub(crate) release: Release,
+    pub(crate) secure_cookies: bool,
+    pub(crate) drain: Drain,
+}

@@ -1,0 +1,69 @@
+//! Accounts and sessions.
+
+use axum::{Json, extract::State, http::StatusCode};
+use honeydue_model::{Login, Registration, SignedIn, User};
+use honeydue_store::passwords;
+
+use crate::{
+    error::ApiError,
+    extract::{BearerToken, Body, SignedInUser},
+    state::Api,
+};
+
+/// `POST /api/auth/register`: opens an account and a session.
+pub(crate) async fn register(
+    State(api): State<Api>,
+    Body(registration): Body<Registration>,
+) -> Result<(StatusCode, Json<SignedIn>), ApiError> {
+    registration.validate()?;
+    let hash = passwords::hash(registration.password.clone()).await?;
+    let user = api.store.add_user(&registration, &hash).await?;
+    Ok((StatusCode::CREATED, Json(sign_in(&api, user).await?)))
+}
+
+/// `POST /api/auth/login`: opens a session.
+pub(crate) async fn login(
+    State(api): State<Api>,
+    Body(login): Body<Login>,
+) -> Result<Json<SignedIn>, ApiError> {
+    if !api.cache.may_attempt_login(&login.email).await {
+        return Err(ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_attempts",
+            "too many attempts; wait five minutes and try again",
+        ));
+    }
+    let (user, hash) = api.store.user_by_email(&login.email).await?.unzip();
+    let proven = passwords::verify(login.password, hash).await?;
+    match user.filter(|_| proven) {
+        Some(user) => {
+            api.cache.forgive_attempts(&login.email).await;
+            Ok(Json(sign_in(&api, user).await?))
+        }
+        // Which of the two was wrong would tell a stranger who has an account.
+        None => {
+            Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_credentials", "e-mail or password is wrong"))
+        }
+    }
+}
+
+/// `POST /api/auth/logout`: ends the session; ending one that is over is fine.
+pub(crate) async fn logout(
+    State(api): State<Api>,
+    token: Option<BearerToken>,
+) -> Result<StatusCode, ApiError> {
+    if let Some(BearerToken(token)) = token {
+        api.store.close_session(&api.cache, &api.sealer, &token).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /api/me`: whose session it is.
+pub(crate) async fn me(SignedInUser(user): SignedInUser) -> Json<User> {
+    Json(user)
+}
+
+async fn sign_in(api: &Api, user: User) -> Result<SignedIn, ApiError> {
+    let token = api.store.open_session(&api.cache, &api.sealer, &user).await?;
+    Ok(SignedIn { token: token.0, user })
+}

@@ -1,0 +1,68 @@
+//! From the environment to a served api, and to its exit code.
+
+use std::process::ExitCode;
+
+use honeydue_service::{Drain, Release, Sealer, SettingError, address, metrics::Metrics, serve, settings};
+use honeydue_store::{Cache, Store};
+
+use crate::{routes, state::Api, version::VERSION};
+
+/// Runs the api until it is told to leave.
+pub(crate) async fn start() -> ExitCode {
+    let drain = match Drain::from_environment() {
+        Ok(drain) => drain,
+        Err(error) => return refuse(&error),
+    };
+    // A signal during a long wait for the database must not be ignored.
+    let (store, _) = tokio::select! {
+        started = Store::start() => match started {
+            Ok(started) => started,
+            Err(error) => {
+                tracing::error!("refusing to start: {}", error.in_full());
+                return error.exit_code();
+            }
+        },
+        () = drain.begun() => return ExitCode::SUCCESS,
+    };
+    let api = match assemble(store, drain.clone()) {
+        Ok(api) => api,
+        Err(error) => return refuse(&error),
+    };
+    let listener = match address::from_environment(8000) {
+        Ok(address) => address::bind(address).await,
+        Err(error) => return refuse(&error),
+    };
+    let store = api.store.clone();
+    let served = match listener {
+        Ok(listener) => serve(listener, routes::router(api), &drain).await,
+        Err(error) => return refuse(&error),
+    };
+    store.close().await;
+    match served {
+        Ok(()) => {
+            tracing::info!("drained: every request was answered");
+            ExitCode::SUCCESS
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
+fn assemble(store: Store, drain: Drain) -> Result<Api, SettingError> {
+    let cache = Cache::new(&settings::config("REDIS_URL")?).map_err(|_| SettingError::Unreadable {
+        name: "REDIS_URL",
+        expected: "a Redis URL such as redis://redis:6379/0",
+    })?;
+    Ok(Api {
+        store,
+        cache,
+        sealer: Sealer::new(&settings::secret("SECRET_KEY")?),
+        release: Release::from_environment("api", VERSION),
+        metrics: Metrics::new("api", VERSION),
+        drain,
+    })
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    tracing::error!(%error, "the api stops");
+    ExitCode::FAILURE
+}

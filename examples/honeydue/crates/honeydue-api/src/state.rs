@@ -1,0 +1,21 @@
+//! What handlers share.
+
+use honeydue_service::{Drain, Release, Sealer, metrics::Metrics};
+use honeydue_store::{Cache, Store};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+/// Everything that a request may need. Cloning shares it.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) store: Store,
+    pub(crate) cache: Cache,
+    pub(crate) sealer: Sealer,
+    pub(crate) release: Release,
+    pub(crate) metrics: Metrics,
+    pub(crate) drain: Drain,
+}
+
+/// The day that "overdue" is judged by: the civil day in UTC.
+pub(crate) fn today() -> Date {
+    Timestamp::now().to_zoned(TimeZone::UTC).date()
+}

@@ -1,0 +1,8 @@
+//! The api's own program against a real Postgres and a real Redis.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod boot;
+mod jobs;
+mod story;
+mod support;

@@ -1,0 +1,293 @@
+//! A real Postgres, a real Redis and the real api, each test its own, on Unix sockets and a port of the system's choice.
+//!
+//! The servers are Debian's (`apt-get install postgresql redis-server`). Postgres refuses to run as root, so as root they run
+//! as `nobody`. They end with the test: by `Drop`, or, when the test is killed, because setpriv made them die with it.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use honeydue_pages::ApiClient;
+use honeydue_store::{DatabaseSettings, Store};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, geteuid},
+};
+use skep_migrate::{Catalog, Environment, Migrator, Session, Task};
+
+/// `nobody` on Debian: Postgres wants a user that has a name.
+const NOBODY: u32 = 65534;
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What the api needs around it. The folder and the servers go with it.
+pub(crate) struct Surroundings {
+    folder: tempfile::TempDir,
+    _postgres: Server,
+    redis: Option<Server>,
+}
+
+struct Server {
+    child: Child,
+    stop: Signal,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = kill(pid(&self.child), self.stop);
+        let _ = self.child.wait();
+    }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+impl Surroundings {
+    /// Starts both servers, with an empty database.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("honeydue-").tempdir_in("/tmp").unwrap();
+        own(folder.path());
+        let postgres = start_postgres(folder.path());
+        let redis = start_redis(folder.path());
+        Self { folder, _postgres: postgres, redis: Some(redis) }
+    }
+
+    /// Brings the schema up, to `newest` if given.
+    pub(crate) async fn migrate(&self, newest: Option<i64>) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+        let migrator = Migrator::new(Catalog::from_dir(folder).unwrap());
+        let environment: Environment = self.database().into_iter().collect();
+        let resolved = skep_migrate::resolve(None, &environment).unwrap();
+        let mut session = Session::connect(&resolved.dsn).await.unwrap();
+        let task = newest.map_or(Task::Up, Task::UpTo);
+        migrator.run(&mut session, task, &mut |_| {}).await.unwrap();
+        session.close().await;
+    }
+
+    /// Takes the cache away.
+    pub(crate) fn stop_redis(&mut self) {
+        self.redis = None;
+    }
+
+    /// Brings the cache back, empty.
+    pub(crate) fn start_redis(&mut self) {
+        self.redis = Some(start_redis(self.folder.path()));
+    }
+
+    /// A store on this database.
+    pub(crate) async fn store(&self) -> Store {
+        let settings = DatabaseSettings {
+            host: self.folder.path().to_str().unwrap().to_owned(),
+            port: 5432,
+            name: "postgres".to_owned(),
+            user: "honeydue".to_owned(),
+            password: String::new(),
+            ssl_mode: "disable".parse().unwrap(),
+            connections: 8,
+        };
+        Store::connect(&settings, DEADLINE).await.unwrap()
+    }
+
+    fn database(&self) -> Vec<(String, String)> {
+        let socket = self.folder.path().to_str().unwrap();
+        [
+            ("DB_HOST", socket),
+            ("DB_NAME", "postgres"),
+            ("DB_USER", "honeydue"),
+            ("DB_PASSWORD", "unused: local sockets are trusted"),
+            ("DB_SSLMODE", "disable"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// The api's program, configured for these surroundings.
+    pub(crate) fn api(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_honeydue-api"));
+        command
+            .env_clear()
+            .envs(self.database())
+            .env("REDIS_URL", format!("redis+unix://{}/redis.sock", self.folder.path().display()))
+            .env("SECRET_KEY", "a key for tests")
+            .env("GREETING", "hello from the test")
+            .env("BIND_ADDR", "127.0.0.1")
+            .env("PORT", "0")
+            .env("DB_WAIT_SECONDS", "5");
+        command
+    }
+
+    /// Runs the api to its end, for starts that must fail.
+    pub(crate) fn api_ends(&self) -> Output {
+        self.api().output().unwrap()
+    }
+
+    /// Starts the api and waits until it listens.
+    pub(crate) fn serve(&self) -> Api {
+        let mut child = self.api().stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (say, hear) = mpsc::channel();
+        // Ends at the api's end of file; the lines are kept for the test to look at.
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = say.send(line);
+            }
+        });
+        let mut lines = Vec::new();
+        let address = loop {
+            let line = hear
+                .recv_timeout(DEADLINE)
+                .unwrap_or_else(|_| panic!("the api does not listen:\n{}", lines.join("\n")));
+            let found = line.split_once("address=").map(|(_, address)| address.trim().to_owned());
+            lines.push(line);
+            if let Some(address) = found {
+                break address;
+            }
+        };
+        Api { child, client: ApiClient::new(&format!("http://{address}")), address, hear }
+    }
+}
+
+/// A running api.
+pub(crate) struct Api {
+    child: Child,
+    pub(crate) client: ApiClient,
+    pub(crate) address: String,
+    hear: mpsc::Receiver<String>,
+}
+
+impl Api {
+    /// Asks it to leave.
+    pub(crate) fn terminate(&self) {
+        kill(pid(&self.child), Signal::SIGTERM).unwrap();
+    }
+
+    /// Waits for a log line that contains `text`.
+    pub(crate) fn says(&self, text: &str) {
+        loop {
+            let line =
+                self.hear.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("the api never said {text:?}"));
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for its exit code.
+    pub(crate) fn ends(mut self) -> Option<i32> {
+        let begun = Instant::now();
+        while begun.elapsed() < DEADLINE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            thread::yield_now();
+        }
+        panic!("the api does not end");
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start_postgres(folder: &Path) -> Server {
+    let programs = newest_postgres();
+    let data = folder.join("data");
+    let made = unprivileged(&programs.join("initdb"))
+        .args([
+            "--username=honeydue",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+            "-D",
+        ])
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    let log = File::create(folder.join("postgres.log")).unwrap();
+    let child = unprivileged(&programs.join("postgres"))
+        .arg("-D")
+        .arg(&data)
+        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB", "-c"])
+        .arg(format!("unix_socket_directories={}", folder.display()))
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    // Fast shutdown: sessions are ended.
+    let server = Server { child, stop: Signal::SIGINT };
+    until("Postgres takes connections", || {
+        let asked = Command::new(programs.join("pg_isready")).arg("-q").arg("-h").arg(folder).status();
+        asked.is_ok_and(|status| status.success())
+    });
+    server
+}
+
+fn start_redis(folder: &Path) -> Server {
+    let program = Path::new("/usr/bin/redis-server");
+    assert!(program.exists(), "no {}: apt-get install redis-server", program.display());
+    let socket = folder.join("redis.sock");
+    let child = unprivileged(program)
+        .args(["--port", "0", "--save", "", "--appendonly", "no", "--dir"])
+        .arg(folder)
+        .arg("--unixsocket")
+        .arg(&socket)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let server = Server { child, stop: Signal::SIGTERM };
+    until("Redis takes connections", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+    server
+}
+
+fn newest_postgres() -> PathBuf {
+    let found = fs::read_dir("/usr/lib/postgresql").ok().and_then(|versions| {
+        versions
+            .filter_map(|version| version.ok()?.file_name().into_string().ok()?.parse::<u32>().ok())
+            .max()
+            .map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin")))
+    });
+    let programs = found.expect("no Postgres under /usr/lib/postgresql: apt-get install postgresql");
+    assert!(
+        programs.join("initdb").exists(),
+        "no initdb in {}: apt-get install postgresql",
+        programs.display()
+    );
+    programs
+}
+
+/// `program` as someone other than root, and dying with this process.
+fn unprivileged(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]);
+    if geteuid().is_root() {
+        command.arg(format!("--reuid={NOBODY}")).arg(format!("--regid={NOBODY}")).arg("--clear-groups");
+    }
+    command.arg("--").arg(program).current_dir("/tmp");
+    command
+}
+
+fn own(folder: &Path) {
+    if geteuid().is_root() {
+        std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+/// Polls `holds` until it does.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < DEADLINE, "waited in vain until {what}");
+        thread::park_timeout(Duration::from_millis(20));
+    }
+}

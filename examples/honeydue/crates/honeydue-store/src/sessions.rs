@@ -1,0 +1,89 @@
+//! The table `sessions`, with the cache in front of it.
+
+use honeydue_model::User;
+use honeydue_service::Sealer;
+use sqlx::Row as _;
+
+use crate::{Cache, Store, StoreError, Token};
+
+impl Store {
+    /// Opens a session of 30 days.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn open_session(
+        &self,
+        cache: &Cache,
+        sealer: &Sealer,
+        user: &User,
+    ) -> Result<Token, StoreError> {
+        let token =
+            Token::random().ok_or_else(|| sqlx::Error::Protocol("no randomness for a token".into()))?;
+        let sealed = sealer.seal(&token.0);
+        sqlx::query(
+            "insert into sessions (token_hash, user_id, expires_at) values ($1, $2, now() + interval '30 days')",
+        )
+        .bind(&sealed)
+        .bind(user.id)
+        .execute(&self.pool)
+        .await?;
+        cache.keep_session(&sealed, user).await;
+        Ok(token)
+    }
+
+    /// The user whose session `token` proves; `None` when it is unknown or has run out.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn session_user(
+        &self,
+        cache: &Cache,
+        sealer: &Sealer,
+        token: &str,
+    ) -> Result<Option<User>, StoreError> {
+        let sealed = sealer.seal(token);
+        if let Some(user) = cache.session(&sealed).await {
+            return Ok(Some(user));
+        }
+        let row = sqlx::query(
+            "select u.id, u.email, u.name from sessions s join users u on u.id = s.user_id \
+             where s.token_hash = $1 and s.expires_at > now()",
+        )
+        .bind(&sealed)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let user = User { id: row.try_get("id")?, email: row.try_get("email")?, name: row.try_get("name")? };
+        cache.keep_session(&sealed, &user).await;
+        Ok(Some(user))
+    }
+
+    /// Ends a session; one that is gone already counts as ended.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn close_session(&self, cache: &Cache, sealer: &Sealer, token: &str) -> Result<(), StoreError> {
+        let sealed = sealer.seal(token);
+        sqlx::query("delete from sessions where token_hash = $1").bind(&sealed).execute(&self.pool).await?;
+        cache.forget_session(&sealed).await;
+        Ok(())
+    }
+
+    /// Deletes sessions that have run out, and job runs older than 30 days. Answers how many of each.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn clean_up(&self) -> Result<(u64, u64), StoreError> {
+        let sessions = sqlx::query("delete from sessions where expires_at <= now()")
+            .execute(&self.pool)
+            .await?
+            .rows_affected();
+        let runs = sqlx::query(
+            "delete from job_runs where started_at < now() - interval '30 days' and state <> 'running'",
+        )
+        .execute(&self.pool)
+        .await?
+        .rows_affected();
+        Ok((sessions, runs))
+    }
+}

@@ -1,0 +1,44 @@
+//! From the environment to served pages, and to an exit code.
+
+use std::process::ExitCode;
+
+use honeydue_pages::ApiClient;
+use honeydue_service::{Drain, Release, SettingError, address, serve, settings};
+
+use crate::{routes, state::Web, version::VERSION};
+
+/// Serves the pages until the process is told to leave. They start without the api: whoever looks is told that it is away.
+pub(crate) async fn start() -> ExitCode {
+    let (drain, web) = match assemble() {
+        Ok(assembled) => assembled,
+        Err(error) => return refuse(&error),
+    };
+    let listener = match address::from_environment(3000) {
+        Ok(address) => address::bind(address).await,
+        Err(error) => return refuse(&error),
+    };
+    let served = match listener {
+        Ok(listener) => serve(listener, routes::router(web), &drain).await,
+        Err(error) => return refuse(&error),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+fn assemble() -> Result<(Drain, Web), SettingError> {
+    let drain = Drain::from_environment()?;
+    let web = Web {
+        api: ApiClient::new(&settings::text("API_URL", "http://api:8000")),
+        release: Release::from_environment("web", VERSION),
+        secure_cookies: settings::parsed("COOKIE_SECURE", false, "true or false")?,
+        drain: drain.clone(),
+    };
+    Ok((drain, web))
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    tracing::error!(%error, "web stops");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,42 @@
+//! The worker's own small HTTP face, for probes and scrapes.
+
+use axum::{Json, Router, extract::State, http::StatusCode, middleware, routing::get};
+use honeydue_service::{
+    Drain, Release,
+    metrics::{self, Metrics},
+};
+use honeydue_store::Store;
+use serde_json::{Value, json};
+
+use crate::version::VERSION;
+
+#[derive(Debug, Clone)]
+struct Face {
+    store: Store,
+    drain: Drain,
+}
+
+/// `/health/` (alive), `/ready/` (database and schema answer), `/version` and `/metrics`.
+pub(crate) fn router(store: Store, drain: Drain) -> Router {
+    let counted = Metrics::new("worker", VERSION);
+    Router::new()
+        .route("/health/", get(async || Json(json!({ "status": "alive" }))))
+        .route("/ready/", get(ready))
+        .route("/version", get(async || Json(Release::from_environment("worker", VERSION))))
+        .with_state(Face { store, drain })
+        .route("/metrics", get(metrics::scrape).with_state(counted.clone()))
+        .layer(middleware::from_fn_with_state(counted, metrics::observe))
+}
+
+async fn ready(State(face): State<Face>) -> (StatusCode, Json<Value>) {
+    if face.drain.has_begun() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "draining" })));
+    }
+    match face.store.require_schema().await {
+        Ok(schema) => (StatusCode::OK, Json(json!({ "status": "ready", "schema": schema }))),
+        Err(error) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(json!({ "status": "not ready", "schema": error.to_string() })),
+        ),
+    }
+}

@@ -1,0 +1,109 @@
+//! Runs jobs when they are due. One task per job; each run is claimed in the database first, so any number of workers may run.
+
+use std::time::Duration;
+
+use honeydue_service::Drain;
+use honeydue_store::{Store, StoreError, jobs::Claim};
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::due::Schedule;
+
+/// A run whose worker was not heard of for this long is over.
+const LEASE: Duration = Duration::from_secs(60);
+/// After a failure to reach the database.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What the jobs of one worker share.
+#[derive(Debug, Clone)]
+pub(crate) struct Runner {
+    pub(crate) store: Store,
+    pub(crate) worker: String,
+    pub(crate) drain: Drain,
+}
+
+impl Runner {
+    /// Runs every job until the drain begins and the runs that are under way have ended.
+    pub(crate) async fn run(self, schedules: Vec<Schedule>) {
+        let mut jobs = JoinSet::new();
+        for schedule in schedules {
+            let runner = self.clone();
+            jobs.spawn(async move { runner.keep(&schedule).await });
+        }
+        while let Some(ended) = jobs.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a job's task ended badly");
+            }
+        }
+    }
+
+    /// Runs one job at its ticks. A tick that was missed while no worker was up is made good once, at start.
+    async fn keep(&self, schedule: &Schedule) {
+        let mut due = self.missed(schedule).await;
+        loop {
+            if let Some(tick) = due
+                && let Err(error) = self.run_once(schedule, tick).await
+            {
+                tracing::warn!(job = schedule.job.name, %error, "a run was not recorded; trying again");
+                if !self.pause(RETRY_AFTER).await {
+                    return;
+                }
+                continue;
+            }
+            let now = Timestamp::now();
+            let Some(next) = schedule.next(now) else { return };
+            let wait = Duration::try_from(next - now).unwrap_or(RETRY_AFTER);
+            if !self.pause(wait).await {
+                return;
+            }
+            due = Some(next);
+        }
+    }
+
+    async fn missed(&self, schedule: &Schedule) -> Option<Timestamp> {
+        let tick = schedule.latest(Timestamp::now())?;
+        match self.store.missed_run(schedule.job.name, tick).await {
+            Ok(missed) => missed.then_some(tick),
+            // Claiming is exclusive anyway: when in doubt, try.
+            Err(_) => Some(tick),
+        }
+    }
+
+    /// Claims and does one run; does nothing when another worker has it.
+    async fn run_once(&self, schedule: &Schedule, tick: Timestamp) -> Result<(), StoreError> {
+        let job = schedule.job;
+        let Some(claim) = self.store.claim_run(job.name, tick, &self.worker, LEASE).await? else {
+            tracing::debug!(job = job.name, %tick, "another worker has this run");
+            return Ok(());
+        };
+        let outcome = tokio::select! {
+            outcome = job.work.run(&self.store, tick) => outcome.map_err(|error| error.to_string()),
+            () = self.keep_alive(claim) => Err("the lease was lost to another worker".to_owned()),
+        };
+        match &outcome {
+            Ok(note) => tracing::info!(job = job.name, %tick, note, "run done"),
+            Err(reason) => tracing::error!(job = job.name, %tick, reason, "run failed"),
+        }
+        self.store.finish_run(claim, &outcome).await
+    }
+
+    /// Renews a claim; completes only when it was lost.
+    async fn keep_alive(&self, claim: Claim) {
+        loop {
+            tokio::time::sleep(LEASE / 3).await;
+            match self.store.renew_run(claim, LEASE).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => tracing::warn!(%error, "a lease was not renewed; trying again"),
+            }
+        }
+    }
+
+    /// Waits; false when the drain began first.
+    async fn pause(&self, wait: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => true,
+            () = self.drain.begun() => false,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! From the environment to a running worker, and to its exit code.
+
+use std::process::ExitCode;
+
+use honeydue_service::{Drain, address, serve, settings};
+use honeydue_store::Store;
+
+use crate::{due::Schedule, health, runner::Runner, table::JOBS};
+
+/// Runs the worker until it is told to leave and its runs have ended.
+pub(crate) async fn start() -> ExitCode {
+    let schedules = match JOBS.into_iter().map(Schedule::new).collect::<Result<Vec<_>, _>>() {
+        Ok(schedules) => schedules,
+        Err(error) => return refuse(&error),
+    };
+    let drain = match Drain::from_environment() {
+        Ok(drain) => drain,
+        Err(error) => return refuse(&error),
+    };
+    let store = tokio::select! {
+        started = Store::start() => match started {
+            Ok((store, _)) => store,
+            Err(error) => {
+                tracing::error!("refusing to start: {}", error.in_full());
+                return error.exit_code();
+            }
+        },
+        () = drain.begun() => return ExitCode::SUCCESS,
+    };
+    let listener = match address::from_environment(8001) {
+        Ok(address) => address::bind(address).await,
+        Err(error) => return refuse(&error),
+    };
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => return refuse(&error),
+    };
+    let worker = settings::optional("POD_NAME").unwrap_or_else(|| format!("worker-{}", std::process::id()));
+    let runner = Runner { store: store.clone(), worker, drain: drain.clone() };
+    let runs = async {
+        tokio::select! {
+            () = runner.run(schedules) => {}
+            () = drain.over() => tracing::warn!("a run was cut off; its lease will run out"),
+        }
+    };
+    let ((), served) =
+        tokio::join!(runs, serve(listener, health::router(store.clone(), drain.clone()), &drain));
+    store.close().await;
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    tracing::error!(%error, "the worker stops");
+    ExitCode::FAILURE
+}

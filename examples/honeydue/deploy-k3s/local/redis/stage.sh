@@ -1,0 +1,13 @@
+#!/bin/sh
+# Copies this machine's redis-server to .skep/stage/redis: Debian's is a link to a program of another package.
+# Run by skep before the image is built (images.redis.native.run in skep.yaml), in the folder of skep.yaml.
+set -eu
+
+if [ ! -x /usr/bin/redis-server ]; then
+    echo "no /usr/bin/redis-server on this machine" >&2
+    echo "hint: install Debian's package: apt-get install redis-server" >&2
+    exit 1
+fi
+rm -rf .skep/stage/redis
+mkdir -p .skep/stage/redis
+cp -Lp /usr/bin/redis-server .skep/stage/redis/redis-server
