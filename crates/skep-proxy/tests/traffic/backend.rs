@@ -20,9 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) type Body = BoxBody<Bytes, hyper::Error>;
 
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never: Infallible| match never {})
-        .boxed()
+    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed()
 }
 
 /// A client that keeps connections, as browsers do.
@@ -31,12 +29,7 @@ pub(crate) fn client() -> Client<HttpConnector, Body> {
 }
 
 pub(crate) async fn text(response: Response<Incoming>) -> String {
-    let bytes = response
-        .into_body()
-        .collect()
-        .await
-        .expect("a whole body")
-        .to_bytes();
+    let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -47,10 +40,8 @@ pub(crate) async fn get(
     host: &str,
     path: &str,
 ) -> (u16, String) {
-    let request = Request::get(format!("http://{at}{path}"))
-        .header(header::HOST, host)
-        .body(full(""))
-        .expect("valid");
+    let request =
+        Request::get(format!("http://{at}{path}")).header(header::HOST, host).body(full("")).expect("valid");
     let response = client.request(request).await.expect("a response");
     (response.status().as_u16(), text(response).await)
 }
@@ -73,20 +64,8 @@ impl Backend {
         let (gate, arrived) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let stop = CancellationToken::new();
         let name = Bytes::from(name.to_owned());
-        let task = tokio::spawn(run(
-            listener,
-            name,
-            Arc::clone(&gate),
-            Arc::clone(&arrived),
-            stop.clone(),
-        ));
-        Self {
-            address,
-            gate,
-            arrived,
-            stop,
-            task,
-        }
+        let task = tokio::spawn(run(listener, name, Arc::clone(&gate), Arc::clone(&arrived), stop.clone()));
+        Self { address, gate, arrived, stop, task }
     }
 
     /// As a pod on SIGTERM: no new connections, idle ones closed, requests in flight answered.
@@ -116,9 +95,7 @@ async fn run(
             async move { Ok::<_, Infallible>(answer(request, name, &gate, &arrived).await) }
         });
         let server = auto::Builder::new(TokioExecutor::new());
-        let connection = server
-            .serve_connection_with_upgrades(TokioIo::new(stream), answer)
-            .into_owned();
+        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), answer).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move { drop(connection.await) });
     }
@@ -142,12 +119,8 @@ async fn answer(
                 .collect::<Vec<_>>();
             lines.sort();
             let mut response = Response::new(full(lines.join("\n")));
-            response
-                .headers_mut()
-                .insert("keep-alive", header::HeaderValue::from_static("timeout=5"));
-            response
-                .headers_mut()
-                .insert("x-answer", header::HeaderValue::from_static("kept"));
+            response.headers_mut().insert("keep-alive", header::HeaderValue::from_static("timeout=5"));
+            response.headers_mut().insert("x-answer", header::HeaderValue::from_static("kept"));
             response
         }
         "/gate" => {

@@ -30,15 +30,10 @@ fn question(name: &str, kind: RecordType) -> Message {
 
 async fn udp(at: SocketAddr, message: &Message) -> Message {
     let socket = UdpSocket::bind((LOCAL, 0)).await.expect("a port");
-    socket
-        .send_to(&message.to_vec().expect("valid"), at)
-        .await
-        .expect("sent");
+    socket.send_to(&message.to_vec().expect("valid"), at).await.expect("sent");
     let mut buffer = vec![0; 4096];
-    let length = tokio::time::timeout(SOON, socket.recv(&mut buffer))
-        .await
-        .expect("in time")
-        .expect("an answer");
+    let length =
+        tokio::time::timeout(SOON, socket.recv(&mut buffer)).await.expect("in time").expect("an answer");
     Message::from_vec(&buffer[..length]).expect("a message")
 }
 
@@ -47,10 +42,7 @@ async fn tcp(at: SocketAddr, messages: &[Message]) -> Vec<Message> {
     let mut answers = Vec::new();
     for message in messages {
         let bytes = message.to_vec().expect("valid");
-        stream
-            .write_u16(bytes.len().try_into().expect("short"))
-            .await
-            .expect("sent");
+        stream.write_u16(bytes.len().try_into().expect("short")).await.expect("sent");
         stream.write_all(&bytes).await.expect("sent");
         let mut answer = vec![0; usize::from(stream.read_u16().await.expect("an answer"))];
         stream.read_exact(&mut answer).await.expect("a whole one");
@@ -83,16 +75,10 @@ async fn cluster_names_are_answered_here() {
     let (dns, at) = start(vec![]);
     dns.set(HashMap::from([
         ("api.honeydue.svc.cluster.local.".to_owned(), vec![ip(1)]),
-        (
-            "Pods.honeydue.svc.cluster.local".to_owned(),
-            vec![ip(2), ip(3), Ipv6Addr::LOCALHOST.into()],
-        ),
+        ("Pods.honeydue.svc.cluster.local".to_owned(), vec![ip(2), ip(3), Ipv6Addr::LOCALHOST.into()]),
     ]));
     let answer = udp(at, &question("API.honeydue.svc.cluster.local.", RecordType::A)).await;
-    assert_eq!(
-        (answer.metadata.id, answer.metadata.response_code),
-        (4711, ResponseCode::NoError)
-    );
+    assert_eq!((answer.metadata.id, answer.metadata.response_code), (4711, ResponseCode::NoError));
     assert_eq!(addresses(&answer), [ip(1)]);
     assert_eq!(
         answer.queries[0].name().to_string(),
@@ -100,65 +86,28 @@ async fn cluster_names_are_answered_here() {
         "as it was asked (0x20)"
     );
     for (name, kind, code, expected) in [
-        (
-            "pods.honeydue.svc.cluster.local.",
-            RecordType::A,
-            ResponseCode::NoError,
-            vec![ip(2), ip(3)],
-        ),
+        ("pods.honeydue.svc.cluster.local.", RecordType::A, ResponseCode::NoError, vec![ip(2), ip(3)]),
         (
             "pods.honeydue.svc.cluster.local.",
             RecordType::AAAA,
             ResponseCode::NoError,
             vec![Ipv6Addr::LOCALHOST.into()],
         ),
-        (
-            "api.honeydue.svc.cluster.local.",
-            RecordType::AAAA,
-            ResponseCode::NoError,
-            vec![],
-        ),
-        (
-            "api.honeydue.svc.cluster.local.",
-            RecordType::SRV,
-            ResponseCode::NoError,
-            vec![],
-        ),
+        ("api.honeydue.svc.cluster.local.", RecordType::AAAA, ResponseCode::NoError, vec![]),
+        ("api.honeydue.svc.cluster.local.", RecordType::SRV, ResponseCode::NoError, vec![]),
         // It exists, though nothing is there: musl takes NXDOMAIN for the end of the search.
-        (
-            "honeydue.svc.cluster.local.",
-            RecordType::A,
-            ResponseCode::NoError,
-            vec![],
-        ),
-        (
-            "nobody.honeydue.svc.cluster.local.",
-            RecordType::A,
-            ResponseCode::NXDomain,
-            vec![],
-        ),
-        (
-            "example.com.honeydue.svc.cluster.local.",
-            RecordType::A,
-            ResponseCode::NXDomain,
-            vec![],
-        ),
+        ("honeydue.svc.cluster.local.", RecordType::A, ResponseCode::NoError, vec![]),
+        ("nobody.honeydue.svc.cluster.local.", RecordType::A, ResponseCode::NXDomain, vec![]),
+        ("example.com.honeydue.svc.cluster.local.", RecordType::A, ResponseCode::NXDomain, vec![]),
     ] {
         let answer = udp(at, &question(name, kind)).await;
         assert_eq!(answer.metadata.response_code, code, "{name} {kind}");
         assert_eq!(addresses(&answer), expected, "{name} {kind}");
     }
     let pointer = udp(at, &question("1.0.44.10.in-addr.arpa.", RecordType::PTR)).await;
-    assert_eq!(
-        pointer.answers[0].data.to_string(),
-        "api.honeydue.svc.cluster.local."
-    );
+    assert_eq!(pointer.answers[0].data.to_string(), "api.honeydue.svc.cluster.local.");
     let outside = udp(at, &question("example.com.", RecordType::A)).await;
-    assert_eq!(
-        outside.metadata.response_code,
-        ResponseCode::ServFail,
-        "there is nobody to ask"
-    );
+    assert_eq!(outside.metadata.response_code, ResponseCode::ServFail, "there is nobody to ask");
     dns.shutdown().await;
 }
 
@@ -205,10 +154,7 @@ async fn resolver() -> SocketAddr {
             let mut query = vec![0; usize::from(stream.read_u16().await.expect("a query"))];
             stream.read_exact(&mut query).await.expect("a whole one");
             let response = resolve(&query, false);
-            stream
-                .write_u16(response.len().try_into().expect("short"))
-                .await
-                .expect("sent");
+            stream.write_u16(response.len().try_into().expect("short")).await.expect("sent");
             stream.write_all(&response).await.expect("sent");
         }
     });
@@ -222,11 +168,7 @@ fn resolve(query: &[u8], udp: bool) -> Vec<u8> {
     if udp && asked.name().to_string().starts_with("big") {
         response.metadata.truncation = true;
     } else {
-        response.add_answer(Record::from_rdata(
-            asked.name().clone(),
-            60,
-            RData::A(LOCAL.into()),
-        ));
+        response.add_answer(Record::from_rdata(asked.name().clone(), 60, RData::A(LOCAL.into())));
     }
     response.add_query(asked);
     response.to_vec().expect("valid")
@@ -235,25 +177,14 @@ fn resolve(query: &[u8], udp: bool) -> Vec<u8> {
 #[tokio::test]
 async fn other_names_are_forwarded_past_resolvers_that_do_not_answer() {
     // One that refuses (nobody is there), then one that works.
-    let closed = UdpSocket::bind((LOCAL, 0))
-        .await
-        .expect("a port")
-        .local_addr()
-        .expect("bound");
+    let closed = UdpSocket::bind((LOCAL, 0)).await.expect("a port").local_addr().expect("bound");
     let (dns, at) = start(vec![closed, resolver().await]);
     let asked = question("example.com.", RecordType::A);
     let answer = udp(at, &asked).await;
-    assert_eq!(
-        (answer.metadata.id, addresses(&answer)),
-        (4711, vec![IpAddr::V4(LOCAL)])
-    );
+    assert_eq!((answer.metadata.id, addresses(&answer)), (4711, vec![IpAddr::V4(LOCAL)]));
     assert_eq!(addresses(&tcp(at, &[asked]).await[0]), [IpAddr::V4(LOCAL)]);
     let cut = question("big.example.com.", RecordType::A);
-    assert_eq!(
-        addresses(&udp(at, &cut).await),
-        [IpAddr::V4(LOCAL)],
-        "asked again by TCP"
-    );
+    assert_eq!(addresses(&udp(at, &cut).await), [IpAddr::V4(LOCAL)], "asked again by TCP");
     dns.shutdown().await;
 }
 
@@ -270,9 +201,7 @@ async fn nonsense_does_no_harm_and_shutdown_frees_the_port() {
     socket.send_to(&pending, at).await.expect("sent");
     let answer = udp(at, &question("x.cluster.local.", RecordType::A)).await;
     assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
-    tokio::time::timeout(Duration::from_secs(1), dns.shutdown())
-        .await
-        .expect("at once");
+    tokio::time::timeout(Duration::from_secs(1), dns.shutdown()).await.expect("at once");
     let again = Dns::start(vec![at], vec![]).expect("the port is free");
     let clash = Dns::start(vec![at], vec![]).expect_err("the port is taken");
     assert_eq!((clash.name.as_str(), clash.listen), ("dns", at));

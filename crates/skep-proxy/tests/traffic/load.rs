@@ -55,10 +55,7 @@ impl Tally {
             failures.len(),
             failures.first()
         );
-        assert!(
-            answered as f64 / seconds >= LEAST_PER_SECOND as f64,
-            "only {answered} in {seconds:.1} s"
-        );
+        assert!(answered as f64 / seconds >= LEAST_PER_SECOND as f64, "only {answered} in {seconds:.1} s");
         assert!(swaps >= 10, "only {swaps} backends were replaced");
     }
 }
@@ -66,21 +63,11 @@ impl Tally {
 async fn ask(client: &HttpClient, at: SocketAddr, method: Method) -> Result<(), String> {
     let body = if method == Method::POST { "a body" } else { "" };
     let request = Request::builder().method(&method).uri(format!("http://{at}/"));
-    let request = request
-        .header(header::HOST, "app.localhost")
-        .body(full(body))
-        .expect("valid");
-    let response = client
-        .request(request)
-        .await
-        .map_err(|error| format!("{method}: {error:?}"))?;
+    let request = request.header(header::HOST, "app.localhost").body(full(body)).expect("valid");
+    let response = client.request(request).await.map_err(|error| format!("{method}: {error:?}"))?;
     let status = response.status();
     let page = text(response).await;
-    if status == 200 {
-        Ok(())
-    } else {
-        Err(format!("{method}: {status} {page}"))
-    }
+    if status == 200 { Ok(()) } else { Err(format!("{method}: {status} {page}")) }
 }
 
 pub(crate) type HttpClient = hyper_util::client::legacy::Client<
@@ -92,10 +79,7 @@ pub(crate) type HttpClient = hyper_util::client::legacy::Client<
 async fn http_requests_of_either_kind_survive_rolling_updates() {
     let ingress = start();
     let at = ingress.addresses()[0];
-    let mut fleet = vec![
-        Backend::start("0", loopback()).await,
-        Backend::start("1", loopback()).await,
-    ];
+    let mut fleet = vec![Backend::start("0", loopback()).await, Backend::start("1", loopback()).await];
     let addresses = |fleet: &[Backend]| fleet.iter().map(|backend| backend.address).collect::<Vec<_>>();
     ingress.set(vec![rule("app.localhost", "/", &addresses(&fleet))]);
     let tally = Arc::new(Tally::default());
@@ -104,11 +88,7 @@ async fn http_requests_of_either_kind_survive_rolling_updates() {
         let tally = Arc::clone(&tally);
         clients.spawn(async move {
             let client = client();
-            let method = if number % 2 == 0 {
-                Method::GET
-            } else {
-                Method::POST
-            };
+            let method = if number % 2 == 0 { Method::GET } else { Method::POST };
             while !tally.done.load(Ordering::Relaxed) {
                 tally.count(ask(&client, at, method.clone()).await);
             }
@@ -140,23 +120,12 @@ async fn http_requests_of_either_kind_survive_rolling_updates() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tcp_connections_survive_rolling_updates() {
     let proxy = ServiceProxy::start();
-    let listen = TcpListener::bind((loopback(), 0))
-        .await
-        .expect("a port")
-        .local_addr()
-        .expect("bound");
+    let listen = TcpListener::bind((loopback(), 0)).await.expect("a port").local_addr().expect("bound");
     let route = |fleet: &[Backend]| {
         let backends = fleet.iter().map(|backend| backend.address).collect();
-        vec![ServiceRoute {
-            name: "test".to_owned(),
-            listen,
-            backends,
-        }]
+        vec![ServiceRoute { name: "test".to_owned(), listen, backends }]
     };
-    let mut fleet = vec![
-        Backend::start("0", loopback()).await,
-        Backend::start("1", loopback()).await,
-    ];
+    let mut fleet = vec![Backend::start("0", loopback()).await, Backend::start("1", loopback()).await];
     assert!(proxy.set(route(&fleet)).await.is_empty());
     let tally = Arc::new(Tally::default());
     let mut clients = JoinSet::new();
@@ -192,9 +161,7 @@ async fn tcp_connections_survive_rolling_updates() {
 
 async fn one_connection(at: SocketAddr) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(at).await?;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .await?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
     let mut response = String::new();
     stream.read_to_string(&mut response).await?;
     if response.starts_with("HTTP/1.1 200") {
@@ -212,24 +179,12 @@ async fn measure() {
     let ingress = start();
     ingress.set(vec![rule("app.localhost", "/", &[backend.address])]);
     let proxy = ServiceProxy::start();
-    let listen = TcpListener::bind((loopback(), 0))
-        .await
-        .expect("a port")
-        .local_addr()
-        .expect("bound");
-    proxy
-        .set(vec![ServiceRoute {
-            name: "test".to_owned(),
-            listen,
-            backends: vec![backend.address],
-        }])
-        .await;
+    let listen = TcpListener::bind((loopback(), 0)).await.expect("a port").local_addr().expect("bound");
+    proxy.set(vec![ServiceRoute { name: "test".to_owned(), listen, backends: vec![backend.address] }]).await;
     for clients in [1, 8] {
-        for (name, at) in [
-            ("direct", backend.address),
-            ("layer 4", listen),
-            ("layer 7", ingress.addresses()[0]),
-        ] {
+        for (name, at) in
+            [("direct", backend.address), ("layer 4", listen), ("layer 7", ingress.addresses()[0])]
+        {
             let (begun, done) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
             let mut tasks = JoinSet::new();
             for _ in 0..clients {

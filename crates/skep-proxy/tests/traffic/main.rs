@@ -21,9 +21,7 @@ fn loopback() -> IpAddr {
     // Every process has a block of its own by its id: tests run as processes side by side.
     let block = std::process::id() % 0x3fff;
     let host = NEXT.fetch_add(1, Ordering::Relaxed) % 254 + 1;
-    IpAddr::V4(Ipv4Addr::from_bits(
-        (127 << 24) | ((64 << 16) + (block << 8)) | host,
-    ))
+    IpAddr::V4(Ipv4Addr::from_bits((127 << 24) | ((64 << 16) + (block << 8)) | host))
 }
 
 /// Polls until `condition`, or fails.

@@ -34,19 +34,11 @@ async fn echo(name: &'static str, ip: IpAddr) -> (SocketAddr, JoinHandle<()>) {
 }
 
 async fn free_port(ip: IpAddr) -> SocketAddr {
-    TcpListener::bind((ip, 0))
-        .await
-        .expect("a free port")
-        .local_addr()
-        .expect("bound")
+    TcpListener::bind((ip, 0)).await.expect("a free port").local_addr().expect("bound")
 }
 
 fn route(listen: SocketAddr, backends: &[SocketAddr]) -> ServiceRoute {
-    ServiceRoute {
-        name: "test".to_owned(),
-        listen,
-        backends: backends.to_vec(),
-    }
+    ServiceRoute { name: "test".to_owned(), listen, backends: backends.to_vec() }
 }
 
 async fn greeting(listen: SocketAddr) -> (TcpStream, String) {
@@ -105,10 +97,7 @@ async fn without_backends_connections_are_refused_and_with_them_accepted_again()
     let refused = TcpStream::connect(listen).await.expect_err("nobody is there");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     for _ in 0..3 {
-        assert!(
-            proxy.set(vec![route(listen, &[a])]).await.is_empty(),
-            "the port is free again at once"
-        );
+        assert!(proxy.set(vec![route(listen, &[a])]).await.is_empty(), "the port is free again at once");
         assert_eq!(greeting(listen).await.1, "a");
         proxy.set(vec![]).await;
     }
@@ -145,13 +134,7 @@ async fn a_released_backend_keeps_its_connections_and_gets_no_new_ones() {
     proxy.set(vec![route(listen, &[a])]).await;
     let mut new = TcpStream::connect(listen).await.expect("the proxy still listens");
     let error = new.read_u8().await.expect_err("nobody to talk to");
-    assert!(
-        matches!(
-            error.kind(),
-            ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
-        ),
-        "{error}"
-    );
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof), "{error}");
     old.write_all(b"x").await.expect("the old connection works");
     assert_eq!(old.read_u8().await.expect("an echo"), b'x');
     proxy.sever(a.ip());
