@@ -1,9 +1,11 @@
 //! What layers were made of: if no input's size, time, inode or mode has changed, its layer is not packed again.
 //!
-//! `<cache_dir>/sha256/<hex>` holds blobs, `<cache_dir>/layers/<key>.json` what they were made of, by a hash of it.
+//! `<cache_dir>/sha256/<hex>` holds blobs, `<cache_dir>/layers/<key>.json` what they were made of, by a hash of it. Using
+//! either sets its time to now, so that what is old is unused.
 
 use std::{
     fmt::Write as _,
+    fs::File,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -18,6 +20,8 @@ use crate::{
 
 /// Raised when the same inputs begin to make other bytes.
 const FORMAT: u32 = 1;
+/// What nobody used for this long is removed.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// A file that changed this shortly before it was read could change again within the same tick of the file system's clock.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -54,12 +58,31 @@ pub(crate) fn layer(
 
 fn recall(record_path: &Path, cache_dir: &Path) -> Option<Written> {
     let record: Record = serde_json::from_slice(&std::fs::read(record_path).ok()?).ok()?;
-    let blob = std::fs::metadata(blob_path(cache_dir, &record.digest)).ok()?;
-    (blob.len() == record.size).then_some(Written {
-        digest: record.digest,
-        size: record.size,
-        diff_id: record.diff_id,
-    })
+    let blob = File::open(blob_path(cache_dir, &record.digest)).ok()?;
+    if blob.metadata().ok()?.len() != record.size {
+        return None;
+    }
+    let now = SystemTime::now();
+    // On a file system that keeps no times, or in a folder of somebody else's, things are removed sooner than they need be.
+    let _ = blob.set_modified(now);
+    let _ = File::open(record_path).and_then(|record| record.set_modified(now));
+    Some(Written { digest: record.digest, size: record.size, diff_id: record.diff_id })
+}
+
+/// Removes what nobody used for two weeks, parts of layers that a killed build left among it.
+pub(crate) fn sweep(cache_dir: &Path) {
+    let Some(limit) = SystemTime::now().checked_sub(KEPT) else {
+        return;
+    };
+    for folder in ["sha256", "layers"] {
+        let entries = std::fs::read_dir(cache_dir.join(folder)).into_iter().flatten().flatten();
+        for entry in entries {
+            let unused = entry.metadata().and_then(|meta| meta.modified()).is_ok_and(|used| used < limit);
+            if unused && let Err(error) = std::fs::remove_file(entry.path()) {
+                tracing::debug!(%error, path = %entry.path().display(), "old layer not removed");
+            }
+        }
+    }
 }
 
 fn remember(record_path: &Path, written: &Written) -> std::io::Result<()> {

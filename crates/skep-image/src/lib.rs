@@ -33,7 +33,7 @@ pub struct BuildRequest<'a> {
     pub platform: &'a Platform,
     /// How its layers are packed: zstd where the target's runtime reads it.
     pub compression: Compression,
-    /// Where layers are kept from build to build. One folder serves all images of a machine.
+    /// Where layers are kept from build to build, until nobody used them for two weeks. One folder serves all images of a machine.
     pub cache_dir: &'a Path,
     /// The time of every file, in seconds since 1970: 0, or what `SOURCE_DATE_EPOCH` said.
     pub epoch: u64,
@@ -106,6 +106,12 @@ pub async fn build(request: BuildRequest<'_>, emit: &Emit) -> Result<BuiltImage,
             return Err(BuildError::NoBuilder { image: request.name.to_owned() });
         }
     };
+    let cache_dir = request.cache_dir.to_owned();
+    blocking(move || {
+        cache::sweep(&cache_dir);
+        Ok(())
+    })
+    .await?;
     tell(Progress::Finished {
         millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         changed: built.changed,

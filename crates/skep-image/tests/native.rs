@@ -374,6 +374,23 @@ async fn unchanged_inputs_are_not_packed_again() {
     assert!(Path::new(&after.layers[0].path).is_file());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_used_for_weeks_leaves_the_cache() {
+    let shop = Workshop::new();
+    shop.write("file", "first");
+    let spec =
+        NativeBuild { files: [("/file".to_owned(), shop.laid("file"))].into(), ..NativeBuild::default() };
+    let first = shop.build(spec.clone()).await.expect("built");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(15 * 24 * 3600);
+    for layer in &first.layers {
+        fs::File::open(&layer.path).and_then(|file| file.set_modified(old)).expect("older");
+    }
+    shop.write("file", "second");
+    let second = shop.build(spec).await.expect("built");
+    assert!(!first.layers[1].path.exists(), "nobody used it");
+    assert!(second.layers.iter().all(|layer| layer.path.is_file()), "the libraries were used again");
+}
+
 /// As the reference app's database is: a distribution's package, laid whole.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_distribution_s_package_works_when_laid() {

@@ -127,7 +127,7 @@ impl Client {
         // The status is what counts; a body that breaks off says nothing.
         let body = self.read_document(response).await.unwrap_or_default();
         let error = self.refusal(image, status, message(&body), at);
-        Err(Failure { error, wait, again: false })
+        Err(Failure { error: Box::new(error), wait, again: false })
     }
 
     fn refusal(

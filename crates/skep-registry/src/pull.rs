@@ -105,7 +105,7 @@ impl Client {
         let folder = blob_dir.join("sha256");
         let path = folder.join(blob.digest.hex());
         // Only whole, checked files are ever renamed to this name; the length guards against a disk that filled up.
-        if tokio::fs::metadata(&path).await.is_ok_and(|there| there.len() == blob.size) {
+        if used(&path, blob.size) {
             return Ok(path);
         }
         tokio::fs::create_dir_all(&folder).await.map_err(|source| file_error("create", &folder, source))?;
@@ -143,6 +143,16 @@ impl Client {
         part.persist(path).map_err(|error| wrong(error.error))?;
         Ok(())
     }
+}
+
+/// True when the blob is there whole; its time is set to now, so that whoever clears the folder sees that it is in use.
+fn used(path: &Path, size: u64) -> bool {
+    let Ok(file) = std::fs::File::open(path) else {
+        return false;
+    };
+    // Where times can't be set, nothing that relies on them is lost but a download.
+    let _ = file.set_modified(std::time::SystemTime::now());
+    file.metadata().is_ok_and(|meta| meta.len() == size)
 }
 
 fn file_error(action: &'static str, path: &Path, source: io::Error) -> RegistryError {

@@ -7,7 +7,7 @@ use crate::{RegistryError, Retry};
 /// One try that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub(crate) error: RegistryError,
+    pub(crate) error: Box<RegistryError>,
     /// How long the registry asked to be left alone.
     pub(crate) wait: Option<Duration>,
     /// True when another try may succeed though the answer itself sounds final.
@@ -16,7 +16,7 @@ pub(crate) struct Failure {
 
 impl From<RegistryError> for Failure {
     fn from(error: RegistryError) -> Self {
-        Self { error, wait: None, again: false }
+        Self { error: Box::new(error), wait: None, again: false }
     }
 }
 
@@ -32,7 +32,7 @@ where
             Err(failure) => failure,
         };
         if tries >= retry.attempts || !(failure.again || failure.error.is_passing()) {
-            return Err(counted(failure.error, tries));
+            return Err(counted(*failure.error, tries));
         }
         tracing::debug!(error = %failure.error, tries, "will try again");
         tokio::time::sleep(pause(retry, tries, failure.wait)).await;

@@ -60,7 +60,7 @@ impl Client {
             .content_type("application/octet-stream")
             .body(body);
         let answer = self.call_once(image, &call, at).await;
-        let answer = counted.settle(answer)?;
+        let answer = counted.settle(answer).map_err(forgotten)?;
         if matches!(source.content, Content::Held(_)) {
             meter.add(source.size);
         }
@@ -106,7 +106,7 @@ impl Client {
                         _ => return all.settle(Err(failure)),
                     }
                 }
-                Err(failure) => return all.settle(Err(failure)),
+                Err(failure) => return all.settle(Err(forgotten(failure))),
             }
         }
         let call = Call::new(Method::PUT, closing(session, source), Access::Push);
@@ -144,6 +144,11 @@ impl Client {
         let next = answer.location().unwrap_or_else(|| session.clone());
         Ok((next, received(&answer).unwrap_or(0)))
     }
+}
+
+/// A registry that was restarted no longer knows the session: another one may do.
+fn forgotten(failure: Failure) -> Failure {
+    Failure { again: failure.again || failure.error.is_not_found(), ..failure }
 }
 
 /// True when the session may still be good: it broke off, or (416) more of the broken piece arrived after we asked how much.

@@ -26,10 +26,7 @@ fn client() -> Client {
 
 fn quick() -> ClientConfig {
     ClientConfig {
-        retry: Retry {
-            first: Duration::from_millis(5),
-            ..Retry::default()
-        },
+        retry: Retry { first: Duration::from_millis(5), ..Retry::default() },
         ..ClientConfig::default()
     }
 }
@@ -47,11 +44,7 @@ fn package(dir: &Path, layers: &[Vec<u8>]) -> Package {
             let path = dir.join(digest.hex());
             std::fs::write(&path, bytes).expect("a layer");
             let descriptor = descriptor(MediaType::LAYER, bytes);
-            Blob {
-                descriptor,
-                path,
-                mount_from: None,
-            }
+            Blob { descriptor, path, mount_from: None }
         })
         .collect();
     let diff_ids: Vec<Digest> = blobs.iter().map(|blob| blob.descriptor.digest).collect();
@@ -114,10 +107,7 @@ async fn only_what_the_registry_lacks_is_sent() {
         seen.1.store(total, Ordering::SeqCst);
     });
 
-    let pushed = client
-        .push(&first, &app, &["extra".to_owned()], &on_bytes)
-        .await
-        .expect("pushed");
+    let pushed = client.push(&first, &app, &["extra".to_owned()], &on_bytes).await.expect("pushed");
     let all = (4 << 20) + first.config.len() as u64;
     assert_eq!((pushed.digest, pushed.bytes_sent), (first.digest, all));
     assert_eq!(last.1.load(Ordering::SeqCst), all);
@@ -126,17 +116,11 @@ async fn only_what_the_registry_lacks_is_sent() {
         assert_eq!(found, Some(first.digest), "{tag}");
     }
 
-    let again = client
-        .push(&first, &app, &[], &OnBytes::nowhere())
-        .await
-        .expect("pushed");
+    let again = client.push(&first, &app, &[], &OnBytes::nowhere()).await.expect("pushed");
     assert_eq!(again.bytes_sent, 0);
 
     let second = package(dir.path(), &[libraries, noise(1 << 20, 3)]);
-    let changed = client
-        .push(&second, &app.tagged("v2"), &[], &OnBytes::nowhere())
-        .await
-        .expect("pushed");
+    let changed = client.push(&second, &app.tagged("v2"), &[], &OnBytes::nowhere()).await.expect("pushed");
     assert_eq!(changed.bytes_sent, (1 << 20) + second.config.len() as u64);
 
     let folder = tempfile::tempdir().expect("a folder");
@@ -154,22 +138,12 @@ async fn a_blob_of_another_repository_is_mounted() {
     let client = client();
     let mut package = package(dir.path(), &[noise(1 << 20, 5)]);
     client
-        .push(
-            &package,
-            &image(&registry.address, "base:1"),
-            &[],
-            &OnBytes::nowhere(),
-        )
+        .push(&package, &image(&registry.address, "base:1"), &[], &OnBytes::nowhere())
         .await
         .expect("pushed");
     package.blobs[0].mount_from = Some("base".to_owned());
     let pushed = client
-        .push(
-            &package,
-            &image(&registry.address, "team/app:1"),
-            &[],
-            &OnBytes::nowhere(),
-        )
+        .push(&package, &image(&registry.address, "team/app:1"), &[], &OnBytes::nowhere())
         .await
         .expect("pushed");
     assert_eq!(pushed.bytes_sent, package.config.len() as u64);
@@ -197,11 +171,7 @@ async fn large_blobs_go_in_pieces_and_go_on_after_a_break() {
     let (address, cuts_left) = cut::cutting_proxy(registry.address.clone(), 1, 3 << 20).await;
     let dir = tempfile::tempdir().expect("a folder");
     let package = package(dir.path(), &[noise((5 << 20) + 17, 9)]);
-    let client = Client::new(ClientConfig {
-        piece: 1 << 20,
-        ..quick()
-    })
-    .expect("a client");
+    let client = Client::new(ClientConfig { piece: 1 << 20, ..quick() }).expect("a client");
     client
         .push(&package, &image(&address, "app:v1"), &[], &OnBytes::nowhere())
         .await
@@ -219,48 +189,25 @@ async fn basic_login() {
     let package = package(dir.path(), &[noise(1000, 11)]);
     let app = image(&registry.address, "app:v1");
 
-    let error = client()
-        .push(&package, &app, &[], &OnBytes::nowhere())
-        .await
-        .expect_err("nobody is logged in");
-    assert!(
-        matches!(
-            &error,
-            RegistryError::Denied {
-                account: None,
-                status: 401,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    let error =
+        client().push(&package, &app, &[], &OnBytes::nowhere()).await.expect_err("nobody is logged in");
+    assert!(matches!(&error, RegistryError::Denied { account: None, status: 401, .. }), "{error:?}");
     assert!(error.hint().expect("a hint").contains("registry.username"));
 
     let with = |password: &str| {
-        let login = Login {
-            username: ACCOUNT.0.to_owned(),
-            password: password.to_owned(),
-        };
-        Client::new(ClientConfig {
-            logins: [(registry.address.clone(), login)].into(),
-            ..quick()
-        })
-        .expect("a client")
+        let login = Login { username: ACCOUNT.0.to_owned(), password: password.to_owned() };
+        Client::new(ClientConfig { logins: [(registry.address.clone(), login)].into(), ..quick() })
+            .expect("a client")
     };
-    let error = with("wrong")
-        .push(&package, &app, &[], &OnBytes::nowhere())
-        .await
-        .expect_err("a wrong password");
+    let error =
+        with("wrong").push(&package, &app, &[], &OnBytes::nowhere()).await.expect_err("a wrong password");
     assert!(
         matches!(&error, RegistryError::Denied { account: Some(account), .. } if account == "ali"),
         "{error:?}"
     );
     assert!(!format!("{error:?} {error}").contains("wrong"));
 
-    with(ACCOUNT.1)
-        .push(&package, &app, &[], &OnBytes::nowhere())
-        .await
-        .expect("the right password");
+    with(ACCOUNT.1).push(&package, &app, &[], &OnBytes::nowhere()).await.expect("the right password");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,10 +217,7 @@ async fn pulls_the_platform_of_an_index() {
     let client = client();
     let app = image(&registry.address, "app:both");
     let ours = package(dir.path(), &[noise(70_000, 13), noise(10, 14)]);
-    client
-        .push(&ours, &app.tagged("amd64"), &[], &OnBytes::nowhere())
-        .await
-        .expect("pushed");
+    client.push(&ours, &app.tagged("amd64"), &[], &OnBytes::nowhere()).await.expect("pushed");
     let mut entry = serde_json::to_value(ours.descriptor()).expect("json");
     entry["platform"] = json!({"os": "linux", "architecture": "amd64"});
     let mut attestation = entry.clone();
@@ -293,23 +237,15 @@ async fn pulls_the_platform_of_an_index() {
 
     let amd64: Platform = "linux/amd64".parse().expect("a platform");
     let blobs = dir.path().join("blobs");
-    let (one, two) = tokio::join!(
-        client.pull_image(&app, &amd64, &blobs),
-        client.pull_image(&app, &amd64, &blobs),
-    );
+    let (one, two) =
+        tokio::join!(client.pull_image(&app, &amd64, &blobs), client.pull_image(&app, &amd64, &blobs),);
     let pulled = one.expect("pulled");
     assert_eq!(pulled, two.expect("pulled at the same time"));
-    assert_eq!(
-        (pulled.digest, pulled.manifest_digest),
-        (Digest::of(&index), ours.digest)
-    );
+    assert_eq!((pulled.digest, pulled.manifest_digest), (Digest::of(&index), ours.digest));
     assert_eq!(pulled.config["config"]["Cmd"], json!(["/app"]));
     for (layer, blob) in pulled.layers.iter().zip(&ours.blobs) {
         assert_eq!(layer.digest, blob.descriptor.digest);
-        assert_eq!(
-            Digest::of(&std::fs::read(&layer.path).expect("pulled")),
-            layer.digest
-        );
+        assert_eq!(Digest::of(&std::fs::read(&layer.path).expect("pulled")), layer.digest);
         assert_eq!(layer.path, blobs.join("sha256").join(layer.digest.hex()));
     }
     let files = std::fs::read_dir(blobs.join("sha256")).expect("a folder").count();
@@ -317,24 +253,13 @@ async fn pulls_the_platform_of_an_index() {
 
     let arm64: Platform = "linux/arm64".parse().expect("a platform");
     let error = client.resolve(&app, &arm64).await.expect_err("there is none");
-    assert_eq!(
-        error.to_string(),
-        format!("{app} is not built for linux/arm64: it is for linux/amd64")
-    );
-    let error = client
-        .pull_image(&app.tagged("amd64"), &arm64, &blobs)
-        .await
-        .expect_err("its config says so");
+    assert_eq!(error.to_string(), format!("{app} is not built for linux/arm64: it is for linux/amd64"));
+    let error =
+        client.pull_image(&app.tagged("amd64"), &arm64, &blobs).await.expect_err("its config says so");
     assert!(matches!(error, RegistryError::NoSuchPlatform { .. }), "{error:?}");
 
-    let retagged = client
-        .tag(&app.pinned(ours.digest), "kept")
-        .await
-        .expect("tagged");
-    assert_eq!(
-        client.has_manifest(&app.tagged("kept")).await.expect("asked"),
-        Some(retagged)
-    );
+    let retagged = client.tag(&app.pinned(ours.digest), "kept").await.expect("tagged");
+    assert_eq!(client.has_manifest(&app.tagged("kept")).await.expect("asked"), Some(retagged));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,18 +277,12 @@ async fn what_is_not_there_and_what_is_damaged() {
     );
 
     let package = package(dir.path(), &[noise(5000, 17)]);
-    client
-        .push(&package, &app, &[], &OnBytes::nowhere())
-        .await
-        .expect("pushed");
+    client.push(&package, &app, &[], &OnBytes::nowhere()).await.expect("pushed");
     let layer = package.blobs[0].descriptor.digest;
     assert!(client.blob_exists(&app, &layer).await.expect("asked"));
     std::fs::write(registry.blob_file(&layer), noise(5000, 18)).expect("damaged");
     let amd64: Platform = "linux/amd64".parse().expect("a platform");
-    let error = client
-        .pull_image(&app, &amd64, &dir.path().join("blobs"))
-        .await
-        .expect_err("damaged");
+    let error = client.pull_image(&app, &amd64, &dir.path().join("blobs")).await.expect_err("damaged");
     assert!(
         matches!(error, RegistryError::DigestMismatch { expected, .. } if expected == layer),
         "{error:?}"

@@ -13,29 +13,23 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
-    routing::{any, get},
+    routing::{any, get, post, put},
 };
 use serde_json::json;
 use skep_model::{Digest, ImageRef};
-use skep_registry::{Client, ClientConfig, Login, MediaType, RegistryError, Retry};
+use skep_registry::{Client, ClientConfig, Login, MediaType, OnBytes, Package, RegistryError, Retry};
 
 fn config() -> ClientConfig {
     let _ = rustls::crypto::ring::default_provider().install_default();
     ClientConfig {
-        retry: Retry {
-            attempts: 3,
-            first: Duration::from_millis(5),
-            longest: Duration::from_millis(50),
-        },
+        retry: Retry { attempts: 3, first: Duration::from_millis(5), longest: Duration::from_millis(50) },
         stall: Duration::from_millis(200),
         ..ClientConfig::default()
     }
 }
 
 async fn serve(router: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
@@ -57,33 +51,22 @@ async fn a_bearer_challenge_is_answered_with_a_token_that_is_kept() {
     let router = Router::new()
         .route(
             "/token",
-            get(
-                |State(tokens): State<Arc<AtomicU32>>, headers: HeaderMap, request: Request| async move {
-                    let query = request.uri().query().unwrap_or_default().to_owned();
-                    assert_eq!(query, "service=test&scope=repository%3Ateam%2Fapp%3Apull");
-                    // base64 of `ali:secret`
-                    if headers
-                        .get("authorization")
-                        .is_none_or(|value| value != "Basic YWxpOnNlY3JldA==")
-                    {
-                        return (
-                            StatusCode::UNAUTHORIZED,
-                            Json(json!({"errors": [{"code": "UNAUTHORIZED"}]})),
-                        )
-                            .into_response();
-                    }
-                    tokens.fetch_add(1, Ordering::SeqCst);
-                    Json(json!({"access_token": "t0", "expires_in": 300})).into_response()
-                },
-            ),
+            get(|State(tokens): State<Arc<AtomicU32>>, headers: HeaderMap, request: Request| async move {
+                let query = request.uri().query().unwrap_or_default().to_owned();
+                assert_eq!(query, "service=test&scope=repository%3Ateam%2Fapp%3Apull");
+                // base64 of `ali:secret`
+                if headers.get("authorization").is_none_or(|value| value != "Basic YWxpOnNlY3JldA==") {
+                    return (StatusCode::UNAUTHORIZED, Json(json!({"errors": [{"code": "UNAUTHORIZED"}]})))
+                        .into_response();
+                }
+                tokens.fetch_add(1, Ordering::SeqCst);
+                Json(json!({"access_token": "t0", "expires_in": 300})).into_response()
+            }),
         )
         .route(
             "/v2/{*rest}",
             any(|headers: HeaderMap| async move {
-                if headers
-                    .get("authorization")
-                    .is_some_and(|value| value == "Bearer t0")
-                {
+                if headers.get("authorization").is_some_and(|value| value == "Bearer t0") {
                     return manifest();
                 }
                 let challenge = r#"Bearer realm="/token",service="test",scope="repository:team/app:pull""#;
@@ -92,30 +75,18 @@ async fn a_bearer_challenge_is_answered_with_a_token_that_is_kept() {
         )
         .with_state(tokens.clone());
     let address = serve(router).await;
-    let login = Login {
-        username: "ali".to_owned(),
-        password: "secret".to_owned(),
-    };
-    let client = Client::new(ClientConfig {
-        logins: [(address.clone(), login)].into(),
-        ..config()
-    })
-    .expect("a client");
+    let login = Login { username: "ali".to_owned(), password: "secret".to_owned() };
+    let client = Client::new(ClientConfig { logins: [(address.clone(), login)].into(), ..config() })
+        .expect("a client");
     for _ in 0..3 {
         let fetched = client.manifest(&image(&address)).await.expect("fetched");
         assert_eq!(fetched.digest, Digest::of(MANIFEST.as_bytes()));
     }
     assert_eq!(tokens.load(Ordering::SeqCst), 1);
 
-    let error = Client::new(config())
-        .expect("a client")
-        .manifest(&image(&address))
-        .await
-        .expect_err("no login");
-    assert!(
-        matches!(error, RegistryError::Denied { account: None, .. }),
-        "{error:?}"
-    );
+    let error =
+        Client::new(config()).expect("a client").manifest(&image(&address)).await.expect_err("no login");
+    assert!(matches!(error, RegistryError::Denied { account: None, .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -132,10 +103,7 @@ async fn a_busy_registry_is_asked_again_and_given_up() {
                 }
             }),
         )
-        .route(
-            "/v2/down/{*rest}",
-            any(|| async { (StatusCode::SERVICE_UNAVAILABLE, "maintenance\n") }),
-        )
+        .route("/v2/down/{*rest}", any(|| async { (StatusCode::SERVICE_UNAVAILABLE, "maintenance\n") }))
         .with_state(calls.clone());
     let address = serve(router).await;
     let client = Client::new(config()).expect("a client");
@@ -149,6 +117,44 @@ async fn a_busy_registry_is_asked_again_and_given_up() {
         error.to_string(),
         format!("the registry {address} answered HTTP 503: cannot pull {down}; it says: maintenance")
     );
+}
+
+#[tokio::test]
+async fn an_upload_that_a_restarted_registry_forgot_is_begun_again() {
+    let sessions = Arc::new(AtomicU32::new(0));
+    let digest = Digest::of(MANIFEST.as_bytes());
+    let router = Router::new()
+        .route(
+            "/v2/team/app/blobs/uploads/",
+            post(|State(sessions): State<Arc<AtomicU32>>| async move {
+                let session = sessions.fetch_add(1, Ordering::SeqCst);
+                (StatusCode::ACCEPTED, [(header::LOCATION, format!("/upload/{session}"))])
+            }),
+        )
+        .route("/upload/0", put(|| async { StatusCode::NOT_FOUND }))
+        .route("/upload/{session}", put(|| async { StatusCode::CREATED }))
+        .route(
+            "/v2/team/app/manifests/{tag}",
+            put(|| async { StatusCode::CREATED }).get(|State(sessions): State<Arc<AtomicU32>>| async move {
+                match sessions.load(Ordering::SeqCst) {
+                    0 => StatusCode::NOT_FOUND.into_response(),
+                    _ => manifest(),
+                }
+            }),
+        )
+        .with_state(sessions.clone());
+    let address = serve(router).await;
+    let package = Package {
+        digest,
+        manifest: MANIFEST.into(),
+        media_type: MediaType::MANIFEST.to_owned(),
+        config: "{}".into(),
+        blobs: Vec::new(),
+    };
+    let client = Client::new(config()).expect("a client");
+    let pushed = client.push(&package, &image(&address), &[], &OnBytes::nowhere()).await.expect("pushed");
+    assert_eq!((pushed.digest, pushed.bytes_sent), (digest, 2));
+    assert_eq!(sessions.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
@@ -172,42 +178,22 @@ async fn readers_are_sent_on_without_the_password() {
         }),
     );
     let address = serve(router).await;
-    let login = Login {
-        username: "ali".to_owned(),
-        password: "secret".to_owned(),
-    };
-    let client = Client::new(ClientConfig {
-        logins: [(address.clone(), login)].into(),
-        ..config()
-    })
-    .expect("a client");
+    let login = Login { username: "ali".to_owned(), password: "secret".to_owned() };
+    let client = Client::new(ClientConfig { logins: [(address.clone(), login)].into(), ..config() })
+        .expect("a client");
     client.manifest(&image(&address)).await.expect("followed");
 }
 
 #[tokio::test]
 async fn silence_and_absence_are_unreachable() {
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = silent.local_addr().expect("bound").to_string();
     let client = Client::new(config()).expect("a client");
-    let error = client
-        .manifest(&image(&address))
-        .await
-        .expect_err("it never answers");
-    assert!(
-        matches!(error, RegistryError::Unreachable { tries: 3, .. }),
-        "{error:?}"
-    );
+    let error = client.manifest(&image(&address)).await.expect_err("it never answers");
+    assert!(matches!(error, RegistryError::Unreachable { tries: 3, .. }), "{error:?}");
     drop(silent);
-    let error = client
-        .manifest(&image(&address))
-        .await
-        .expect_err("nobody listens");
-    assert!(
-        matches!(error, RegistryError::Unreachable { tries: 3, .. }),
-        "{error:?}"
-    );
+    let error = client.manifest(&image(&address)).await.expect_err("nobody listens");
+    assert!(matches!(error, RegistryError::Unreachable { tries: 3, .. }), "{error:?}");
     assert!(error.hint().expect("a hint").contains(&address));
 }
 
@@ -220,10 +206,7 @@ async fn a_wrong_document_is_not_believed() {
     );
     let address = serve(router).await;
     let client = Client::new(config()).expect("a client");
-    let error = client
-        .manifest(&image(&address))
-        .await
-        .expect_err("not what it says");
+    let error = client.manifest(&image(&address)).await.expect_err("not what it says");
     assert!(
         matches!(error, RegistryError::DigestMismatch { expected, found, .. }
             if expected == other && found == Digest::of(MANIFEST.as_bytes())),

@@ -146,7 +146,7 @@ impl Laying<'_> {
         };
         match elf::read(from).map_err(|source| unreadable(from, source))? {
             elf::Format::Elf(elf) if elf.runs_on(&self.job.platform) => {
-                self.found.push(LaidElf { from: from.to_owned(), at: at.to_owned(), elf, named })
+                self.found.push(LaidElf { from: from.to_owned(), at: at.to_owned(), elf, named });
             }
             // Packages often carry libraries for other machines beside those that are used.
             elf::Format::Elf(elf) if !named && !elf.is_program() => {}

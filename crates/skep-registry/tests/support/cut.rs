@@ -32,10 +32,7 @@ pub(crate) async fn cutting_proxy(upstream: String, cuts: u32, after: u64) -> (S
                 while let Ok(got @ 1..) = client_out.read(&mut buffer).await {
                     sent += got as u64;
                     let take_one = |left: u32| left.checked_sub(1);
-                    if sent > after
-                        && left
-                            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one)
-                            .is_ok()
+                    if sent > after && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one).is_ok()
                     {
                         back.abort();
                         return;
