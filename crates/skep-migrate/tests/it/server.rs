@@ -5,15 +5,17 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
 use skep_migrate::{Dsn, Session};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _};
 use tempfile::TempDir;
+use tokio::time::sleep;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks at a condition, so that waiting takes no processor from what is waited for.
+const POLL: Duration = Duration::from_millis(10);
 
 /// A process that is asked to stop when the test is over, and killed with it if it dies.
 struct Server(Child);
@@ -122,7 +124,7 @@ impl Postgres {
         while PgConnection::connect(&postgres.url()).await.is_err() {
             let log = || fs::read_to_string(&log).unwrap_or_default();
             assert!(started.elapsed() < START_LIMIT, "postgres does not start: {}", log());
-            yield_now();
+            sleep(POLL).await;
         }
         postgres
     }
@@ -166,7 +168,7 @@ impl Postgres {
                 return;
             }
             assert!(started.elapsed() < limit, "{sql}: expected {wanted}, found {found} after {limit:?}");
-            tokio::task::yield_now().await;
+            sleep(POLL).await;
         }
     }
 
@@ -208,7 +210,7 @@ impl Postgres {
         while PgConnection::connect(&bouncer.url()).await.is_err() {
             let log = || fs::read_to_string(&log).unwrap_or_default();
             assert!(started.elapsed() < START_LIMIT, "pgbouncer does not start: {}", log());
-            yield_now();
+            sleep(POLL).await;
         }
         bouncer
     }
