@@ -90,23 +90,14 @@ pub(crate) fn check(
         defaults::canonical(kind, object);
         return Ok(Vec::new());
     }
-    let sentences: Vec<String> = unknown
-        .iter()
-        .map(|steps| format!("unknown field \"{}\"", dotted(steps)))
-        .collect();
+    let sentences: Vec<String> =
+        unknown.iter().map(|steps| format!("unknown field \"{}\"", dotted(steps))).collect();
     if validation == FieldValidation::Strict {
-        return Err(Status::bad_request(format!(
-            "strict decoding error: {}",
-            sentences.join(", ")
-        )));
+        return Err(Status::bad_request(format!("strict decoding error: {}", sentences.join(", "))));
     }
     unknown.iter().for_each(|steps| remove(object, steps));
     defaults::canonical(kind, object);
-    Ok(if validation == FieldValidation::Warn {
-        sentences
-    } else {
-        Vec::new()
-    })
+    Ok(if validation == FieldValidation::Warn { sentences } else { Vec::new() })
 }
 
 /// `spec.containers[0].foo`, as Kubernetes writes paths.

@@ -132,10 +132,7 @@ impl Kind {
     #[must_use]
     pub fn find(api_version: &str, kind: &str) -> Option<Self> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        kinds::ALL
-            .iter()
-            .copied()
-            .find(|k| k.0.kind == kind && k.0.group == group && k.0.version == version)
+        kinds::ALL.iter().copied().find(|k| k.0.kind == kind && k.0.group == group && k.0.version == version)
     }
 
     /// The built-in kind under a path: group, version, plural.
@@ -149,11 +146,7 @@ impl Kind {
 }
 
 fn with_group(name: &str, group: &str) -> String {
-    if group.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}.{group}")
-    }
+    if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
 }
 
 impl PartialEq for Kind {

@@ -6,15 +6,19 @@
 
 mod decode;
 mod defaults;
+mod discovery;
+mod events;
 mod kind;
 mod kinds;
 mod managed;
 mod meta;
 mod names;
 mod patch;
+mod proto;
 mod resources;
 mod schema;
 mod selector;
+mod server;
 mod status;
 mod store;
 mod table;
@@ -25,6 +29,7 @@ pub use kind::{Key, Kind, KindInfo, Subresources};
 pub use resources::{
     DeleteOptions, Patch, PatchOptions, Preconditions, Propagation, Resources, ResourcesConfig, Subresource,
 };
+pub use server::{ApiServer, CredentialsError, LogRequest, PodLogs, ServeConfig, ServeError};
 pub use status::{Cause, Details, Status};
 pub use store::StoreError;
 pub use watch::{Watch, WatchEvent};

@@ -15,10 +15,7 @@ pub(crate) fn number(object: &Value, pointer: &str) -> Option<i64> {
 
 /// The list at a JSON pointer; empty when there is none.
 pub(crate) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
+    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// `metadata.name`; empty when there is none.
@@ -64,9 +61,7 @@ pub(crate) fn fields(value: &mut Value) -> &mut Map<String, Value> {
 
 /// The map under a key, made if it is missing.
 pub(crate) fn child<'a>(value: &'a mut Value, key: &str) -> &'a mut Value {
-    let slot = fields(value)
-        .entry(key)
-        .or_insert_with(|| Value::Object(Map::new()));
+    let slot = fields(value).entry(key).or_insert_with(|| Value::Object(Map::new()));
     if slot.is_null() {
         *slot = Value::Object(Map::new());
     }

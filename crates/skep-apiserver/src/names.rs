@@ -10,10 +10,7 @@ const LONGEST_PREFIX: usize = 58;
 /// The prefix and five random letters.
 pub(crate) fn generated(prefix: &str) -> String {
     let random = Uuid::new_v4().into_bytes();
-    let letters = random
-        .iter()
-        .take(5)
-        .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
+    let letters = random.iter().take(5).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
     let end = prefix.floor_char_boundary(LONGEST_PREFIX);
     prefix[..end].chars().chain(letters).collect()
 }

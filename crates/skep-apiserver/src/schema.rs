@@ -76,8 +76,14 @@ impl<'a> Place<'a> {
     pub(crate) fn list_type(&self) -> ListType {
         const NAME: ListType = ListType::Map(const { &[key("name")] });
         match self.name {
-            "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets"
-            | "resourceClaims" | "schedulingGates" => NAME,
+            "containers"
+            | "initContainers"
+            | "ephemeralContainers"
+            | "volumes"
+            | "env"
+            | "imagePullSecrets"
+            | "resourceClaims"
+            | "schedulingGates" => NAME,
             "claims" if self.parent_name() == "resources" => NAME,
             "secrets" if self.kind == Kind::SERVICE_ACCOUNT => NAME,
             "hostAliases" | "podIPs" => ListType::Map(const { &[key("ip")] }),
@@ -114,8 +120,14 @@ impl<'a> Place<'a> {
     /// What a strategic merge patch makes of a list here.
     pub(crate) fn merge_list(&self) -> MergeList {
         match self.name {
-            "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets"
-            | "resourceClaims" | "schedulingGates" => MergeList::By("name"),
+            "containers"
+            | "initContainers"
+            | "ephemeralContainers"
+            | "volumes"
+            | "env"
+            | "imagePullSecrets"
+            | "resourceClaims"
+            | "schedulingGates" => MergeList::By("name"),
             "secrets" if self.kind == Kind::SERVICE_ACCOUNT => MergeList::By("name"),
             "hostAliases" | "podIPs" | "hostIPs" => MergeList::By("ip"),
             "ports" if self.in_container() => MergeList::By("containerPort"),

@@ -117,7 +117,8 @@ fn split(text: &str) -> Vec<&str> {
 }
 
 fn parse_label(text: &str) -> Result<Label, Status> {
-    let wrong = || Status::bad_request(format!("unable to parse requirement: \"{text}\" is no label selector"));
+    let wrong =
+        || Status::bad_request(format!("unable to parse requirement: \"{text}\" is no label selector"));
     let label = |key: &str, test| {
         let key = key.trim();
         if crate::names::is_qualified(key) { Ok(Label { key: key.to_owned(), test }) } else { Err(wrong()) }
@@ -233,9 +234,19 @@ mod tests {
     #[test]
     fn labels_are_compared() {
         for (selector, expected) in [
-            ("app=web", true), ("app==web", true), ("app=db", false), ("app!=db", true), ("none!=x", true),
-            ("app in (db, web),tier", true), ("app notin (web)", false), ("!app", false), ("!none", true),
-            ("app,tier=a", true), ("none", false), ("", true), ("none notin (x)", true),
+            ("app=web", true),
+            ("app==web", true),
+            ("app=db", false),
+            ("app!=db", true),
+            ("none!=x", true),
+            ("app in (db, web),tier", true),
+            ("app notin (web)", false),
+            ("!app", false),
+            ("!none", true),
+            ("app,tier=a", true),
+            ("none", false),
+            ("", true),
+            ("none notin (x)", true),
         ] {
             assert_eq!(matches(selector, ""), expected, "{selector}");
         }
@@ -244,7 +255,9 @@ mod tests {
     #[test]
     fn fields_are_compared() {
         for (selector, expected) in [
-            ("metadata.name=web-1", true), ("status.phase!=Running", false), ("spec.nodeName=hive,status.phase=Running", true),
+            ("metadata.name=web-1", true),
+            ("status.phase!=Running", false),
+            ("spec.nodeName=hive,status.phase=Running", true),
             ("spec.nodeName=", false),
         ] {
             assert_eq!(matches("", selector), expected, "{selector}");

@@ -46,12 +46,7 @@ impl Status {
     /// A status with a code, a reason and a sentence.
     #[must_use]
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.into(),
-            details: None,
-        }
+        Self { code, reason, message: message.into(), details: None }
     }
 
     /// 400: the request can't be understood.
@@ -63,25 +58,13 @@ impl Status {
     /// 404: `plural` is the resource with its group, `deployments.apps`.
     #[must_use]
     pub fn not_found(resource: &str, name: &str) -> Self {
-        Self::about(
-            404,
-            "NotFound",
-            format!("{resource} \"{name}\" not found"),
-            resource,
-            name,
-        )
+        Self::about(404, "NotFound", format!("{resource} \"{name}\" not found"), resource, name)
     }
 
     /// 409: the name is taken.
     #[must_use]
     pub fn already_exists(resource: &str, name: &str) -> Self {
-        Self::about(
-            409,
-            "AlreadyExists",
-            format!("{resource} \"{name}\" already exists"),
-            resource,
-            name,
-        )
+        Self::about(409, "AlreadyExists", format!("{resource} \"{name}\" already exists"), resource, name)
     }
 
     /// 409: somebody else wrote first, or a precondition does not hold.
@@ -94,33 +77,20 @@ impl Status {
     /// 403.
     #[must_use]
     pub fn forbidden(resource: &str, name: &str, why: &str) -> Self {
-        Self::about(
-            403,
-            "Forbidden",
-            format!("{resource} \"{name}\" is forbidden: {why}"),
-            resource,
-            name,
-        )
+        Self::about(403, "Forbidden", format!("{resource} \"{name}\" is forbidden: {why}"), resource, name)
     }
 
     /// 422: the object was understood and is wrong. `kind` with its group: `Deployment.apps`.
     #[must_use]
     pub fn invalid(kind: &str, name: &str, causes: Vec<Cause>) -> Self {
-        let each: Vec<String> = causes
-            .iter()
-            .map(|cause| format!("{}: {}", cause.field, cause.message))
-            .collect();
+        let each: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let what = match each.as_slice() {
             [one] => one.clone(),
             _ => format!("[{}]", each.join(", ")),
         };
-        let mut status = Self::about(
-            422,
-            "Invalid",
-            format!("{kind} \"{name}\" is invalid: {what}"),
-            kind,
-            name,
-        );
+        let mut status =
+            Self::about(422, "Invalid", format!("{kind} \"{name}\" is invalid: {what}"), kind, name);
         if let Some(details) = &mut status.details {
             details.causes = causes;
         }
@@ -130,11 +100,7 @@ impl Status {
     /// 410: the resourceVersion is older than what is kept.
     #[must_use]
     pub fn expired(asked: u64, oldest: u64) -> Self {
-        Self::new(
-            410,
-            "Expired",
-            format!("too old resource version: {asked} ({oldest})"),
-        )
+        Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
     /// 405: the resource exists and can't do that.
@@ -163,12 +129,7 @@ impl Status {
             kind: kind.to_owned(),
             ..Details::default()
         };
-        Self {
-            code,
-            reason,
-            message,
-            details: Some(Box::new(details)),
-        }
+        Self { code, reason, message, details: Some(Box::new(details)) }
     }
 
     /// Adds a cause.
@@ -227,9 +188,8 @@ impl Details {
         }
         if !self.causes.is_empty() {
             let causes = self.causes.iter();
-            value["causes"] = causes
-                .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
-                .collect();
+            value["causes"] =
+                causes.map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field})).collect();
         }
         if let Some(seconds) = self.retry_after_seconds {
             value["retryAfterSeconds"] = Value::from(seconds);

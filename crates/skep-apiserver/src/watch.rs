@@ -69,10 +69,7 @@ impl Watch {
             }
             // Marked as seen before looking, so that a change in between wakes the wait below.
             self.latest.borrow_and_update();
-            match self
-                .store
-                .changes_since(self.version, self.kind, self.namespace.as_deref())
-            {
+            match self.store.changes_since(self.version, self.kind, self.namespace.as_deref()) {
                 Ok((changes, version)) => {
                     self.version = version;
                     changes.iter().for_each(|change| self.take(change));
@@ -86,10 +83,7 @@ impl Watch {
     }
 
     fn take(&mut self, change: &Change) {
-        let name = (
-            change.key.namespace.clone().unwrap_or_default(),
-            change.key.name.clone(),
-        );
+        let name = (change.key.namespace.clone().unwrap_or_default(), change.key.name.clone());
         let object = change.object.clone();
         let event = match change.verb {
             Verb::Deleted => {
@@ -114,10 +108,8 @@ impl Watch {
         self.version = version;
         let mut gone = std::mem::take(&mut self.known);
         for object in objects {
-            let name = (
-                meta::namespace(&object).unwrap_or_default().to_owned(),
-                meta::name(&object).to_owned(),
-            );
+            let name =
+                (meta::namespace(&object).unwrap_or_default().to_owned(), meta::name(&object).to_owned());
             match gone.remove(&name) {
                 Some(before) if meta::uid(&before) == meta::uid(&object) => {
                     if before != object {

@@ -47,16 +47,10 @@ async fn a_change_needs_the_version_it_was_made_from() {
     let mut change = (*first).clone();
     change["data"]["a"] = json!("2");
     let second = resources.update(change.clone(), "test").await.unwrap();
-    assert_ne!(
-        first["metadata"]["resourceVersion"],
-        second["metadata"]["resourceVersion"]
-    );
+    assert_ne!(first["metadata"]["resourceVersion"], second["metadata"]["resourceVersion"]);
     let status = resources.update(change.clone(), "test").await.unwrap_err();
     assert!(status.is_conflict(), "{status}");
-    change["metadata"]
-        .as_object_mut()
-        .unwrap()
-        .remove("resourceVersion");
+    change["metadata"].as_object_mut().unwrap().remove("resourceVersion");
     resources.update(change, "test").await.unwrap();
 }
 
@@ -69,16 +63,7 @@ async fn a_write_that_changes_nothing_makes_no_version_and_no_event() {
     let second = resources.update((*first).clone(), "test").await.unwrap();
     assert_eq!(first, second);
     let merge = Patch::Merge(json!({"data": {"a": "1"}}));
-    resources
-        .patch(
-            Kind::CONFIG_MAP,
-            Some("default"),
-            "a",
-            merge,
-            PatchOptions::default(),
-        )
-        .await
-        .unwrap();
+    resources.patch(Kind::CONFIG_MAP, Some("default"), "a", merge, PatchOptions::default()).await.unwrap();
     let other = resources.create(config_map("b"), "test").await.unwrap();
     assert_eq!(watch.next().await, Some(WatchEvent::Added(other)));
 }
@@ -107,59 +92,22 @@ async fn status_and_spec_are_written_apart() {
 async fn a_pod_on_a_node_is_deleted_in_two_steps() {
     let resources = resources();
     let made = resources.create(pod("p"), "test").await.unwrap();
-    let marked = resources
-        .delete(Kind::POD, Some("default"), "p", DeleteOptions::default())
-        .await
-        .unwrap();
+    let marked = resources.delete(Kind::POD, Some("default"), "p", DeleteOptions::default()).await.unwrap();
     assert_eq!(marked["metadata"]["deletionGracePeriodSeconds"], 30);
     assert!(marked["metadata"]["deletionTimestamp"].is_string());
-    let longer = DeleteOptions {
-        grace_seconds: Some(60),
-        ..DeleteOptions::default()
-    };
-    let same = resources
-        .delete(Kind::POD, Some("default"), "p", longer)
-        .await
-        .unwrap();
+    let longer = DeleteOptions { grace_seconds: Some(60), ..DeleteOptions::default() };
+    let same = resources.delete(Kind::POD, Some("default"), "p", longer).await.unwrap();
     assert_eq!(same, marked, "a second delete never gives more time");
-    let shorter = DeleteOptions {
-        grace_seconds: Some(5),
-        ..DeleteOptions::default()
-    };
-    let shortened = resources
-        .delete(Kind::POD, Some("default"), "p", shorter)
-        .await
-        .unwrap();
+    let shorter = DeleteOptions { grace_seconds: Some(5), ..DeleteOptions::default() };
+    let shortened = resources.delete(Kind::POD, Some("default"), "p", shorter).await.unwrap();
     assert_eq!(shortened["metadata"]["deletionGracePeriodSeconds"], 5);
-    let other = Preconditions {
-        uid: Some("another".to_owned()),
-        resource_version: None,
-    };
-    let wrong = DeleteOptions {
-        grace_seconds: Some(0),
-        preconditions: other,
-        ..DeleteOptions::default()
-    };
-    assert!(
-        resources
-            .delete(Kind::POD, Some("default"), "p", wrong)
-            .await
-            .unwrap_err()
-            .is_conflict()
-    );
-    let own = Preconditions {
-        uid: made["metadata"]["uid"].as_str().map(str::to_owned),
-        resource_version: None,
-    };
-    let now = DeleteOptions {
-        grace_seconds: Some(0),
-        preconditions: own,
-        ..DeleteOptions::default()
-    };
-    resources
-        .delete(Kind::POD, Some("default"), "p", now)
-        .await
-        .unwrap();
+    let other = Preconditions { uid: Some("another".to_owned()), resource_version: None };
+    let wrong = DeleteOptions { grace_seconds: Some(0), preconditions: other, ..DeleteOptions::default() };
+    assert!(resources.delete(Kind::POD, Some("default"), "p", wrong).await.unwrap_err().is_conflict());
+    let own =
+        Preconditions { uid: made["metadata"]["uid"].as_str().map(str::to_owned), resource_version: None };
+    let now = DeleteOptions { grace_seconds: Some(0), preconditions: own, ..DeleteOptions::default() };
+    resources.delete(Kind::POD, Some("default"), "p", now).await.unwrap();
     assert_eq!(resources.get(Kind::POD, Some("default"), "p"), None);
 }
 
@@ -169,10 +117,7 @@ async fn a_pod_without_a_node_goes_at_once() {
     let mut object = pod("p");
     object["spec"].as_object_mut().unwrap().remove("nodeName");
     resources.create(object, "test").await.unwrap();
-    resources
-        .delete(Kind::POD, Some("default"), "p", DeleteOptions::default())
-        .await
-        .unwrap();
+    resources.delete(Kind::POD, Some("default"), "p", DeleteOptions::default()).await.unwrap();
     assert_eq!(resources.get(Kind::POD, Some("default"), "p"), None);
 }
 
@@ -180,14 +125,8 @@ async fn a_pod_without_a_node_goes_at_once() {
 async fn the_last_finalizer_lets_go() {
     let resources = resources();
     resources.create(config_map("a"), "test").await.unwrap();
-    let foreground = DeleteOptions {
-        propagation: Some(Propagation::Foreground),
-        ..DeleteOptions::default()
-    };
-    let marked = resources
-        .delete(Kind::CONFIG_MAP, Some("default"), "a", foreground)
-        .await
-        .unwrap();
+    let foreground = DeleteOptions { propagation: Some(Propagation::Foreground), ..DeleteOptions::default() };
+    let marked = resources.delete(Kind::CONFIG_MAP, Some("default"), "a", foreground).await.unwrap();
     assert_eq!(marked["metadata"]["finalizers"], json!(["foregroundDeletion"]));
     let mut more = (*marked).clone();
     more["metadata"]["finalizers"] = json!(["foregroundDeletion", "example.com/another"]);
@@ -206,10 +145,7 @@ async fn a_namespace_waits_for_its_contents() {
     let resources = resources();
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "app"}});
     resources.create(namespace, "test").await.unwrap();
-    resources
-        .delete(Kind::NAMESPACE, None, "app", DeleteOptions::default())
-        .await
-        .unwrap();
+    resources.delete(Kind::NAMESPACE, None, "app", DeleteOptions::default()).await.unwrap();
     let live = resources.get(Kind::NAMESPACE, None, "app").unwrap();
     assert_eq!(live["status"]["phase"], "Terminating");
     let mut object = config_map("late");
@@ -248,18 +184,9 @@ async fn a_kind_without_a_controller_is_refused_with_the_reason() {
 async fn a_dry_run_writes_nothing() {
     let resources = resources();
     resources.create(config_map("a"), "test").await.unwrap();
-    let options = PatchOptions {
-        dry_run: true,
-        ..PatchOptions::default()
-    };
+    let options = PatchOptions { dry_run: true, ..PatchOptions::default() };
     let merge = Patch::Merge(json!({"data": {"b": "2"}}));
-    let shown = resources
-        .patch(Kind::CONFIG_MAP, Some("default"), "a", merge, options)
-        .await
-        .unwrap();
+    let shown = resources.patch(Kind::CONFIG_MAP, Some("default"), "a", merge, options).await.unwrap();
     assert_eq!(shown["data"]["b"], "2");
-    assert_eq!(
-        resources.get(Kind::CONFIG_MAP, Some("default"), "a").unwrap()["data"],
-        json!({"a": "1"})
-    );
+    assert_eq!(resources.get(Kind::CONFIG_MAP, Some("default"), "a").unwrap()["data"], json!({"a": "1"}));
 }

@@ -9,7 +9,8 @@ use crate::kind::Kind;
 use crate::meta;
 
 /// Maps from a resource's name to a quantity.
-const QUANTITY_MAPS: &[&str] = &["limits", "requests", "capacity", "allocatable", "allocatedResources", "overhead"];
+const QUANTITY_MAPS: &[&str] =
+    &["limits", "requests", "capacity", "allocatable", "allocatedResources", "overhead"];
 /// Fields that are a quantity.
 const QUANTITIES: &[&str] = &["sizeLimit", "divisor", "averageValue"];
 /// Kinds that hold any.
@@ -48,7 +49,9 @@ fn quantities(value: &mut Value) {
                     Value::Object(amounts) if QUANTITY_MAPS.contains(&name.as_str()) => {
                         amounts.values_mut().for_each(respell);
                     }
-                    Value::String(_) | Value::Number(_) if QUANTITIES.contains(&name.as_str()) => respell(child),
+                    Value::String(_) | Value::Number(_) if QUANTITIES.contains(&name.as_str()) => {
+                        respell(child)
+                    }
                     child => quantities(child),
                 }
             }

@@ -129,7 +129,9 @@ fn downward(source: &mut Value) {
 }
 
 fn requests_from_limits(container: &mut Value) {
-    let Some(limits) = container.pointer("/resources/limits").and_then(Value::as_object).cloned() else { return };
+    let Some(limits) = container.pointer("/resources/limits").and_then(Value::as_object).cloned() else {
+        return;
+    };
     let requests = meta::child(meta::child(container, "resources"), "requests");
     for (name, amount) in limits {
         set(requests, &name, amount);

@@ -11,8 +11,18 @@ pub(crate) struct Quantity {
 
 const NANOS: i128 = 1_000_000_000;
 const BINARY: &[(&str, u32)] = &[("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
-const DECIMAL: &[(&str, u32)] =
-    &[("E", 27), ("P", 24), ("T", 21), ("G", 18), ("M", 15), ("k", 12), ("", 9), ("m", 6), ("u", 3), ("n", 0)];
+const DECIMAL: &[(&str, u32)] = &[
+    ("E", 27),
+    ("P", 24),
+    ("T", 21),
+    ("G", 18),
+    ("M", 15),
+    ("k", 12),
+    ("", 9),
+    ("m", 6),
+    ("u", 3),
+    ("n", 0),
+];
 
 impl Quantity {
     /// Whether it is at most that much.
@@ -22,7 +32,8 @@ impl Quantity {
 
     /// Reads `500m`, `1.5Gi`, `2e3`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
+        let end =
+            text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
         let (number, suffix) = text.split_at(end);
         let (sign, number) = match number.strip_prefix('-') {
             Some(rest) => (-1, rest),
@@ -73,9 +84,23 @@ mod tests {
     #[test]
     fn has_one_spelling() {
         for (sent, kept) in [
-            ("1", "1"), ("1000m", "1"), ("0.5", "500m"), ("500m", "500m"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"),
-            ("128Mi", "128Mi"), ("100000k", "100M"), ("2e3", "2k"), ("0", "0"), ("0Mi", "0"), ("512Ki", "512Ki"),
-            ("1Ki", "1Ki"), ("0.5Ki", "512"), ("1500m", "1500m"), ("-1", "-1"), ("100n", "100n"),
+            ("1", "1"),
+            ("1000m", "1"),
+            ("0.5", "500m"),
+            ("500m", "500m"),
+            ("1024Mi", "1Gi"),
+            ("1.5Gi", "1536Mi"),
+            ("128Mi", "128Mi"),
+            ("100000k", "100M"),
+            ("2e3", "2k"),
+            ("0", "0"),
+            ("0Mi", "0"),
+            ("512Ki", "512Ki"),
+            ("1Ki", "1Ki"),
+            ("0.5Ki", "512"),
+            ("1500m", "1500m"),
+            ("-1", "-1"),
+            ("100n", "100n"),
         ] {
             assert_eq!(Quantity::parse(sent).map(|q| q.to_string()).as_deref(), Some(kept), "{sent}");
         }

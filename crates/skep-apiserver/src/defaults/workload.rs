@@ -61,12 +61,9 @@ fn select_own_pods(job: &mut Value) {
     let (Some(uid), name) = (meta::uid(job).map(str::to_owned), meta::name(job).to_owned()) else { return };
     let spec = meta::child(job, "spec");
     let labels = meta::child(meta::child(meta::child(spec, "template"), "metadata"), "labels");
-    for (key, value) in [
-        (UID, &uid),
-        ("controller-uid", &uid),
-        ("batch.kubernetes.io/job-name", &name),
-        ("job-name", &name),
-    ] {
+    for (key, value) in
+        [(UID, &uid), ("controller-uid", &uid), ("batch.kubernetes.io/job-name", &name), ("job-name", &name)]
+    {
         set(labels, key, value.as_str());
     }
     set(spec, "selector", json!({"matchLabels": {UID: uid}}));

@@ -7,12 +7,7 @@ use crate::decode::decode;
 use crate::kind::{KindInfo, Rules};
 use crate::{defaults, table, validate};
 
-const APPS: KindInfo = KindInfo {
-    group: "apps",
-    categories: &["all"],
-    generation: true,
-    ..BASE
-};
+const APPS: KindInfo = KindInfo { group: "apps", categories: &["all"], generation: true, ..BASE };
 
 pub(super) static DEPLOYMENT: KindInfo = KindInfo {
     kind: "Deployment",
@@ -55,10 +50,7 @@ pub(super) static STATEFUL_SET: KindInfo = KindInfo {
     refused: Some(
         "hive has no StatefulSet controller: use a Deployment with strategy Recreate and a PersistentVolumeClaim",
     ),
-    rules: Rules {
-        decode: decode::<types::StatefulSet>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::StatefulSet>, ..LAX },
     ..APPS
 };
 
@@ -70,9 +62,6 @@ pub(super) static DAEMON_SET: KindInfo = KindInfo {
     refused: Some(
         "hive has no DaemonSet controller: on its one node a Deployment with one replica does the same",
     ),
-    rules: Rules {
-        decode: decode::<types::DaemonSet>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::DaemonSet>, ..LAX },
     ..APPS
 };

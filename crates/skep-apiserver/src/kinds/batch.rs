@@ -7,13 +7,8 @@ use crate::decode::decode;
 use crate::kind::{KindInfo, Rules};
 use crate::{defaults, table, validate};
 
-const BATCH: KindInfo = KindInfo {
-    group: "batch",
-    categories: &["all"],
-    generation: true,
-    subresources: STATUS,
-    ..BASE
-};
+const BATCH: KindInfo =
+    KindInfo { group: "batch", categories: &["all"], generation: true, subresources: STATUS, ..BASE };
 
 pub(super) static JOB: KindInfo = KindInfo {
     kind: "Job",
@@ -35,9 +30,6 @@ pub(super) static CRON_JOB: KindInfo = KindInfo {
     singular: "cronjob",
     short_names: &["cj"],
     refused: Some("hive has no CronJob controller: run the schedule in a worker's Deployment"),
-    rules: Rules {
-        decode: decode::<types::CronJob>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::CronJob>, ..LAX },
     ..BATCH
 };

@@ -12,10 +12,7 @@ pub(super) static LEASE: KindInfo = KindInfo {
     kind: "Lease",
     plural: "leases",
     singular: "lease",
-    rules: Rules {
-        decode: decode::<types::Lease>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::Lease>, ..LAX },
     columns: &table::LEASES,
     ..BASE
 };

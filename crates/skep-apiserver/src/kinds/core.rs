@@ -14,11 +14,7 @@ pub(super) static NAMESPACE: KindInfo = KindInfo {
     short_names: &["ns"],
     namespaced: false,
     subresources: STATUS,
-    rules: Rules {
-        decode: decode::<types::Namespace>,
-        default: defaults::namespace,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::Namespace>, default: defaults::namespace, ..LAX },
     columns: &table::NAMESPACES,
     ..BASE
 };
@@ -30,10 +26,7 @@ pub(super) static NODE: KindInfo = KindInfo {
     short_names: &["no"],
     namespaced: false,
     subresources: STATUS,
-    rules: Rules {
-        decode: decode::<types::Node>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::Node>, ..LAX },
     columns: &table::NODES,
     ..BASE
 };
@@ -44,11 +37,7 @@ pub(super) static POD: KindInfo = KindInfo {
     singular: "pod",
     short_names: &["po"],
     categories: &["all"],
-    subresources: Subresources {
-        status: true,
-        log: true,
-        ..NO_SUBRESOURCES
-    },
+    subresources: Subresources { status: true, log: true, ..NO_SUBRESOURCES },
     generation: true,
     rules: Rules {
         decode: decode::<types::Pod>,
@@ -82,11 +71,7 @@ pub(super) static ENDPOINTS: KindInfo = KindInfo {
     plural: "endpoints",
     singular: "endpoints",
     short_names: &["ep"],
-    rules: Rules {
-        decode: decode::<types::Endpoints>,
-        default: defaults::endpoints,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::Endpoints>, default: defaults::endpoints, ..LAX },
     columns: &table::ENDPOINTS,
     ..BASE
 };
@@ -125,10 +110,7 @@ pub(super) static SERVICE_ACCOUNT: KindInfo = KindInfo {
     plural: "serviceaccounts",
     singular: "serviceaccount",
     short_names: &["sa"],
-    rules: Rules {
-        decode: decode::<types::ServiceAccount>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::ServiceAccount>, ..LAX },
     ..BASE
 };
 
@@ -155,10 +137,7 @@ pub(super) static PERSISTENT_VOLUME: KindInfo = KindInfo {
     short_names: &["pv"],
     namespaced: false,
     subresources: STATUS,
-    rules: Rules {
-        decode: decode::<types::PersistentVolume>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::PersistentVolume>, ..LAX },
     columns: &table::PERSISTENT_VOLUMES,
     ..BASE
 };
@@ -168,10 +147,7 @@ pub(super) static EVENT: KindInfo = KindInfo {
     plural: "events",
     singular: "event",
     short_names: &["ev"],
-    rules: Rules {
-        decode: decode::<types::Event>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::Event>, ..LAX },
     columns: &table::EVENTS,
     ..BASE
 };

@@ -13,11 +13,7 @@ pub(super) static ENDPOINT_SLICE: KindInfo = KindInfo {
     plural: "endpointslices",
     singular: "endpointslice",
     generation: true,
-    rules: Rules {
-        decode: decode::<types::EndpointSlice>,
-        default: defaults::endpoint_slice,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::EndpointSlice>, default: defaults::endpoint_slice, ..LAX },
     columns: &table::ENDPOINT_SLICES,
     ..BASE
 };

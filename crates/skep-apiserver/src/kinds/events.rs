@@ -13,10 +13,7 @@ pub(super) static EVENT: KindInfo = KindInfo {
     plural: "events",
     singular: "event",
     short_names: &["ev"],
-    rules: Rules {
-        decode: decode::<types::Event>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::Event>, ..LAX },
     columns: &table::EVENTS,
     ..BASE
 };

@@ -18,30 +18,15 @@ use crate::kind::{Kind, KindInfo, Rules, Subresources};
 use crate::table::DEFAULT_COLUMNS;
 
 /// No subresource.
-const NO_SUBRESOURCES: Subresources = Subresources {
-    status: false,
-    scale: false,
-    log: false,
-};
+const NO_SUBRESOURCES: Subresources = Subresources { status: false, scale: false, log: false };
 /// Only `/status`.
-const STATUS: Subresources = Subresources {
-    status: true,
-    ..NO_SUBRESOURCES
-};
+const STATUS: Subresources = Subresources { status: true, ..NO_SUBRESOURCES };
 /// `/status` and `/scale`.
-const SCALE: Subresources = Subresources {
-    status: true,
-    scale: true,
-    log: false,
-};
+const SCALE: Subresources = Subresources { status: true, scale: true, log: false };
 
 /// Rules that let everything pass: what a kind does not name.
-pub(crate) const LAX: Rules = Rules {
-    decode: decode_any,
-    default: |_| {},
-    validate: |_, _| {},
-    validate_update: |_, _, _| {},
-};
+pub(crate) const LAX: Rules =
+    Rules { decode: decode_any, default: |_| {}, validate: |_, _| {}, validate_update: |_, _, _| {} };
 
 /// What most kinds have in common; a group's table names its group and version.
 pub(crate) const BASE: KindInfo = KindInfo {

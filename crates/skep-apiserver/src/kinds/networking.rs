@@ -7,11 +7,7 @@ use crate::decode::decode;
 use crate::kind::{KindInfo, Rules};
 use crate::{defaults, table, validate};
 
-const NETWORKING: KindInfo = KindInfo {
-    group: "networking.k8s.io",
-    generation: true,
-    ..BASE
-};
+const NETWORKING: KindInfo = KindInfo { group: "networking.k8s.io", generation: true, ..BASE };
 
 pub(super) static INGRESS: KindInfo = KindInfo {
     kind: "Ingress",
@@ -19,11 +15,7 @@ pub(super) static INGRESS: KindInfo = KindInfo {
     singular: "ingress",
     short_names: &["ing"],
     subresources: STATUS,
-    rules: Rules {
-        decode: decode::<types::Ingress>,
-        validate: validate::ingress,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::Ingress>, validate: validate::ingress, ..LAX },
     columns: &table::INGRESSES,
     ..NETWORKING
 };
@@ -33,10 +25,7 @@ pub(super) static INGRESS_CLASS: KindInfo = KindInfo {
     plural: "ingressclasses",
     singular: "ingressclass",
     namespaced: false,
-    rules: Rules {
-        decode: decode::<types::IngressClass>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::IngressClass>, ..LAX },
     ..NETWORKING
 };
 
@@ -45,10 +34,6 @@ pub(super) static NETWORK_POLICY: KindInfo = KindInfo {
     plural: "networkpolicies",
     singular: "networkpolicy",
     short_names: &["netpol"],
-    rules: Rules {
-        decode: decode::<types::NetworkPolicy>,
-        default: defaults::network_policy,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::NetworkPolicy>, default: defaults::network_policy, ..LAX },
     ..NETWORKING
 };

@@ -15,10 +15,7 @@ pub(super) static POD_DISRUPTION_BUDGET: KindInfo = KindInfo {
     short_names: &["pdb"],
     subresources: STATUS,
     generation: true,
-    rules: Rules {
-        decode: decode::<types::PodDisruptionBudget>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::PodDisruptionBudget>, ..LAX },
     columns: &table::POD_DISRUPTION_BUDGETS,
     ..BASE
 };

@@ -7,19 +7,13 @@ use crate::decode::decode;
 use crate::defaults;
 use crate::kind::{KindInfo, Rules};
 
-const RBAC: KindInfo = KindInfo {
-    group: "rbac.authorization.k8s.io",
-    ..BASE
-};
+const RBAC: KindInfo = KindInfo { group: "rbac.authorization.k8s.io", ..BASE };
 
 pub(super) static ROLE: KindInfo = KindInfo {
     kind: "Role",
     plural: "roles",
     singular: "role",
-    rules: Rules {
-        decode: decode::<types::Role>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::Role>, ..LAX },
     ..RBAC
 };
 
@@ -27,11 +21,7 @@ pub(super) static ROLE_BINDING: KindInfo = KindInfo {
     kind: "RoleBinding",
     plural: "rolebindings",
     singular: "rolebinding",
-    rules: Rules {
-        decode: decode::<types::RoleBinding>,
-        default: defaults::role_binding,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::RoleBinding>, default: defaults::role_binding, ..LAX },
     ..RBAC
 };
 
@@ -40,10 +30,7 @@ pub(super) static CLUSTER_ROLE: KindInfo = KindInfo {
     plural: "clusterroles",
     singular: "clusterrole",
     namespaced: false,
-    rules: Rules {
-        decode: decode::<types::ClusterRole>,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::ClusterRole>, ..LAX },
     ..RBAC
 };
 
@@ -52,10 +39,6 @@ pub(super) static CLUSTER_ROLE_BINDING: KindInfo = KindInfo {
     plural: "clusterrolebindings",
     singular: "clusterrolebinding",
     namespaced: false,
-    rules: Rules {
-        decode: decode::<types::ClusterRoleBinding>,
-        default: defaults::role_binding,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::ClusterRoleBinding>, default: defaults::role_binding, ..LAX },
     ..RBAC
 };

@@ -14,10 +14,6 @@ pub(super) static PRIORITY_CLASS: KindInfo = KindInfo {
     singular: "priorityclass",
     short_names: &["pc"],
     namespaced: false,
-    rules: Rules {
-        decode: decode::<types::PriorityClass>,
-        default: defaults::priority_class,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::PriorityClass>, default: defaults::priority_class, ..LAX },
     ..BASE
 };

@@ -14,10 +14,6 @@ pub(super) static STORAGE_CLASS: KindInfo = KindInfo {
     singular: "storageclass",
     short_names: &["sc"],
     namespaced: false,
-    rules: Rules {
-        decode: decode::<types::StorageClass>,
-        default: defaults::storage_class,
-        ..LAX
-    },
+    rules: Rules { decode: decode::<types::StorageClass>, default: defaults::storage_class, ..LAX },
     ..BASE
 };

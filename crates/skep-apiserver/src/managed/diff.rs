@@ -39,10 +39,12 @@ impl Difference {
                 }
                 difference
             }
-            (Value::Array(before), Value::Array(after)) => match (steps(before, place), steps(after, place)) {
-                (Some(old), Some(new)) => Self::of_items(before, &old, after, &new, place),
-                _ => Self { written: FieldSet::leaf(), removed: FieldSet::default() },
-            },
+            (Value::Array(before), Value::Array(after)) => {
+                match (steps(before, place), steps(after, place)) {
+                    (Some(old), Some(new)) => Self::of_items(before, &old, after, &new, place),
+                    _ => Self { written: FieldSet::leaf(), removed: FieldSet::default() },
+                }
+            }
             _ => Self { written: FieldSet::of(new, place), removed: FieldSet::default() },
         }
     }
@@ -59,7 +61,8 @@ impl Difference {
             match old.iter().position(|other| other == step) {
                 Some(at) => difference.put(step.clone(), Self::between(&before[at], value, place)),
                 None => {
-                    let below = if value.is_object() { FieldSet::of(value, place) } else { FieldSet::default() };
+                    let below =
+                        if value.is_object() { FieldSet::of(value, place) } else { FieldSet::default() };
                     let item = FieldSet { member: true, ..below };
                     difference.written.children.insert(step.clone(), item);
                 }

@@ -65,11 +65,17 @@ fn containers(list: Value) -> Value {
 #[test]
 fn the_first_apply_owns_what_it_names() {
     let mut scene = Scene::default();
-    scene.apply("skep", json!({"replicas": 1, "template": {"spec": {"containers": [
-        {"name": "c", "image": "x", "ports": [{"containerPort": 80}], "args": ["a"]}]}}}));
-    assert_eq!(scene.fields("skep", "Apply"), json!({"f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": {
+    scene.apply(
+        "skep",
+        json!({"replicas": 1, "template": {"spec": {"containers": [
+        {"name": "c", "image": "x", "ports": [{"containerPort": 80}], "args": ["a"]}]}}}),
+    );
+    assert_eq!(
+        scene.fields("skep", "Apply"),
+        json!({"f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": {
         "k:{\"name\":\"c\"}": {".": {}, "f:name": {}, "f:image": {}, "f:args": {},
-            "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}}}}}}));
+            "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}}}}}})
+    );
 }
 
 #[test]
@@ -82,7 +88,10 @@ fn a_field_that_is_applied_no_more_is_removed() {
 #[test]
 fn a_field_that_another_owns_too_stays() {
     let mut scene = Scene::default();
-    scene.apply("a", json!({"replicas": 3, "paused": true})).apply("b", json!({"replicas": 3})).apply("a", json!({"paused": true}));
+    scene
+        .apply("a", json!({"replicas": 3, "paused": true}))
+        .apply("b", json!({"replicas": 3}))
+        .apply("a", json!({"paused": true}));
     assert_eq!(*scene.spec(), json!({"replicas": 3, "paused": true}));
     scene.apply("b", json!({}));
     assert_eq!(*scene.spec(), json!({"paused": true}), "the last owner lets go");
@@ -156,7 +165,10 @@ fn an_item_goes_with_its_last_owner_and_other_items_stay() {
     let mut scene = Scene::default();
     scene.apply("a", containers(json!([{"name": "c", "image": "x"}, {"name": "side", "image": "s"}])));
     scene.write("injector", |object| {
-        object["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "mesh", "image": "m"}));
+        object["spec"]["template"]["spec"]["containers"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"name": "mesh", "image": "m"}));
     });
     scene.apply("a", containers(json!([{"name": "c", "image": "x2"}])));
     let left = &scene.spec()["template"]["spec"]["containers"];

@@ -26,7 +26,11 @@ fn as_map(value: &mut Value) -> &mut Map<String, Value> {
     crate::meta::fields(value)
 }
 
-fn merge_map(target: &mut Map<String, Value>, patch: &Map<String, Value>, place: &Place<'_>) -> Result<(), Status> {
+fn merge_map(
+    target: &mut Map<String, Value>,
+    patch: &Map<String, Value>,
+    place: &Place<'_>,
+) -> Result<(), Status> {
     match patch.get("$patch").map(Value::as_str) {
         None | Some(Some("merge")) => {}
         Some(Some("replace")) => target.clear(),
@@ -35,7 +39,9 @@ fn merge_map(target: &mut Map<String, Value>, patch: &Map<String, Value>, place:
             return Ok(());
         }
         Some(other) => {
-            return Err(Status::bad_request(format!("unknown patch type {other:?}: expected merge, replace or delete")));
+            return Err(Status::bad_request(format!(
+                "unknown patch type {other:?}: expected merge, replace or delete"
+            )));
         }
     }
     if let Some(kept) = patch.get("$retainKeys").and_then(Value::as_array) {
@@ -111,7 +117,10 @@ fn merge_list(
             }
         }
         MergeList::By(key) => {
-            if items.iter().any(|item| directive(item).as_deref() == Some("replace") && item.get(key).is_none()) {
+            if items
+                .iter()
+                .any(|item| directive(item).as_deref() == Some("replace") && item.get(key).is_none())
+            {
                 present.clear();
             }
             for item in items {
@@ -120,7 +129,9 @@ fn merge_list(
                     if directive.is_some() {
                         continue;
                     }
-                    return Err(Status::bad_request(format!("map: {item} does not contain declared merge key: {key}")));
+                    return Err(Status::bad_request(format!(
+                        "map: {item} does not contain declared merge key: {key}"
+                    )));
                 };
                 let at = present.iter().position(|own| own.get(key) == Some(wanted));
                 let (Some(map), deleted) = (item.as_object(), directive.as_deref() == Some("delete")) else {

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::lifecycle::Ownership;
 use super::{Resources, Subresource, WriteOptions, Written};
+use crate::decode;
 use crate::kind::Key;
 use crate::managed;
 use crate::meta;
 use crate::status::{Cause, Status};
 use crate::store::Synced;
-use crate::decode;
 
 impl Resources {
     pub(super) fn apply_now(
@@ -54,11 +54,15 @@ impl Resources {
 /// Checks the configuration, and leaves of it what may be applied.
 fn prepare(key: &Key, config: &mut Value, options: &WriteOptions) -> Result<Vec<String>, Status> {
     if options.manager.is_empty() {
-        return Err(Status::invalid("PatchOptions.meta.k8s.io", "", vec![Cause {
-            reason: "FieldValueRequired",
-            message: "Required value: is required for apply patch".to_owned(),
-            field: "fieldManager".to_owned(),
-        }]));
+        return Err(Status::invalid(
+            "PatchOptions.meta.k8s.io",
+            "",
+            vec![Cause {
+                reason: "FieldValueRequired",
+                message: "Required value: is required for apply patch".to_owned(),
+                field: "fieldManager".to_owned(),
+            }],
+        ));
     }
     if !config.is_object() {
         return Err(Status::bad_request("the applied configuration must be an object"));
@@ -104,12 +108,17 @@ fn prepare(key: &Key, config: &mut Value, options: &WriteOptions) -> Result<Vec<
 /// A configuration that names the uid or version of an object means one that exists.
 fn check_new(key: &Key, config: &Value) -> Result<(), Status> {
     if let Some(uid) = meta::uid(config) {
-        let why =
-            format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+        let why = format!(
+            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        );
         return Err(Status::conflict(&key.kind.resource(), &key.name, &why));
     }
     if meta::resource_version(config).is_some() {
-        return Err(Status::conflict(&key.kind.resource(), &key.name, "a resourceVersion was given for an object that does not exist"));
+        return Err(Status::conflict(
+            &key.kind.resource(),
+            &key.name,
+            "a resourceVersion was given for an object that does not exist",
+        ));
     }
     Ok(())
 }

@@ -34,9 +34,7 @@ impl Resources {
         }
         meta::drop_nulls(&mut object);
         if meta::resource_version(&object).is_some() {
-            return Err(Status::bad_request(
-                "resourceVersion should not be set on objects to be created",
-            ));
+            return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
         }
         let warnings = decode::check(kind, &mut object, options.validation)?;
         self.admit(kind, object, warnings, options, Ownership::Update)
@@ -65,24 +63,13 @@ impl Resources {
             namespace: meta::namespace(&object).map(str::to_owned),
             name: meta::name(&object).to_owned(),
         };
-        if self
-            .store
-            .get(kind, key.namespace.as_deref(), &key.name)
-            .is_some()
-        {
+        if self.store.get(kind, key.namespace.as_deref(), &key.name).is_some() {
             let status = Status::already_exists(&kind.resource(), &key.name);
             return Err(if generated { status.retry_after(1) } else { status });
         }
         ownership.record(kind, &mut object, None, options);
         let (object, synced) = self.put(&turn, key, object, options);
-        Ok((
-            Written {
-                object,
-                created: true,
-                warnings,
-            },
-            synced,
-        ))
+        Ok((Written { object, created: true, warnings }, synced))
     }
 
     fn check_namespace(&self, kind: Kind, object: &Value) -> Result<(), Status> {
@@ -90,9 +77,7 @@ impl Resources {
             return Ok(());
         }
         let Some(name) = meta::namespace(object) else {
-            return Err(Status::bad_request(
-                "an empty namespace may not be set during creation",
-            ));
+            return Err(Status::bad_request("an empty namespace may not be set during creation"));
         };
         let Some(namespace) = self.store.get(Kind::NAMESPACE, None, name) else {
             return Err(Status::not_found("namespaces", name));
@@ -100,15 +85,13 @@ impl Resources {
         if meta::is_deleting(&namespace) {
             let why =
                 format!("unable to create new content in namespace {name} because it is being terminated");
-            return Err(
-                Status::forbidden(&kind.resource(), meta::name(object), &why).with_cause(
-                    crate::status::Cause {
-                        reason: "NamespaceTerminating",
-                        message: format!("namespace {name} is being terminated"),
-                        field: "metadata.namespace".to_owned(),
-                    },
-                ),
-            );
+            return Err(Status::forbidden(&kind.resource(), meta::name(object), &why).with_cause(
+                crate::status::Cause {
+                    reason: "NamespaceTerminating",
+                    message: format!("namespace {name} is being terminated"),
+                    field: "metadata.namespace".to_owned(),
+                },
+            ));
         }
         Ok(())
     }

@@ -38,11 +38,7 @@ impl Resources {
         let turn = self.store.turn();
         let live = self.existing(key)?;
         if key.kind == Kind::NAMESPACE && ["default", "kube-system"].contains(&key.name.as_str()) {
-            return Err(Status::forbidden(
-                "namespaces",
-                &key.name,
-                "this namespace may not be deleted",
-            ));
+            return Err(Status::forbidden("namespaces", &key.name, "this namespace may not be deleted"));
         }
         let wanted = &options.preconditions;
         lifecycle::check_preconditions(
@@ -57,8 +53,7 @@ impl Resources {
             Step::Mark(_) if options.dry_run => Ok((live, false, Synced::already())),
             Step::Remove => {
                 let (object, synced) =
-                    self.store
-                        .commit(&turn, key.clone(), Effect::Remove((*live).clone()), true);
+                    self.store.commit(&turn, key.clone(), Effect::Remove((*live).clone()), true);
                 Ok((object, true, synced))
             }
             Step::Mark(object) => {
@@ -82,11 +77,8 @@ impl Resources {
             }
             let mut object = (*live).clone();
             meta::fields(meta::child(&mut object, "spec")).remove("finalizers");
-            let effect = if meta::has_finalizers(&object) {
-                Effect::Put(object)
-            } else {
-                Effect::Remove(object)
-            };
+            let effect =
+                if meta::has_finalizers(&object) { Effect::Put(object) } else { Effect::Remove(object) };
             self.store.commit(&turn, key, effect, true)
         };
         synced.wait().await.map_err(not_stored)?;
@@ -95,11 +87,7 @@ impl Resources {
 }
 
 fn step(kind: Kind, live: &Value, options: &DeleteOptions) -> Step {
-    let grace = if kind == Kind::POD {
-        pod_grace(live, options.grace_seconds)
-    } else {
-        0
-    };
+    let grace = if kind == Kind::POD { pod_grace(live, options.grace_seconds) } else { 0 };
     let mut object = live.clone();
     match options.propagation {
         Some(Propagation::Foreground) => add_finalizer(&mut object, "foregroundDeletion"),
@@ -128,11 +116,7 @@ fn step(kind: Kind, live: &Value, options: &DeleteOptions) -> Step {
 
 fn mark(kind: Kind, object: &mut Value, grace: i64) {
     let deadline = Timestamp::now() + Duration::from_secs(grace.unsigned_abs());
-    meta::set(
-        object,
-        "deletionTimestamp",
-        Some(Value::from(meta::seconds(deadline))),
-    );
+    meta::set(object, "deletionTimestamp", Some(Value::from(meta::seconds(deadline))));
     meta::set(object, "deletionGracePeriodSeconds", Some(Value::from(grace)));
     if let Some(generation) = meta::number(object, "/metadata/generation") {
         meta::set(object, "generation", Some(Value::from(generation + 1)));
@@ -150,15 +134,11 @@ fn pod_grace(pod: &Value, asked: Option<u64>) -> i64 {
         return 0;
     }
     let own = || meta::number(pod, "/spec/terminationGracePeriodSeconds").unwrap_or(30);
-    asked
-        .map_or_else(own, |seconds| i64::try_from(seconds).unwrap_or(i64::MAX))
-        .clamp(0, 1 << 32)
+    asked.map_or_else(own, |seconds| i64::try_from(seconds).unwrap_or(i64::MAX)).clamp(0, 1 << 32)
 }
 
 fn add_finalizer(object: &mut Value, finalizer: &str) {
-    let finalizers = meta::metadata(object)
-        .entry("finalizers")
-        .or_insert_with(|| json!([]));
+    let finalizers = meta::metadata(object).entry("finalizers").or_insert_with(|| json!([]));
     if let Some(list) = finalizers.as_array_mut()
         && !list.iter().any(|present| present == finalizer)
     {

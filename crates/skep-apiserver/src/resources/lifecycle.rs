@@ -37,13 +37,9 @@ pub(super) fn begin(kind: Kind, object: &mut Value) {
         meta::fields(object).remove("status");
     }
     let metadata = meta::metadata(object);
-    for key in [
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "selfLink",
-        "generation",
-        "resourceVersion",
-    ] {
+    for key in
+        ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"]
+    {
         metadata.remove(key);
     }
     metadata.insert("uid".to_owned(), Value::from(uuid::Uuid::new_v4().to_string()));
@@ -169,8 +165,5 @@ pub(super) fn name_required(kind: Kind) -> Status {
 
 /// A namespace goes only when `spec.finalizers` is empty, whatever its metadata says.
 pub(super) fn is_terminating_namespace(kind: Kind, object: &Value) -> bool {
-    kind == Kind::NAMESPACE
-        && object
-            .pointer("/spec/finalizers")
-            .is_some_and(|list| *list != json!([]))
+    kind == Kind::NAMESPACE && object.pointer("/spec/finalizers").is_some_and(|list| *list != json!([]))
 }

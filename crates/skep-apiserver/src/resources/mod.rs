@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 pub use options::{DeleteOptions, Patch, PatchOptions, Preconditions, Propagation, Subresource};
 pub(crate) use options::{WriteOptions, Written};
+pub(crate) use scale::of as scale_of;
 
 use crate::kind::{Key, Kind};
 use crate::meta;
@@ -59,10 +60,7 @@ impl Resources {
             None => Store::ephemeral(),
         };
         let addresses = ServiceAddresses::new(config.service_cidr, config.reserved);
-        let resources = Self {
-            store: Arc::new(store),
-            addresses: Arc::new(addresses),
-        };
+        let resources = Self { store: Arc::new(store), addresses: Arc::new(addresses) };
         for name in ["default", "kube-system"] {
             if resources.get(Kind::NAMESPACE, None, name).is_none() {
                 let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
@@ -76,8 +74,7 @@ impl Resources {
     /// One object. `namespace` is ignored for kinds that have none.
     #[must_use]
     pub fn get(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Option<Arc<Value>> {
-        self.store
-            .get(kind, namespace.filter(|_| kind.namespaced()), name)
+        self.store.get(kind, namespace.filter(|_| kind.namespaced()), name)
     }
 
     /// All objects of a kind, of one namespace or of all. From memory.
@@ -98,9 +95,7 @@ impl Resources {
     /// 404 for an unknown kind or namespace, 409 when it exists, 400 and 422 when it is wrong.
     pub async fn create(&self, object: Value, manager: &str) -> Result<Arc<Value>, Status> {
         let kind = kind_of(&object)?;
-        self.create_with(kind, object, &WriteOptions::by(manager))
-            .await
-            .map(|written| written.object)
+        self.create_with(kind, object, &WriteOptions::by(manager)).await.map(|written| written.object)
     }
 
     /// Replaces an object. Its `resourceVersion` is compared if there is one; its `status` is left as it was.
@@ -109,9 +104,7 @@ impl Resources {
     /// 404 when there is none, 409 when somebody else wrote first, 400 and 422 when it is wrong.
     pub async fn update(&self, object: Value, manager: &str) -> Result<Arc<Value>, Status> {
         let kind = kind_of(&object)?;
-        self.update_with(kind, object, &WriteOptions::by(manager))
-            .await
-            .map(|written| written.object)
+        self.update_with(kind, object, &WriteOptions::by(manager)).await.map(|written| written.object)
     }
 
     /// Replaces an object's `status` and nothing else. Its `resourceVersion` is compared if there is one.
@@ -120,13 +113,8 @@ impl Resources {
     /// As [`update`](Self::update).
     pub async fn update_status(&self, object: Value, manager: &str) -> Result<Arc<Value>, Status> {
         let kind = kind_of(&object)?;
-        let options = WriteOptions {
-            subresource: Some(Subresource::Status),
-            ..WriteOptions::by(manager)
-        };
-        self.update_with(kind, object, &options)
-            .await
-            .map(|written| written.object)
+        let options = WriteOptions { subresource: Some(Subresource::Status), ..WriteOptions::by(manager) };
+        self.update_with(kind, object, &options).await.map(|written| written.object)
     }
 
     /// Patches an object; server-side apply also creates one.
@@ -158,18 +146,12 @@ impl Resources {
         name: &str,
         options: DeleteOptions,
     ) -> Result<Arc<Value>, Status> {
-        self.delete_with(&self.key(kind, namespace, name), &options)
-            .await
-            .map(|(object, _)| object)
+        self.delete_with(&self.key(kind, namespace, name), &options).await.map(|(object, _)| object)
     }
 
     pub(crate) fn key(&self, kind: Kind, namespace: Option<&str>, name: &str) -> Key {
         let namespace = namespace.filter(|_| kind.namespaced()).map(str::to_owned);
-        Key {
-            kind,
-            namespace,
-            name: name.to_owned(),
-        }
+        Key { kind, namespace, name: name.to_owned() }
     }
 
     pub(crate) fn existing(&self, key: &Key) -> Result<Arc<Value>, Status> {
@@ -197,9 +179,7 @@ async fn acknowledged(written: Written, synced: Synced) -> Result<Written, Statu
 
 #[expect(clippy::needless_pass_by_value, reason = "used as the function of a map_err")]
 fn not_stored(why: String) -> Status {
-    Status::internal(format!(
-        "the change could not be written to the store's file: {why}"
-    ))
+    Status::internal(format!("the change could not be written to the store's file: {why}"))
 }
 
 /// The kind that an object says it is.
@@ -207,10 +187,6 @@ fn kind_of(object: &Value) -> Result<Kind, Status> {
     let api_version = meta::text(object, "/apiVersion").unwrap_or_default();
     let kind = meta::text(object, "/kind").unwrap_or_default();
     Kind::find(api_version, kind).ok_or_else(|| {
-        Status::new(
-            404,
-            "NotFound",
-            format!("no kind \"{kind}\" is served for version \"{api_version}\""),
-        )
+        Status::new(404, "NotFound", format!("no kind \"{kind}\" is served for version \"{api_version}\""))
     })
 }

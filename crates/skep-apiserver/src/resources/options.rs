@@ -87,28 +87,14 @@ pub(crate) struct WriteOptions {
 impl WriteOptions {
     /// A plain write in the name of a field manager.
     pub(crate) fn by(manager: &str) -> Self {
-        Self {
-            manager: manager.to_owned(),
-            ..Self::default()
-        }
+        Self { manager: manager.to_owned(), ..Self::default() }
     }
 }
 
 impl From<PatchOptions> for WriteOptions {
     fn from(options: PatchOptions) -> Self {
-        let PatchOptions {
-            manager,
-            force,
-            subresource,
-            dry_run,
-        } = options;
-        Self {
-            manager,
-            force,
-            subresource,
-            dry_run,
-            validation: FieldValidation::Strict,
-        }
+        let PatchOptions { manager, force, subresource, dry_run } = options;
+        Self { manager, force, subresource, dry_run, validation: FieldValidation::Strict }
     }
 }
 

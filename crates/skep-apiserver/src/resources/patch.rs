@@ -57,9 +57,7 @@ pub(super) fn patched(key: &Key, live: &Arc<Value>, patch: &Patch) -> Result<Val
         Patch::Json(patch) => patch::json(&mut object, patch)?,
         Patch::Strategic(patch) => patch::strategic(&mut object, patch, &Place::root(key.kind))?,
         Patch::Apply(_) => {
-            return Err(Status::bad_request(
-                "an apply patch needs the object's own endpoint",
-            ));
+            return Err(Status::bad_request("an apply patch needs the object's own endpoint"));
         }
     }
     if !object.is_object() {

@@ -74,15 +74,19 @@ impl Resources {
         lifecycle::check_preconditions(key, &live, meta::uid(&scale), meta::resource_version(&scale))?;
         let replicas = match scale.pointer("/spec/replicas") {
             None => 0,
-            Some(value) => value.as_i64().filter(|count| (0..=i64::from(i32::MAX)).contains(count)).ok_or_else(
-                || {
-                    Status::invalid("Scale.autoscaling", &key.name, vec![Cause {
-                        reason: "FieldValueInvalid",
-                        message: format!("Invalid value: {value}: must be greater than or equal to 0"),
-                        field: "spec.replicas".to_owned(),
-                    }])
-                },
-            )?,
+            Some(value) => {
+                value.as_i64().filter(|count| (0..=i64::from(i32::MAX)).contains(count)).ok_or_else(|| {
+                    Status::invalid(
+                        "Scale.autoscaling",
+                        &key.name,
+                        vec![Cause {
+                            reason: "FieldValueInvalid",
+                            message: format!("Invalid value: {value}: must be greater than or equal to 0"),
+                            field: "spec.replicas".to_owned(),
+                        }],
+                    )
+                })?
+            }
         };
         let mut object = (*live).clone();
         meta::child(&mut object, "spec")["replicas"] = Value::from(replicas);

@@ -21,15 +21,10 @@ pub(super) struct ServiceAddresses {
 impl ServiceAddresses {
     pub(super) fn new(cidr: Option<(Ipv4Addr, u8)>, reserved: Vec<Ipv4Addr>) -> Self {
         let network = cidr.map(|(address, prefix)| {
-            let size = 1_u32
-                .checked_shl(32 - u32::from(prefix.min(32)))
-                .unwrap_or(u32::MAX);
+            let size = 1_u32.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(u32::MAX);
             (u32::from(address) & !(size.wrapping_sub(1)), size)
         });
-        Self {
-            network,
-            reserved: reserved.into_iter().collect(),
-        }
+        Self { network, reserved: reserved.into_iter().collect() }
     }
 
     /// Settles `spec.clusterIP` and `spec.clusterIPs`. The caller holds the store's turn.
@@ -46,14 +41,9 @@ impl ServiceAddresses {
             spec.remove("clusterIPs");
             return Ok(());
         }
-        let given = spec
-            .get("clusterIP")
-            .and_then(Value::as_str)
-            .filter(|ip| !ip.is_empty())
-            .map(str::to_owned);
-        let before = live
-            .and_then(|live| meta::text(live, "/spec/clusterIP"))
-            .map(str::to_owned);
+        let given =
+            spec.get("clusterIP").and_then(Value::as_str).filter(|ip| !ip.is_empty()).map(str::to_owned);
+        let before = live.and_then(|live| meta::text(live, "/spec/clusterIP")).map(str::to_owned);
         let address = match (given, before) {
             (Some(given), before) => {
                 if before.as_deref() != Some(&given) {
@@ -74,9 +64,7 @@ impl ServiceAddresses {
 
     fn taken(&self, resources: &Resources) -> HashSet<Ipv4Addr> {
         let services = resources.list(Kind::SERVICE, None);
-        let addresses = services
-            .iter()
-            .filter_map(|s| meta::text(s, "/spec/clusterIP")?.parse().ok());
+        let addresses = services.iter().filter_map(|s| meta::text(s, "/spec/clusterIP")?.parse().ok());
         addresses.chain(self.reserved.iter().copied()).collect()
     }
 
@@ -112,17 +100,13 @@ impl ServiceAddresses {
             return Ok(());
         }
         let Ok(parsed) = address.parse::<Ipv4Addr>() else {
-            return Err(invalid(
-                "must be a valid IPv4 address, \"None\" or empty".to_owned(),
-            ));
+            return Err(invalid("must be a valid IPv4 address, \"None\" or empty".to_owned()));
         };
         if let Some((first, size)) = self.network
             && u32::from(parsed).wrapping_sub(first) >= size
         {
             let first = Ipv4Addr::from(first);
-            return Err(invalid(format!(
-                "not in the service network of {size} addresses from {first}"
-            )));
+            return Err(invalid(format!("not in the service network of {size} addresses from {first}")));
         }
         if self.taken(resources).contains(&parsed) {
             return Err(invalid("provided IP is already allocated".to_owned()));

@@ -34,11 +34,7 @@ impl Resources {
             return Err(lifecycle::name_required(kind));
         }
         let warnings = decode::check(kind, &mut object, options.validation)?;
-        let key = self.key(
-            kind,
-            Some(meta::namespace(&object).unwrap_or("default")),
-            meta::name(&object),
-        );
+        let key = self.key(kind, Some(meta::namespace(&object).unwrap_or("default")), meta::name(&object));
         let turn = self.store.turn();
         let live = self.existing(&key)?;
         let (written, synced) = self.replace(&turn, key, &live, object, options, Ownership::Update)?;
@@ -67,11 +63,7 @@ impl Resources {
             lifecycle::count_generation(key.kind, live, &mut object);
         }
         ownership.record(key.kind, &mut object, Some(live), options);
-        let unchanged = |object: Arc<Value>| Written {
-            object,
-            created: false,
-            warnings: Vec::new(),
-        };
+        let unchanged = |object: Arc<Value>| Written { object, created: false, warnings: Vec::new() };
         if object == **live {
             return Ok((unchanged(live.clone()), Synced::already()));
         }

@@ -90,9 +90,7 @@ impl Synced {
     /// Waits.
     pub(crate) async fn wait(self) -> Result<(), String> {
         let Some(answer) = self.0 else { return Ok(()) };
-        answer
-            .await
-            .unwrap_or_else(|_| Err("the store is shutting down".to_owned()))
+        answer.await.unwrap_or_else(|_| Err("the store is shutting down".to_owned()))
     }
 }
 
@@ -114,19 +112,13 @@ pub(crate) struct Disk {
 impl Disk {
     /// Opens or makes the file and reads all of it.
     pub(crate) fn open(path: &Path) -> Result<(Self, Loaded), StoreError> {
-        let failed = |source: redb::Error| StoreError::Database {
-            path: path.to_owned(),
-            source: Box::new(source),
-        };
+        let failed =
+            |source: redb::Error| StoreError::Database { path: path.to_owned(), source: Box::new(source) };
         let database = Database::create(path).map_err(|error| failed(error.into()))?;
         let mut loaded = read(&database, path)?;
         let synced = Arc::new(AtomicU64::new(loaded.version));
-        let mut file = File {
-            database,
-            pending: HashMap::new(),
-            ceiling: loaded.version,
-            synced: synced.clone(),
-        };
+        let mut file =
+            File { database, pending: HashMap::new(), ceiling: loaded.version, synced: synced.clone() };
         file.commit(loaded.version).map_err(failed)?;
         loaded.version = loaded.version.max(1);
         let (queue, writes) = mpsc::channel();
@@ -134,14 +126,7 @@ impl Disk {
             .name("store".to_owned())
             .spawn(move || file.run(&writes))
             .map_err(StoreError::Thread)?;
-        Ok((
-            Self {
-                queue: Some(queue),
-                synced,
-                thread: Some(thread),
-            },
-            loaded,
-        ))
+        Ok((Self { queue: Some(queue), synced, thread: Some(thread) }, loaded))
     }
 
     /// Queues a write; `object` none removes. A write that need not be waited for is waited for nevertheless when the
@@ -159,12 +144,7 @@ impl Disk {
         let key = format!("{}/{}/{namespace}/{}", info.group, info.kind, key.name);
         if let Some(queue) = &self.queue {
             // A closed queue drops `done`, and the waiter learns of it.
-            _ = queue.send(Write {
-                version,
-                key,
-                object,
-                done,
-            });
+            _ = queue.send(Write { version, key, object, done });
         }
         answer
     }
@@ -180,18 +160,13 @@ impl Drop for Disk {
 }
 
 fn read(database: &Database, path: &Path) -> Result<Loaded, StoreError> {
-    let failed = |source: redb::Error| StoreError::Database {
-        path: path.to_owned(),
-        source: Box::new(source),
-    };
+    let failed =
+        |source: redb::Error| StoreError::Database { path: path.to_owned(), source: Box::new(source) };
     let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
     let numbers = match transaction.open_table(NUMBERS) {
         Ok(numbers) => numbers,
         Err(redb::TableError::TableDoesNotExist(_)) => {
-            return Ok(Loaded {
-                objects: Vec::new(),
-                version: 0,
-            });
+            return Ok(Loaded { objects: Vec::new(), version: 0 });
         }
         Err(error) => return Err(failed(error.into())),
     };
@@ -201,14 +176,9 @@ fn read(database: &Database, path: &Path) -> Result<Loaded, StoreError> {
     };
     let format = number("format")?;
     if format != FORMAT {
-        return Err(StoreError::Format {
-            path: path.to_owned(),
-            found: format,
-        });
+        return Err(StoreError::Format { path: path.to_owned(), found: format });
     }
-    let table = transaction
-        .open_table(OBJECTS)
-        .map_err(|error| failed(error.into()))?;
+    let table = transaction.open_table(OBJECTS).map_err(|error| failed(error.into()))?;
     let mut objects = Vec::new();
     for row in table.iter().map_err(|error| failed(error.into()))? {
         let (key, bytes) = row.map_err(|error| failed(error.into()))?;
@@ -219,10 +189,7 @@ fn read(database: &Database, path: &Path) -> Result<Loaded, StoreError> {
         })?;
         objects.push(object);
     }
-    Ok(Loaded {
-        objects,
-        version: number("ceiling")?,
-    })
+    Ok(Loaded { objects, version: number("ceiling")? })
 }
 
 /// The writer thread's side.

@@ -76,17 +76,8 @@ impl Store {
     }
 
     fn new(objects: HashMap<Kind, Objects>, version: u64, disk: Option<Disk>) -> Self {
-        let state = State {
-            objects,
-            version,
-            ring: Ring::starting_at(version),
-        };
-        Self {
-            state: RwLock::new(state),
-            writer: Mutex::new(()),
-            latest: watch::Sender::new(version),
-            disk,
-        }
+        let state = State { objects, version, ring: Ring::starting_at(version) };
+        Self { state: RwLock::new(state), writer: Mutex::new(()), latest: watch::Sender::new(version), disk }
     }
 
     /// Waits for the right to write. Must not be held across an await.
@@ -109,7 +100,33 @@ impl Store {
         self.read(|state| (state.list(kind, namespace), state.version))
     }
 
-    /// Waits until something changes after `seen`. False when the store is gone.
+    /// All objects of a kind as they were at a version: the changes since then are taken back. `Err(oldest)`: they are
+    /// not all kept any more.
+    pub(crate) fn list_at(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+        version: u64,
+    ) -> Result<Vec<Arc<Value>>, u64> {
+        self.read(|state| {
+            if version > state.version {
+                return Err(state.version);
+            }
+            let wanted = |object: &&Arc<Value>| namespace.is_none_or(|n| meta::namespace(object) == Some(n));
+            let mut objects = state.objects.get(&kind).cloned().unwrap_or_default();
+            let changes: Vec<&Arc<Change>> = state.ring.since(version)?.collect();
+            for change in changes.iter().rev().filter(|change| change.key.kind == kind) {
+                let place = place(change.key.namespace.as_deref(), &change.key.name);
+                match &change.previous {
+                    Some(previous) => _ = objects.insert(place, previous.clone()),
+                    None => _ = objects.remove(&place),
+                }
+            }
+            Ok(objects.values().filter(wanted).cloned().collect())
+        })
+    }
+
+    /// Tells the version of each change.
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()
     }
@@ -144,11 +161,7 @@ impl Store {
         state.version += 1;
         let version = state.version;
         let stamp = |mut object: Value| {
-            meta::set(
-                &mut object,
-                "resourceVersion",
-                Some(Value::from(version.to_string())),
-            );
+            meta::set(&mut object, "resourceVersion", Some(Value::from(version.to_string())));
             Arc::new(object)
         };
         let place = place(key.namespace.as_deref(), &key.name);
@@ -157,11 +170,7 @@ impl Store {
             Effect::Put(object) => {
                 let object = stamp(object);
                 let previous = objects.insert(place, object.clone());
-                let verb = if previous.is_some() {
-                    Verb::Modified
-                } else {
-                    Verb::Added
-                };
+                let verb = if previous.is_some() { Verb::Modified } else { Verb::Added };
                 (object.clone(), previous, verb, Some(object))
             }
             Effect::Remove(object) => (stamp(object), objects.remove(&place), Verb::Deleted, None),
@@ -170,13 +179,7 @@ impl Store {
             Some(disk) => disk.write(version, &key, kept, eager),
             None => Synced::already(),
         };
-        state.ring.push(Change {
-            version,
-            key,
-            verb,
-            object: object.clone(),
-            previous,
-        });
+        state.ring.push(Change { version, key, verb, object: object.clone(), previous });
         drop(state);
         self.latest.send_replace(version);
         (object, synced)

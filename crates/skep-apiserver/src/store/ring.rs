@@ -42,10 +42,7 @@ pub(crate) struct Ring {
 impl Ring {
     /// A ring that knows nothing of what led to `version`.
     pub(crate) fn starting_at(version: u64) -> Self {
-        Self {
-            changes: VecDeque::new(),
-            floor: version,
-        }
+        Self { changes: VecDeque::new(), floor: version }
     }
 
     pub(crate) fn push(&mut self, change: Change) {

@@ -99,7 +99,8 @@ fn data(object: &Value, field: &str, causes: &mut Causes) -> usize {
     let mut size = 0;
     for (key, value) in fields(object, field).into_iter().flatten() {
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if key.is_empty() || key.len() > 253 || !key.bytes().all(valid) || key == "." || key.starts_with("..") {
+        if key.is_empty() || key.len() > 253 || !key.bytes().all(valid) || key == "." || key.starts_with("..")
+        {
             causes.invalid(format!("{field}[{key}]"), &quoted(key), KEY);
         }
         size += value.as_str().map_or(0, str::len);

@@ -34,11 +34,7 @@ impl Causes {
     /// A value that can't be.
     pub(crate) fn invalid(&mut self, field: impl Into<String>, value: &dyn Display, why: &str) {
         let message = format!("Invalid value: {value}: {why}");
-        self.0.push(Cause {
-            reason: "FieldValueInvalid",
-            message,
-            field: field.into(),
-        });
+        self.0.push(Cause { reason: "FieldValueInvalid", message, field: field.into() });
     }
 
     /// A value that must be there.
@@ -47,45 +43,26 @@ impl Causes {
             "" => "Required value".to_owned(),
             why => format!("Required value: {why}"),
         };
-        self.0.push(Cause {
-            reason: "FieldValueRequired",
-            message,
-            field: field.into(),
-        });
+        self.0.push(Cause { reason: "FieldValueRequired", message, field: field.into() });
     }
 
     /// A value that is none of those there are.
     pub(crate) fn unsupported(&mut self, field: impl Into<String>, value: &str, known: &[&str]) {
         let known: Vec<String> = known.iter().map(|name| format!("\"{name}\"")).collect();
-        let message = format!(
-            "Unsupported value: \"{value}\": supported values: {}",
-            known.join(", ")
-        );
-        self.0.push(Cause {
-            reason: "FieldValueNotSupported",
-            message,
-            field: field.into(),
-        });
+        let message = format!("Unsupported value: \"{value}\": supported values: {}", known.join(", "));
+        self.0.push(Cause { reason: "FieldValueNotSupported", message, field: field.into() });
     }
 
     /// A change that may not be made.
     pub(crate) fn forbidden(&mut self, field: impl Into<String>, why: &str) {
         let message = format!("Forbidden: {why}");
-        self.0.push(Cause {
-            reason: "FieldValueForbidden",
-            message,
-            field: field.into(),
-        });
+        self.0.push(Cause { reason: "FieldValueForbidden", message, field: field.into() });
     }
 
     /// The same value twice.
     pub(crate) fn duplicate(&mut self, field: impl Into<String>, value: &dyn Display) {
         let message = format!("Duplicate value: {value}");
-        self.0.push(Cause {
-            reason: "FieldValueDuplicate",
-            message,
-            field: field.into(),
-        });
+        self.0.push(Cause { reason: "FieldValueDuplicate", message, field: field.into() });
     }
 
     /// More than there may be.
@@ -111,11 +88,7 @@ impl Causes {
 
     /// 422 if there is any.
     pub(crate) fn into_result(self, kind: &str, name: &str) -> Result<(), Status> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Status::invalid(kind, name, self.0))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Status::invalid(kind, name, self.0)) }
     }
 }
 
@@ -160,18 +133,12 @@ pub(crate) fn metadata(kind: Kind, object: &Value, live: Option<&Value>, causes:
     for finalizer in meta::list(object, "/metadata/finalizers") {
         let text = finalizer.as_str().unwrap_or_default();
         if !names::is_qualified(text) {
-            causes.invalid(
-                "metadata.finalizers",
-                &quoted(text),
-                "name part must be a qualified name",
-            );
+            causes.invalid("metadata.finalizers", &quoted(text), "name part must be a qualified name");
         }
     }
     if let Some(live) = live.filter(|live| meta::is_deleting(live)) {
         let before = meta::list(live, "/metadata/finalizers");
-        let added = meta::list(object, "/metadata/finalizers")
-            .iter()
-            .filter(|f| !before.contains(f));
+        let added = meta::list(object, "/metadata/finalizers").iter().filter(|f| !before.contains(f));
         let added: Vec<&str> = added.filter_map(Value::as_str).collect();
         if !added.is_empty() {
             let why = format!(

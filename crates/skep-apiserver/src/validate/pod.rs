@@ -14,7 +14,8 @@ pub(crate) fn pod(pod: &Value, causes: &mut Causes) {
 }
 
 /// What may change in a pod once it is made. `nodeName` is set once, by whoever places it.
-const CHANGEABLE: &[&str] = &["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"];
+const CHANGEABLE: &[&str] =
+    &["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"];
 
 pub(crate) fn pod_update(new: &Value, old: &Value, causes: &mut Causes) {
     let unplaced = meta::text(old, "/spec/nodeName").unwrap_or_default().is_empty();
@@ -63,7 +64,11 @@ pub(super) fn pod_spec(spec: &Value, path: &str, causes: &mut Causes) {
     one_of("dnsPolicy", &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], causes);
     if meta::number(spec, "/terminationGracePeriodSeconds").is_some_and(|seconds| seconds < 0) {
         let seconds = &spec["terminationGracePeriodSeconds"];
-        causes.invalid(format!("{path}.terminationGracePeriodSeconds"), seconds, "must be greater than or equal to 0");
+        causes.invalid(
+            format!("{path}.terminationGracePeriodSeconds"),
+            seconds,
+            "must be greater than or equal to 0",
+        );
     }
     let volumes = volumes(spec, path, causes);
     if meta::list(spec, "/containers").is_empty() {
@@ -95,9 +100,12 @@ fn volumes<'a>(spec: &'a Value, path: &str, causes: &mut Causes) -> HashSet<&'a 
         if sources > 1 {
             causes.forbidden(&path, "may not specify more than 1 volume type");
         }
-        for (source, field) in
-            [("configMap", "name"), ("secret", "secretName"), ("persistentVolumeClaim", "claimName"), ("hostPath", "path")]
-        {
+        for (source, field) in [
+            ("configMap", "name"),
+            ("secret", "secretName"),
+            ("persistentVolumeClaim", "claimName"),
+            ("hostPath", "path"),
+        ] {
             if let Some(source_value) = volume.get(source)
                 && meta::text(source_value, &format!("/{field}")).unwrap_or_default().is_empty()
             {
@@ -121,7 +129,11 @@ fn container(container: &Value, path: &str, volumes: &HashSet<&str>, causes: &mu
     match meta::text(container, "/image").unwrap_or_default() {
         "" => causes.required(format!("{path}.image"), ""),
         image if image.trim() != image => {
-            causes.invalid(format!("{path}.image"), &quoted(image), "must not have leading or trailing whitespace");
+            causes.invalid(
+                format!("{path}.image"),
+                &quoted(image),
+                "must not have leading or trailing whitespace",
+            );
         }
         _ => {}
     }
@@ -140,7 +152,11 @@ fn container(container: &Value, path: &str, volumes: &HashSet<&str>, causes: &mu
         }
         let value = meta::text(variable, "/value").unwrap_or_default();
         if !value.is_empty() && variable.get("valueFrom").is_some() {
-            causes.invalid(format!("{path}.valueFrom"), &quoted(""), "may not be specified when `value` is not empty");
+            causes.invalid(
+                format!("{path}.valueFrom"),
+                &quoted(""),
+                "may not be specified when `value` is not empty",
+            );
         }
     }
     let mut paths = HashSet::new();
@@ -207,7 +223,9 @@ fn probe(probe: &Value, path: &str, one_success: bool, causes: &mut Causes) {
         1 => {}
         _ => causes.forbidden(path, "may not specify more than 1 handler type"),
     }
-    for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+    for field in
+        ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+    {
         if meta::number(probe, &format!("/{field}")).is_some_and(|number| number < 0) {
             causes.invalid(format!("{path}.{field}"), &probe[field], "must be greater than or equal to 0");
         }

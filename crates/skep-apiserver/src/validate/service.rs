@@ -31,14 +31,17 @@ pub(crate) fn service(service: &Value, causes: &mut Causes) {
         if !(1..=65535).contains(&number) {
             causes.invalid(format!("{path}.port"), &number, PORT);
         }
-        if let Some(target) = meta::number(port, "/targetPort").filter(|target| !(1..=65535).contains(target)) {
+        if let Some(target) = meta::number(port, "/targetPort").filter(|target| !(1..=65535).contains(target))
+        {
             causes.invalid(format!("{path}.targetPort"), &target, PORT);
         }
         protocol(port, &path, causes);
         match meta::text(port, "/name").unwrap_or_default() {
             "" if ports.len() > 1 => causes.required(format!("{path}.name"), ""),
             "" => {}
-            name if !names::is_label(name) => causes.invalid(format!("{path}.name"), &quoted(name), super::LABEL),
+            name if !names::is_label(name) => {
+                causes.invalid(format!("{path}.name"), &quoted(name), super::LABEL)
+            }
             name if !seen.insert(name) => causes.duplicate(format!("{path}.name"), &quoted(name)),
             _ => {}
         }
@@ -55,7 +58,11 @@ pub(crate) fn service_update(new: &Value, old: &Value, causes: &mut Causes) {
         return;
     }
     if address(new) != address(old) {
-        causes.invalid("spec.clusterIPs[0]", &format!("[{}]", quoted(address(new))), "may not change once set");
+        causes.invalid(
+            "spec.clusterIPs[0]",
+            &format!("[{}]", quoted(address(new))),
+            "may not change once set",
+        );
     }
 }
 

@@ -45,7 +45,11 @@ fn replicated(workload: &Value, causes: &mut Causes) {
         causes.invalid("spec.selector", selector, "empty selector is invalid for deployment");
     } else if !selects(selector, labels) {
         let shown = labels.cloned().unwrap_or_else(|| serde_json::json!({}));
-        causes.invalid("spec.template.metadata.labels", &shown, "`selector` does not match template `labels`");
+        causes.invalid(
+            "spec.template.metadata.labels",
+            &shown,
+            "`selector` does not match template `labels`",
+        );
     }
     pod::template(&workload["spec"]["template"], "spec.template", causes);
     let policy = meta::text(workload, "/spec/template/spec/restartPolicy").unwrap_or_default();

@@ -1,0 +1,81 @@
+//! What was acknowledged is there after a crash, and versions are never used twice.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use skep_apiserver::{Kind, Resources, ResourcesConfig, WatchEvent};
+
+fn open(file: &Path) -> Resources {
+    Resources::open(ResourcesConfig { file: Some(file.to_owned()), ..ResourcesConfig::default() }).unwrap()
+}
+
+fn config_map(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}, "data": {"a": "1"}})
+}
+
+fn version(object: &Value) -> u64 {
+    object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_copy_taken_in_the_middle_holds_everything_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hive.redb");
+    let resources = open(&file);
+    let mut last = 0;
+    let writes = (0..40).map(|n| {
+        let resources = resources.clone();
+        async move { version(&resources.create(config_map(&format!("m{n}")), "test").await.unwrap()) }
+    });
+    for written in futures::future::join_all(writes).await {
+        last = last.max(written);
+    }
+    // What a killed process leaves behind: the file as it is, without any closing.
+    let crashed = folder.path().join("crashed.redb");
+    std::fs::copy(&file, &crashed).unwrap();
+    let after = open(&crashed);
+    assert_eq!(after.list(Kind::CONFIG_MAP, Some("default")).len(), 40);
+    let next = after.create(config_map("next"), "test").await.unwrap();
+    assert!(version(&next) > last, "{} was used before", version(&next));
+}
+
+#[tokio::test]
+async fn it_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hive.redb");
+    let first = open(&file);
+    let kept = first.create(config_map("kept"), "test").await.unwrap();
+    first.create(config_map("gone"), "test").await.unwrap();
+    first.delete(Kind::CONFIG_MAP, Some("default"), "gone", Default::default()).await.unwrap();
+    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l", "namespace": "default"}});
+    first.create(lease, "test").await.unwrap();
+    drop(first);
+    let second = open(&file);
+    assert_eq!(second.list(Kind::CONFIG_MAP, None), [kept.clone()]);
+    assert_eq!(
+        second.list(Kind::LEASE, None).len(),
+        1,
+        "a write that was not waited for is flushed at the end"
+    );
+    let mut watch = second.watch(Kind::CONFIG_MAP, None);
+    assert_eq!(watch.next().await, Some(WatchEvent::Added(kept)));
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hive.redb");
+    drop(open(&file));
+    let database = redb::Database::open(&file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction
+        .open_table(redb::TableDefinition::<&str, u64>::new("numbers"))
+        .unwrap()
+        .insert("format", 2)
+        .unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let error =
+        Resources::open(ResourcesConfig { file: Some(file), ..ResourcesConfig::default() }).unwrap_err();
+    assert!(error.to_string().contains("has format 2"), "{error}");
+}
