@@ -1,0 +1,51 @@
+# `make up` is the main job, `make test` proves it. Everything else is for those who change Skep.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help up down test lint bench ci check-pages
+
+SKEP := target/debug/skep
+APP := examples/honeydue
+
+# What honeyDue's own images are made of, and what the tests need besides: real servers, and foreign judges of our protocols.
+APP_PACKAGES := postgresql redis-server
+TEST_PACKAGES := $(APP_PACKAGES) busybox-static curl docker-registry pgbouncer python3-minimal skopeo
+
+help:
+	@echo "make up     install what is missing, build Skep, start hive, deploy honeyDue, print its URLs"
+	@echo "make down   stop it; its data stays (make down WIPE=1 removes that too)"
+	@echo "make test   run every test"
+	@echo "make lint   formatting, clippy, the house rules"
+	@echo "make bench  print speed and size, with the floor beside each"
+	@echo "make ci     what has to pass before a change lands"
+
+up:
+	@scripts/need $(APP_PACKAGES)
+	cargo build --package skep
+	$(SKEP) -C $(APP) up
+
+down:
+	@if [ -x $(SKEP) ]; then $(SKEP) down $(if $(WIPE),--wipe); else echo "Skep is not built: nothing runs"; fi
+
+test:
+	@scripts/need $(TEST_PACKAGES)
+	@scripts/test
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench:
+	@scripts/need $(TEST_PACKAGES) wrk
+	@scripts/bench
+
+# The README's commands, as a new user would type them, and a build for machines without hive.
+ci: lint
+	cargo build --package skep --no-default-features --target-dir target/no-hive
+	$(MAKE) test
+	$(MAKE) up
+	$(MAKE) check-pages
+	$(MAKE) up
+	$(MAKE) down
+
+check-pages:
+	@scripts/check-pages

@@ -1,0 +1,184 @@
+//! The command line, as data. Nothing here acts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const HELP: &str = "\
+{before-help}{about}
+
+Usage: skep [-C DIR] [-t TARGET] COMMAND
+
+Ship
+  up           Start hive, the cluster on this machine, and deploy to it
+  deploy       Build, push, plan, migrate, apply, roll, verify, record
+  rollback     Put an earlier release back, with its config and secrets
+
+Look
+  status       What runs now
+  history      Every release that is kept, newest first
+  logs         What a service's pods print
+
+This machine
+  hive         Start, stop or look at the one-machine cluster
+  down         Stop hive; with --wipe its data too
+  completions  Print completions for a shell
+
+Options
+{options}
+
+Examples
+  skep up                        everything, on this machine
+  skep deploy api                build and roll one service
+  skep deploy -t production      ship to the cluster that skep.yaml calls so
+  skep deploy --skip-build       config and manifests only
+  skep deploy --tag d3708e6      the images of a commit
+  skep rollback                  the last good release
+  skep logs api -f               follow all pods of a service
+
+`skep COMMAND --help` says more of each.";
+
+/// Ships a small fleet of services to Kubernetes, or to this machine.
+#[derive(Debug, Parser)]
+#[command(name = "skep", version, about, help_template = HELP, disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Work as if started in DIR
+    #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".", hide_default_value = true)]
+    pub(crate) dir: PathBuf,
+    /// A target of skep.yaml; `local` is hive, on this machine
+    #[arg(
+        short,
+        long,
+        global = true,
+        default_value = "local",
+        hide_default_value = true,
+        env = "SKEP_TARGET",
+        hide_env = true
+    )]
+    pub(crate) target: String,
+    /// How results are told: text, or one JSON object a line
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text, hide_default_value = true, hide_possible_values = true, value_name = "text|json")]
+    pub(crate) output: Output,
+    /// Only errors and the result
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start hive, the cluster on this machine, and deploy to it
+    Up(Up),
+    /// Build, push, plan, migrate, apply, roll, verify, record
+    Deploy(Deploy),
+    /// Put an earlier release back, with its config and secrets
+    Rollback(Rollback),
+    /// What runs now
+    Status,
+    /// Every release that is kept, newest first
+    History,
+    /// What a service's pods print
+    Logs(Logs),
+    /// Start, stop or look at the one-machine cluster
+    #[command(subcommand)]
+    Hive(Hive),
+    /// Stop hive; with --wipe its data too
+    Down(Down),
+    /// Print completions for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// The port that `http://*.localhost` is served on; kept from then on
+    #[arg(long, env = "SKEP_HTTP_PORT", hide_env = true)]
+    pub(crate) port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// Only these services; the others stay as their last release has them
+    pub(crate) services: Vec<String>,
+    /// Take the images of this commit if the registry has them, else the last release's
+    #[arg(long)]
+    pub(crate) skip_build: bool,
+    /// Take the images that carry this tag
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// The release, `12` or `v12`; the last good one before the current if not given
+    #[arg(value_parser = release_number)]
+    pub(crate) release: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// The service
+    pub(crate) service: String,
+    /// Go on as they grow
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only the last N lines of each pod
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    /// Remove hive's data too: databases, images, releases
+    #[arg(long)]
+    pub(crate) wipe: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Hive {
+    /// Start it in the background, if it is not running
+    Start(Up),
+    /// Stop it and every pod; its data stays
+    Stop,
+    /// Whether it runs, and where
+    Status,
+    /// Print the path of its kubeconfig, for kubectl
+    Kubeconfig,
+    /// Run it in the foreground
+    #[command(hide = true)]
+    Run(Up),
+}
+
+fn release_number(text: &str) -> Result<u64, String> {
+    text.trim_start_matches('v')
+        .parse()
+        .map_err(|_| "expected a release number, such as `12` or `v12`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn releases_are_named_as_history_shows_them() {
+        assert_eq!(release_number("v12"), Ok(12));
+        assert_eq!(release_number("12"), Ok(12));
+        assert!(release_number("last").is_err());
+    }
+}

@@ -1,0 +1,28 @@
+//! `skep deploy`.
+
+use anyhow::Result;
+use skep_deploy::{DeployRequest, Images};
+
+use crate::{
+    args,
+    compose::{self, Needs},
+    report,
+    settings::Settings,
+    view::View,
+};
+
+pub(crate) async fn run(settings: &Settings, deploy: args::Deploy) -> Result<()> {
+    let images = match (deploy.tag, deploy.skip_build) {
+        (Some(tag), _) => Images::Tagged(tag),
+        (None, true) => Images::AsTheyAre,
+        (None, false) => Images::Build,
+    };
+    let request = DeployRequest { services: deploy.services, images };
+    let composed = compose::load(settings, Needs::Contents)?;
+    let view = View::open(settings, &composed.title());
+    let app = compose::app(settings, composed, view.emit()).await?;
+    let done = skep_deploy::deploy(&app, &request).await;
+    view.close();
+    report::shipped(settings, &app, &done?);
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! One command, one file.
+
+mod completions;
+mod deploy;
+mod down;
+mod history;
+#[cfg(all(feature = "hive", target_os = "linux"))]
+pub(crate) mod hive;
+#[cfg(not(all(feature = "hive", target_os = "linux")))]
+#[path = "hive_absent.rs"]
+pub(crate) mod hive;
+mod logs;
+mod rollback;
+mod status;
+mod up;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::{args::Command, settings::Settings};
+
+/// How long background tasks may take to end after the command has.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Runs one command to its end.
+pub(crate) fn run(settings: &Settings, command: Command) -> Result<()> {
+    if let Command::Completions { shell } = command {
+        completions::run(shell);
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = Box::pin(dispatch(settings, command)) => result,
+            () = interrupted_twice() => Err(Interrupted.into()),
+        }
+    });
+    runtime.shutdown_timeout(GRACE);
+    result
+}
+
+/// The first Ctrl-C stops cleanly; the second, while that takes its time, ends the command where it is.
+async fn interrupted_twice() {
+    for _ in 0..2 {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The user did not want to wait for a clean stop.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl std::error::Error for Interrupted {}
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped at once\nhint: the release's record may be open; the next `skep deploy` closes it and goes on")
+    }
+}
+
+async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
+    match command {
+        Command::Up(up) => up::run(settings, &up).await,
+        Command::Deploy(deploy) => deploy::run(settings, deploy).await,
+        Command::Rollback(rollback) => rollback::run(settings, &rollback).await,
+        Command::Status => status::run(settings).await,
+        Command::History => history::run(settings).await,
+        Command::Logs(logs) => logs::run(settings, logs).await,
+        Command::Hive(hive) => hive::run(settings, hive).await,
+        Command::Down(down) => down::run(settings, &down).await,
+        Command::Completions { shell } => {
+            completions::run(shell);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `skep status`.
+
+use anyhow::Result;
+use owo_colors::OwoColorize;
+use serde_json::json;
+use skep_deploy::{ServiceStatus, Status};
+use skep_model::Emit;
+
+use crate::{
+    compose::{self, Needs},
+    report,
+    settings::Settings,
+};
+
+pub(crate) async fn run(settings: &Settings) -> Result<()> {
+    let composed = compose::load(settings, Needs::Address)?;
+    let title = composed.title();
+    let app = compose::app(settings, composed, Emit::nowhere()).await?;
+    let status = skep_deploy::status(&app).await?;
+    if settings.json {
+        report::json_line(as_json(&status));
+    } else {
+        print(&title, &status);
+    }
+    Ok(())
+}
+
+fn print(title: &str, status: &Status) {
+    let Some(release) = &status.release else {
+        anstream::println!("{title}: nothing is deployed; `skep deploy` ships it");
+        return;
+    };
+    anstream::println!("{}  {}", title.bold(), report::release_line(release));
+    let width = status.services.iter().map(|service| service.object.name.len()).max().unwrap_or(0);
+    for service in &status.services {
+        let mark = if service.settled { "✓".green().to_string() } else { "●".yellow().to_string() };
+        let restarts: u64 = service.pods.iter().map(|pod| pod.restarts).sum();
+        let restarts = if restarts == 0 { String::new() } else { format!("  {restarts} restarts") };
+        anstream::println!(
+            "  {mark} {:<width$}  {}/{} ready{restarts}",
+            service.object.name,
+            service.available,
+            service.wanted
+        );
+        for pod in service.pods.iter().filter(|pod| !pod.ready) {
+            anstream::println!("      {}", pod.waits_for.as_deref().unwrap_or(&pod.name).dimmed());
+        }
+    }
+}
+
+fn as_json(status: &Status) -> serde_json::Value {
+    json!({
+        "type": "status",
+        "release": status.release.as_ref().map(report::release_json),
+        "services": status.services.iter().map(service_json).collect::<Vec<_>>(),
+    })
+}
+
+fn service_json(service: &ServiceStatus) -> serde_json::Value {
+    json!({
+        "kind": service.object.kind,
+        "name": service.object.name,
+        "wanted": service.wanted,
+        "available": service.available,
+        "settled": service.settled,
+        "images": service.images,
+        "pods": service.pods.iter().map(|pod| json!({
+            "name": pod.name, "ready": pod.ready, "restarts": pod.restarts, "waitsFor": pod.waits_for,
+        })).collect::<Vec<_>>(),
+    })
+}

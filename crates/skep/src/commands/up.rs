@@ -1,0 +1,12 @@
+//! `skep up`: hive if it is not running, then deploy to `local`.
+
+use anyhow::Result;
+
+use super::{deploy, hive};
+use crate::{args, settings::Settings};
+
+pub(crate) async fn run(settings: &Settings, up: &args::Up) -> Result<()> {
+    let settings = Settings { target: skep_project::LOCAL.to_owned(), ..settings.clone() };
+    hive::start(&settings, up).await?;
+    deploy::run(&settings, args::Deploy { services: Vec::new(), skip_build: false, tag: None }).await
+}

@@ -1,0 +1,24 @@
+//! The `skep` binary: arguments → settings → one use case → an exit code.
+
+mod args;
+mod commands;
+mod compose;
+mod exit;
+mod git;
+mod report;
+mod settings;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    #[cfg(all(feature = "hive", target_os = "linux"))]
+    commands::hive::become_pod_init_if_asked();
+    exit::on_usage(args::Cli::try_parse(), |cli| {
+        let settings = settings::Settings::resolve(&cli);
+        settings.install();
+        report::ended(&settings, commands::run(&settings, cli.command))
+    })
+}

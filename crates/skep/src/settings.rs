@@ -1,0 +1,88 @@
+//! The resolve step: the only place that reads the environment and the terminal.
+
+use std::{
+    env,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
+
+use crate::args::{Cli, Output};
+
+/// How a deploy is shown while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Lines that move, on a terminal.
+    Live,
+    /// A line an event.
+    Plain,
+    /// One JSON object a line.
+    Json,
+    /// Nothing but the result.
+    Quiet,
+}
+
+/// Everything that a command may depend on besides its own arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) dir: PathBuf,
+    pub(crate) target: String,
+    pub(crate) show: Show,
+    pub(crate) json: bool,
+    /// Where hive keeps its state.
+    pub(crate) hive_dir: PathBuf,
+    /// Where layers are kept between builds.
+    pub(crate) cache_dir: PathBuf,
+    pub(crate) home: PathBuf,
+    pub(crate) user: String,
+    pub(crate) host: String,
+}
+
+impl Settings {
+    pub(crate) fn resolve(cli: &Cli) -> Self {
+        let home = env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+        let base = |variable: &str, fallback: &str| {
+            env::var_os(variable)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .unwrap_or_else(|| home.join(fallback))
+        };
+        let hive_dir = env::var_os("SKEP_HIVE_DIR")
+            .map(|dir| absolute(Path::new(&dir)))
+            .unwrap_or_else(|| base("XDG_STATE_HOME", ".local/state").join("skep/hive"));
+        let show = match (cli.output, cli.quiet) {
+            (Output::Json, _) => Show::Json,
+            (Output::Text, true) => Show::Quiet,
+            (Output::Text, false) if std::io::stderr().is_terminal() && env::var_os("CI").is_none() => {
+                Show::Live
+            }
+            (Output::Text, false) => Show::Plain,
+        };
+        Self {
+            dir: absolute(&cli.dir),
+            target: cli.target.clone(),
+            show,
+            json: cli.output == Output::Json,
+            hive_dir,
+            cache_dir: base("XDG_CACHE_HOME", ".cache").join("skep"),
+            user: env::var("USER").or_else(|_| env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned()),
+            host: nix::unistd::gethostname()
+                .ok()
+                .and_then(|name| name.into_string().ok())
+                .unwrap_or_else(|| "unknown".to_owned()),
+            home,
+        }
+    }
+
+    /// What the whole process needs once: the TLS provider, the log.
+    pub(crate) fn install(&self) {
+        // An error means that it is installed already, which is what is wanted.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let filter = tracing_subscriber::EnvFilter::try_from_env("SKEP_LOG")
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

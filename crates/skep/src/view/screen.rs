@@ -1,0 +1,206 @@
+//! The live view as a value: events in, lines out. Drawing them is somebody else's.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use owo_colors::{OwoColorize, Style};
+use skep_model::{Event, Outcome, Progress, Step, WorkloadState};
+
+use super::words::{bytes, duration};
+
+/// Columns that the text of a line may fill before its time.
+const TEXT: usize = 62;
+const SPINNER: &[&str] = &["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+
+/// What has been said so far.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    title: String,
+    began: Instant,
+    steps: Vec<StepLine>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug)]
+struct StepLine {
+    step: Step,
+    began: Instant,
+    end: Option<(Outcome, String, u64)>,
+    /// A line for each image, service or URL of the step.
+    parts: BTreeMap<String, Part>,
+    last_output: Option<String>,
+}
+
+#[derive(Debug)]
+struct Part {
+    mark: Mark,
+    text: String,
+    millis: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Moving,
+    Good,
+    Bad,
+}
+
+impl Screen {
+    pub(crate) fn new(title: &str, now: Instant) -> Self {
+        Self { title: title.to_owned(), began: now, steps: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Takes in what happened.
+    pub(crate) fn take(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::StepStarted { step } => {
+                self.steps.push(StepLine {
+                    step,
+                    began: now,
+                    end: None,
+                    parts: BTreeMap::new(),
+                    last_output: None,
+                });
+            }
+            Event::StepFinished { step, outcome, summary, millis } => {
+                if let Some(line) = self.steps.iter_mut().rev().find(|line| line.step == step) {
+                    line.end = Some((outcome, summary, millis));
+                }
+            }
+            Event::Image { image, progress, .. } => {
+                let (mark, text, millis) = match progress {
+                    Progress::Started => (Mark::Moving, String::new(), None),
+                    Progress::Bytes { sent, total } => {
+                        (Mark::Moving, format!("{} of {}", bytes(sent), bytes(total)), None)
+                    }
+                    Progress::Finished { millis, changed: true } => {
+                        (Mark::Good, "built".to_owned(), Some(millis))
+                    }
+                    Progress::Finished { millis, changed: false } => {
+                        (Mark::Good, "unchanged".to_owned(), Some(millis))
+                    }
+                };
+                self.part(image, mark, text, millis);
+            }
+            Event::Pushed { image, bytes: 0, .. } => {
+                self.part(image, Mark::Good, "in the registry".to_owned(), None);
+            }
+            Event::Pushed { image, bytes: sent, .. } => {
+                self.part(image, Mark::Good, format!("{} sent", bytes(sent)), None);
+            }
+            Event::Workload { object, state } => {
+                let (mark, text, millis) = match state {
+                    WorkloadState::Progressing { ready, wanted, waiting_for } => {
+                        (Mark::Moving, format!("{ready}/{wanted} {waiting_for}"), None)
+                    }
+                    WorkloadState::Ready { wanted, millis } => {
+                        (Mark::Good, format!("{wanted}/{wanted} ready"), Some(millis))
+                    }
+                    WorkloadState::Failed { cause } => (Mark::Bad, cause, None),
+                };
+                self.part(object.name, mark, text, millis);
+            }
+            Event::Verified { url, ok, answer } => {
+                self.part(url, if ok { Mark::Good } else { Mark::Moving }, answer, None);
+            }
+            Event::BuildOutput { line, .. } | Event::MigrateOutput { line } => {
+                if let Some(step) = self.steps.last_mut() {
+                    step.last_output = Some(line);
+                }
+            }
+            Event::Warning { message } => self.notes.push(format!("warning: {message}")),
+            Event::ReleaseOpened { .. } | Event::Applied { .. } | Event::Pruned { .. } => {}
+        }
+    }
+
+    fn part(&mut self, name: String, mark: Mark, text: String, millis: Option<u64>) {
+        if let Some(step) = self.steps.last_mut() {
+            step.parts.insert(name, Part { mark, text, millis });
+        }
+    }
+
+    /// The screen as lines, none wider than 80 columns.
+    pub(crate) fn lines(&self, now: Instant) -> Vec<String> {
+        let mut lines = vec![self.title.bold().to_string()];
+        for step in &self.steps {
+            lines.push(step.line(now, self.spin(now)));
+            if step.shows_parts() {
+                let width = step.parts.keys().map(|name| name.chars().count()).max().unwrap_or(0).min(34);
+                lines.extend(step.parts.iter().map(|(name, part)| part.line(name, width, self.spin(now))));
+            }
+            if let (None, Some(output)) = (&step.end, &step.last_output) {
+                lines.push(format!("      {}", fit(output, TEXT + 10).dimmed()));
+            }
+        }
+        lines.extend(self.notes.iter().map(|note| format!("  {}", note.yellow())));
+        lines
+    }
+
+    fn spin(&self, now: Instant) -> &'static str {
+        let tick = now.duration_since(self.began).as_millis() / 100;
+        SPINNER[usize::try_from(tick).unwrap_or(0) % SPINNER.len()]
+    }
+}
+
+impl StepLine {
+    fn line(&self, now: Instant, spinner: &str) -> String {
+        let (mark, style, text, millis) = match &self.end {
+            None => {
+                let millis = u64::try_from(now.duration_since(self.began).as_millis()).unwrap_or(0);
+                (spinner, Style::new().cyan(), self.progress(), millis)
+            }
+            Some((Outcome::Done, summary, millis)) => ("✓", Style::new().green(), summary.clone(), *millis),
+            Some((Outcome::Unchanged, summary, millis)) => {
+                ("·", Style::new().dimmed(), summary.clone(), *millis)
+            }
+            Some((Outcome::Failed, summary, millis)) => ("✗", Style::new().red(), summary.clone(), *millis),
+        };
+        let text = fit(&text, TEXT - 9);
+        let step = self.step.to_string();
+        format!(
+            "  {} {:<8} {text:<width$} {:>12}",
+            mark.style(style),
+            step,
+            duration(millis).dimmed().to_string(),
+            width = TEXT - 9
+        )
+        .trim_end()
+        .to_owned()
+    }
+
+    fn progress(&self) -> String {
+        let good = self.parts.values().filter(|part| part.mark == Mark::Good).count();
+        if self.parts.is_empty() { String::new() } else { format!("{good} of {}", self.parts.len()) }
+    }
+
+    /// Parts are worth their lines while they move, and after the steps whose parts people ask about.
+    fn shows_parts(&self) -> bool {
+        let failed = matches!(self.end, Some((Outcome::Failed, ..)));
+        self.end.is_none() || failed || matches!(self.step, Step::Roll | Step::Verify)
+    }
+}
+
+impl Part {
+    fn line(&self, name: &str, width: usize, spinner: &str) -> String {
+        let (mark, style) = match self.mark {
+            Mark::Moving => (spinner, Style::new().cyan()),
+            Mark::Good => ("✓", Style::new().green()),
+            Mark::Bad => ("✗", Style::new().red()),
+        };
+        let name = fit(name, width);
+        let room = TEXT.saturating_sub(width + 4);
+        let text = fit(&self.text, room);
+        let time = self.millis.map(duration).unwrap_or_default();
+        format!("      {} {name:<width$} {text:<room$} {:>10}", mark.style(style), time.dimmed().to_string())
+            .trim_end()
+            .to_owned()
+    }
+}
+
+/// The text in at most `room` columns, cut with an ellipsis.
+fn fit(text: &str, room: usize) -> String {
+    let text = text.replace(['\n', '\t'], " ");
+    if text.chars().count() <= room {
+        return text;
+    }
+    text.chars().take(room.saturating_sub(1)).chain(['…']).collect()
+}

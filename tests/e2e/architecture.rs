@@ -1,0 +1,119 @@
+//! The house rules that no lint holds: which room may know which, and what is banned.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use cargo_metadata::{Metadata, MetadataCommand};
+
+/// The rooms from top to bottom; a room may use those below it only.
+const ROOMS: &[&str] = &[
+    "skep",
+    "skep-deploy",
+    "skep-project",
+    "skep-manifest",
+    "skep-rollout",
+    "skep-cluster",
+    "skep-image",
+    "skep-migrate",
+    "skep-hive",
+    "skep-registry",
+    "skep-node",
+    "skep-apiserver",
+    "skep-proxy",
+    "skep-registryd",
+    "skep-model",
+];
+
+fn metadata() -> Metadata {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    MetadataCommand::new().manifest_path(manifest).exec().expect("cargo metadata")
+}
+
+fn uses(metadata: &Metadata, name: &str) -> Vec<String> {
+    let package = metadata.packages.iter().find(|package| package.name.as_str() == name).expect(name);
+    let normal =
+        |dependency: &&cargo_metadata::Dependency| dependency.kind == cargo_metadata::DependencyKind::Normal;
+    package.dependencies.iter().filter(normal).map(|dependency| dependency.name.clone()).collect()
+}
+
+#[test]
+fn arrows_point_down() {
+    let metadata = metadata();
+    for (level, room) in ROOMS.iter().enumerate() {
+        for used in uses(&metadata, room) {
+            if let Some(below) = ROOMS.iter().position(|other| *other == used) {
+                assert!(below > level, "{room} may not use {used}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pure_rooms_know_the_model_alone() {
+    let metadata = metadata();
+    for room in ["skep-project", "skep-manifest", "skep-rollout"] {
+        for used in uses(&metadata, room) {
+            let impure = used.starts_with("skep-") && used != "skep-model"
+                || ["tokio", "kube", "reqwest"].contains(&used.as_str());
+            assert!(!impure, "{room} is pure and may not use {used}");
+        }
+    }
+}
+
+#[test]
+fn kube_is_known_to_one_room_and_hive_never_sees_it() {
+    let metadata = metadata();
+    let users: Vec<&&str> =
+        ROOMS.iter().filter(|room| uses(&metadata, room).iter().any(|used| used == "kube")).collect();
+    assert_eq!(users, [&"skep-cluster"]);
+}
+
+#[test]
+fn no_room_is_a_junk_drawer() {
+    for package in metadata().workspace_packages() {
+        let name = package.name.as_str();
+        assert!(!["common", "util", "utils", "helpers"].iter().any(|word| name.ends_with(word)), "{name}");
+    }
+}
+
+#[test]
+fn banned_crates_are_not_in_the_lock_file() {
+    let lock =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")).expect("Cargo.lock");
+    for banned in ["aws-lc-rs", "aws-lc-sys", "openssl-sys", "native-tls", "serde_yaml"] {
+        assert!(!lock.contains(&format!("name = \"{banned}\"\n")), "{banned} is banned, see deny.toml");
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_the_node_alone_and_says_why() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = BTreeSet::new();
+    for dir in ["crates", "examples", "tests/src"] {
+        rust_files(&root.join(dir), &mut files);
+    }
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a source file");
+        let blocks =
+            text.lines().filter(|line| line.contains("unsafe {") || line.contains("unsafe fn ")).count();
+        let reasons = text.matches("SAFETY:").count() + text.matches("# Safety").count();
+        if blocks > 0 {
+            assert!(
+                file.to_string_lossy().contains("crates/skep-node/"),
+                "{} has unsafe code",
+                file.display()
+            );
+            assert!(reasons > 0, "{} has unsafe code and no SAFETY comment", file.display());
+        }
+    }
+}
+
+fn rust_files(dir: &Path, found: &mut BTreeSet<std::path::PathBuf>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.insert(path);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Mistakes that people make: each is told with file and line where there is one, what was expected, and a hint.
+
+use skep_tests::World;
+
+#[test]
+fn an_unknown_key_of_the_project_file() {
+    let world = World::without_hive();
+    world.project.edit("skep.yaml", "manifests:", "manifets:");
+    world.skep(&["deploy"]).code(10).says("skep.yaml:4").says("manifets").says("did you mean `manifests`");
+}
+
+#[test]
+fn a_missing_manifest_folder() {
+    let world = World::new();
+    world.project.edit("skep.yaml", "manifests: k8s", "manifests: kubernetes");
+    world.skep(&["deploy"]).code(10).says("kubernetes").says("does not exist").says("hint");
+}
+
+#[test]
+fn an_image_that_nobody_builds() {
+    let world = World::new();
+    world.project.edit("k8s/shop.yaml", "image: shop", "image: shoop");
+    world.skep(&["deploy"]).code(11).says("k8s/shop.yaml:15").says("shoop").says("use one of shop");
+}
+
+#[test]
+fn a_manifest_with_a_yaml_error() {
+    let world = World::new();
+    world.project.edit("k8s/shop.yaml", "  replicas: 2", "  replicas: [2");
+    world.skep(&["deploy"]).code(10).says("k8s/shop.yaml:");
+}
+
+#[test]
+fn a_field_that_kubernetes_does_not_know() {
+    let world = World::new();
+    world.project.edit("k8s/shop.yaml", "  replicas: 2", "  replica: 2");
+    world.skep(&["deploy"]).code(14).says("Deployment/shop").says("spec.replica");
+}
+
+#[test]
+fn a_binary_that_was_not_built() {
+    let world = World::new();
+    world.project.edit("skep.yaml", "/release: release", "/release: nowhere");
+    world.skep(&["deploy"]).code(12).says("nowhere");
+}
+
+#[test]
+fn hive_is_not_running() {
+    let world = World::without_hive();
+    world.skep(&["deploy"]).code(1).says("hive is not running").says("skep up");
+}
+
+#[test]
+fn a_target_that_nobody_named() {
+    let world = World::without_hive();
+    world.skep(&["deploy", "-t", "prod"]).code(10).says("prod").says("local");
+}
+
+/// `defaultMode: 0400`, `on`, anchors and merge keys mean what they mean to kubectl.
+#[test]
+fn yaml_is_read_as_kubectl_reads_it() {
+    let world = World::new();
+    world.project.edit(
+        "k8s/shop.yaml",
+        "      containers:",
+        "      volumes: [{ name: conf, configMap: { name: shop-config, defaultMode: 0400 } }]\n      hostNetwork: off\n      containers:",
+    );
+    world.skep(&["deploy"]).ok();
+    let spec = world.object("deployment", "shop")["spec"]["template"]["spec"].clone();
+    assert_eq!(spec["volumes"][0]["configMap"]["defaultMode"], 256);
+    assert_ne!(spec["hostNetwork"], true);
+}

@@ -1,0 +1,12 @@
+//! End-to-end tests on the real binary, a file a theme. Each test has a hive of its own.
+
+mod architecture;
+mod crash;
+mod errors;
+mod judge;
+mod kill;
+mod migration;
+mod rollback;
+mod rolling;
+mod story;
+mod two_hives;

@@ -1,0 +1,63 @@
+//! The way back: images, config, secrets and manifests of an earlier release, together.
+
+use skep_tests::World;
+
+#[test]
+fn rollback_brings_the_image_back_and_its_config() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    world.project.write("shop.env", "GREETING=good evening\n");
+    world.skep(&["deploy"]).ok();
+    assert_eq!(world.get("/").as_deref(), Ok("good evening from two\n"));
+
+    world.skep(&["rollback"]).ok().says("shop v3 is live");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
+    assert_eq!(world.object("configmap", "shop-config")["data"]["GREETING"], "hello");
+    world.skep(&["history"]).ok().says("back to v1");
+
+    world.skep(&["rollback", "v2"]).ok();
+    assert_eq!(world.get("/").as_deref(), Ok("good evening from two\n"));
+    world.skep(&["rollback", "v9"]).code(14).says("there is no release v9");
+}
+
+#[test]
+fn rollback_restores_secrets_and_removes_what_came_later() {
+    let world = World::new();
+    world.project.edit(
+        "skep.yaml",
+        "config:",
+        "secrets: { shop-secrets: { env-files: [secrets.env] } }\nconfig:",
+    );
+    world.project.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: shop-secrets } }, ");
+    world.project.write("secrets.env", "TOKEN=first\n");
+    world.skep(&["deploy"]).ok();
+    let first = world.object("secret", "shop-secrets")["data"].clone();
+    world.project.write("secrets.env", "TOKEN=second\n");
+    world.project.write("k8s/extra.yaml", "apiVersion: v1\nkind: Service\nmetadata: { name: extra }\nspec: { selector: { app: shop }, ports: [{ port: 81, targetPort: 8000 }] }\n");
+    world.skep(&["deploy"]).ok();
+    assert_ne!(world.object("secret", "shop-secrets")["data"], first);
+    world.skep(&["rollback"]).ok();
+    assert_eq!(world.object("secret", "shop-secrets")["data"], first);
+    world.kubectl(&["get", "service", "extra", "-n", "shop"]).says("NotFound");
+}
+
+/// Promise 2: versions are kept, so even kubectl's own undo brings config back.
+#[test]
+fn kubectl_rollout_undo_brings_config_back() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.project.write("shop.env", "GREETING=good evening\n");
+    world.skep(&["deploy"]).ok();
+    assert_eq!(world.get("/").as_deref(), Ok("good evening from one\n"));
+    world.kubectl(&["rollout", "undo", "deployment/shop", "-n", "shop"]).ok();
+    world.kubectl(&["rollout", "status", "deployment/shop", "-n", "shop", "--timeout=30s"]).ok();
+    assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
+}
+
+#[test]
+fn there_is_nothing_to_go_back_to_after_the_first_deploy() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.skep(&["rollback"]).code(14).says("no earlier good release");
+}

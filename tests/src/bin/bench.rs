@@ -1,0 +1,156 @@
+//! `make bench`: speed and size on the real release binary. Medians of repeated runs, and beside each figure the floor: what the same
+//! machine needs, in the same minute, for the least that the job can't do without. Figures of other machines are not comparable;
+//! ratios to the floor are.
+
+#![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use skep_tests::{Load, Outcome, World, eventually, program};
+
+/// Bytes of the binary whose push is measured.
+const BINARY: usize = 20_000_000;
+
+fn main() {
+    println!("{:<52} {:>10} {:>10} {:>10}", "", "median", "floor", "goal");
+    hive_start();
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    row(
+        "no-change deploy --skip-build",
+        median(9, || timed(|| drop(world.skep(&["deploy", "--skip-build", "--quiet"]).ok()))),
+        median(9, spawn),
+        "300 ms",
+    );
+    idle_memory(&world);
+    push();
+    roll(&world);
+}
+
+fn row(what: &str, figure: Duration, floor: Duration, goal: &str) {
+    println!("{what:<52} {:>7} ms {:>7} ms {goal:>10}", figure.as_millis(), floor.as_millis());
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
+}
+
+fn median(runs: usize, mut figure: impl FnMut() -> Duration) -> Duration {
+    let mut figures: Vec<Duration> = (0..runs).map(|_| figure()).collect();
+    figures.sort();
+    figures[runs / 2]
+}
+
+/// The floor of every command: the same binary, started to say its version.
+fn spawn() -> Duration {
+    timed(|| drop(Outcome::of(Command::new(program("skep")).arg("--version")).ok()))
+}
+
+fn hive_start() {
+    let world = World::without_hive();
+    let first = timed(|| drop(world.skep(&["hive", "start"]).ok()));
+    world.skep(&["hive", "stop"]).ok();
+    let again = median(5, || {
+        let took = timed(|| drop(world.skep(&["hive", "start"]).ok()));
+        world.skep(&["hive", "stop"]).ok();
+        took
+    });
+    row("hive: process start to API ready, first time", first, median(5, spawn), "200 ms");
+    row("hive: process start to API ready, again", again, median(5, spawn), "200 ms");
+}
+
+/// Resident memory after things have settled, in the kernel's own count.
+fn idle_memory(world: &World) {
+    let rss = |pid: u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let hive = rss(world.hive_pid());
+    println!(
+        "{:<52} {:>7} MB {:>10} {:>10}",
+        "hive: resident memory, idle, with the shop",
+        hive / 1024,
+        "-",
+        "40 MB"
+    );
+}
+
+/// One changed 20 MB binary, from the finished binary to the registry's answer.
+fn push() {
+    let world = World::new();
+    world.project.edit("skep.yaml", "/release: release", "/release: release, /blob: blob");
+    let blob = world.project.dir().join("blob");
+    let mut seed = 1_u64;
+    let mut change = || {
+        let program = fs::read(program("skep")).expect("the binary");
+        let mut bytes: Vec<u8> = program.into_iter().cycle().take(BINARY).collect();
+        for byte in bytes.iter_mut().step_by(4096) {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = seed.to_le_bytes()[7];
+        }
+        fs::write(&blob, bytes).expect("the blob is written");
+    };
+    change();
+    world.skep(&["deploy"]).ok();
+    let figure = median(5, || {
+        change();
+        let lines = world.skep(&["deploy", "--output", "json"]).ok().json();
+        let millis = |step: &str| {
+            let line = lines.iter().find(|line| line["type"] == "step-finished" && line["step"] == step);
+            line.and_then(|line| line["millis"].as_u64()).expect("every step says how long it took")
+        };
+        Duration::from_millis(millis("build") + millis("push"))
+    });
+    row("build and push of one changed 20 MB binary", figure, median(5, loopback), "400 ms");
+}
+
+/// The floor of a push: the same number of bytes over loopback, read and thrown away.
+fn loopback() -> Duration {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let address = listener.local_addr().expect("an address");
+    let reader = thread::spawn(move || {
+        let mut stream = listener.accept().expect("a connection").0;
+        let mut buffer = vec![0; 1 << 16];
+        while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
+    });
+    let bytes = vec![7; BINARY];
+    timed(|| {
+        TcpStream::connect(address)
+            .and_then(|mut stream| stream.write_all(&bytes))
+            .expect("loopback takes bytes");
+        reader.join().expect("the reader ends");
+    })
+}
+
+/// Three replicas, probes every second, under load.
+fn roll(world: &World) {
+    world.project.edit("k8s/shop.yaml", "replicas: 2", "replicas: 3");
+    world.skep(&["deploy"]).ok();
+    eventually("the shop to answer", Duration::from_secs(20), || world.get("/").ok());
+    let load = Load::start("shop.localhost", world.port(), "/", 250);
+    let mut release = 0;
+    let figure = median(3, || {
+        release += 1;
+        world.project.write("release", &format!("{release}\n"));
+        let lines = world.skep(&["deploy", "--output", "json"]).ok().json();
+        let line = lines.iter().find(|line| line["type"] == "step-finished" && line["step"] == "roll");
+        Duration::from_millis(
+            line.and_then(|line| line["millis"].as_u64()).expect("the roll says how long it took"),
+        )
+    });
+    let tally = load.stop();
+    // Three pods one after another, each seen ready no sooner than it can be started and asked once.
+    row("3-replica roll with 1 s probes, under load", figure, 3 * median(5, spawn), "5 s");
+    println!("{:<52} {:>10} {:>10} {:>10}", "  failed requests of those under way", tally.bad.len(), 0, 0);
+    println!("{:<52} {:>10} {:>10} {:>10}", "  requests a second", tally.rate(), "-", 200);
+}

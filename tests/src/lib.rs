@@ -1,0 +1,15 @@
+//! The harness of the end-to-end tests: the real binary, a hive of its own for each test, and a small app to ship.
+//!
+//! Start at [`World`]: a hive, a project folder, and ways to run Skep in it.
+
+mod load;
+mod project;
+mod skep;
+mod wait;
+mod world;
+
+pub use load::{Load, Tally};
+pub use project::Project;
+pub use skep::{Outcome, program};
+pub use wait::eventually;
+pub use world::{PATIENCE, World, get};

@@ -1,0 +1,111 @@
+//! A small app to ship: one service, its Service and Ingress, a ConfigMap, laid out as a user would.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::program;
+
+/// A project folder. Files are written whole, so a test shows what it changes.
+#[derive(Debug)]
+pub struct Project {
+    dir: PathBuf,
+}
+
+const SKEP_YAML: &str = "\
+app: shop
+images:
+  shop: { native: { files: { /shop: FIXTURE, /release: release }, entrypoint: [/shop] } }
+manifests: k8s
+config: { shop-config: { env-files: [shop.env] } }
+";
+
+const DEPLOYMENT: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: shop }
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: shop } }
+  strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } }
+  template:
+    metadata: { labels: { app: shop } }
+    spec:
+      terminationGracePeriodSeconds: 10
+      containers:
+        - name: shop
+          image: shop
+          ports: [{ name: http, containerPort: 8000 }]
+          envFrom: [{ configMapRef: { name: shop-config } }]
+          readinessProbe: { httpGet: { path: /ready, port: http }, periodSeconds: 1 }
+";
+
+const SERVICE: &str = "\
+apiVersion: v1
+kind: Service
+metadata: { name: shop }
+spec:
+  selector: { app: shop }
+  ports: [{ port: 80, targetPort: http }]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: shop }
+spec:
+  rules:
+    - host: shop.localhost
+      http: { paths: [{ path: /, pathType: Prefix, backend: { service: { name: shop, port: { number: 80 } } } }] }
+";
+
+impl Project {
+    /// The shop, release `one`, in a folder of its own below `parent`.
+    ///
+    /// # Panics
+    /// When the folder can't be written.
+    pub fn shop(parent: &Path) -> Self {
+        let project = Self { dir: parent.join("shop") };
+        project.write(
+            "skep.yaml",
+            &SKEP_YAML.replace("FIXTURE", &program("fixture-service").display().to_string()),
+        );
+        project.write("k8s/shop.yaml", DEPLOYMENT);
+        project.write("k8s/traffic.yaml", SERVICE);
+        project.write("shop.env", "GREETING=hello\n");
+        project.write("release", "one\n");
+        project
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes a file, whole.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.dir.join(name);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("the folder can be made");
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// Replaces text in a file.
+    ///
+    /// # Panics
+    /// When the file doesn't hold it: the test would test nothing.
+    pub fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.dir.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(text.contains(from), "{name} holds no `{from}`");
+        self.write(name, &text.replace(from, to));
+    }
+
+    /// Removes a file.
+    ///
+    /// # Panics
+    /// When it isn't there.
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.dir.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
