@@ -1,0 +1,266 @@
+//! The node's handle: it starts the parts, routes commands to pods, and takes it all down.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::cgroup::Hierarchy;
+use crate::image::Layers;
+use crate::log::{self, Logs};
+use crate::network::{Addresses, Plumbing};
+use crate::nursery::Nursery;
+use crate::pod::{self, Command, Site};
+use crate::{
+    Capabilities, Level, LogRequest, LogStream, Network, NetworkPlan, NodeConfig, NodeError, PodInput,
+    PodUpdate, probe,
+};
+
+/// How long pods get to end when the node stops. Databases use it to leave a clean state.
+const SUSPEND_GRACE: Duration = Duration::from_secs(5);
+
+/// A running node. Clones are the same node.
+#[derive(Debug, Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    site: Arc<Site>,
+    capabilities: Capabilities,
+    pods: Mutex<HashMap<String, Handle>>,
+    /// Held while the node lives: one node a state directory.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+    task: JoinHandle<()>,
+    /// Layers' digests that the pod's images need.
+    layers: BTreeSet<String>,
+}
+
+impl Node {
+    /// Clears away what a dead node of this state directory left, sets up the network and starts the process that holds the
+    /// pods. The receiver is told everything that becomes of them.
+    ///
+    /// # Errors
+    /// The state directory can't be used or another node uses it, no level is possible on this machine, no subnet is free, or
+    /// [`NodeConfig::init_program`] does not work as one.
+    pub async fn start(
+        config: NodeConfig,
+        network: NetworkPlan,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<PodUpdate>), NodeError> {
+        let (updates, receiver) = mpsc::unbounded_channel();
+        let inner = tokio::task::spawn_blocking(move || Inner::open(config, network, updates))
+            .await
+            .map_err(|error| NodeError::State {
+                action: "start a node in",
+                path: PathBuf::new(),
+                source: io::Error::other(error),
+            })??;
+        Ok((Self { inner: Arc::new(inner) }, receiver))
+    }
+
+    /// The addresses in use.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.inner.site.plumbing.network
+    }
+
+    /// What was found at start; [`Capabilities::level`] is the one in use.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.inner.capabilities
+    }
+
+    /// Starts the pod, or updates what its containers will read next. A pod without `metadata.uid` is ignored.
+    pub fn sync(&self, input: PodInput) {
+        let Some(uid) = input.pod.metadata.uid.clone() else { return };
+        let layers = layers_of(&input);
+        let mut pods = self.inner.pods();
+        // The task of a pod that is gone answers no more.
+        let input = match pods.get_mut(&uid).filter(|handle| !handle.task.is_finished()) {
+            Some(handle) => {
+                handle.layers = layers.clone();
+                match handle.commands.send(Command::Sync(Box::new(input))) {
+                    Ok(()) => return,
+                    Err(mpsc::error::SendError(Command::Sync(input))) => *input,
+                    Err(_) => return,
+                }
+            }
+            None => input,
+        };
+        let (commands, orders) = mpsc::unbounded_channel();
+        let task = pod::spawn(Arc::clone(&self.inner.site), input, orders);
+        pods.retain(|_, handle| !handle.task.is_finished());
+        pods.insert(uid, Handle { commands, task, layers });
+    }
+
+    /// preStop, SIGTERM, wait, SIGKILL, all within `grace`; then [`PodUpdate::Gone`]. A second call may shorten the grace. A pod
+    /// that was never synced is unknown here and brings no update.
+    pub fn terminate(&self, uid: &str, grace: Duration) {
+        if let Some(handle) = self.inner.pods().get(uid) {
+            // A task that has ended has said so.
+            let _ = handle.commands.send(Command::Terminate(grace));
+        }
+    }
+
+    /// A container's log.
+    ///
+    /// # Errors
+    /// [`NodeError::NoLogs`] when there is none of that attempt, or the file can't be read.
+    pub async fn logs(&self, request: LogRequest) -> Result<LogStream, NodeError> {
+        let logs = self.inner.site.logs.clone();
+        tokio::task::spawn_blocking(move || log::open(&logs, &request)).await.unwrap_or_else(|error| {
+            Err(NodeError::State {
+                action: "read",
+                path: PathBuf::from("logs"),
+                source: io::Error::other(error),
+            })
+        })
+    }
+
+    /// Deletes unpacked layers that are neither in `keep` (digests of layers' blobs) nor named by a pod.
+    pub async fn collect_layers(&self, keep: BTreeSet<String>) {
+        let mut keep = keep;
+        for handle in self.inner.pods().values().filter(|handle| !handle.task.is_finished()) {
+            keep.extend(handle.layers.iter().cloned());
+        }
+        let site = Arc::clone(&self.inner.site);
+        let _ = tokio::task::spawn_blocking(move || site.layers.collect(&keep)).await;
+    }
+
+    /// The id of the process that holds the pods.
+    #[must_use]
+    pub fn init_pid(&self) -> u32 {
+        self.inner.site.nursery.pid()
+    }
+
+    /// Ends every process (SIGTERM, five seconds at most, SIGKILL), and removes bridge, routes and control groups. Pods, logs and
+    /// images stay for the next start, which brings the pods back.
+    pub async fn shutdown(&self) {
+        let handles: Vec<Handle> = self.inner.pods().drain().map(|(_, handle)| handle).collect();
+        for handle in &handles {
+            let _ = handle.commands.send(Command::Suspend(SUSPEND_GRACE));
+        }
+        for handle in handles {
+            let _ = handle.task.await;
+        }
+        let site = Arc::clone(&self.inner.site);
+        let _ = tokio::task::spawn_blocking(move || {
+            site.nursery.stop();
+            site.plumbing.tear_down();
+            site.hierarchy.remove();
+            if let Some(memory) = &site.memory {
+                let _ = fs::remove_dir_all(memory);
+            }
+        })
+        .await;
+    }
+}
+
+impl Inner {
+    fn open(
+        config: NodeConfig,
+        plan: NetworkPlan,
+        updates: mpsc::UnboundedSender<PodUpdate>,
+    ) -> Result<Self, NodeError> {
+        let mut config = config;
+        let state = |action| {
+            let path = config.state_dir.clone();
+            move |source| NodeError::State { action, path, source }
+        };
+        fs::create_dir_all(config.state_dir.join("pods")).map_err(state("create"))?;
+        // Names derive from the path, so it has one spelling.
+        config.state_dir = config.state_dir.canonicalize().map_err(state("resolve"))?;
+        let lock = lock(&config.state_dir)?;
+        let mut capabilities = probe(&config.state_dir);
+        let level = config.level.clone().unwrap_or_else(|| capabilities.level.clone());
+        let rootless = match &level {
+            Level::Root => false,
+            Level::Rootless => true,
+            Level::None { why } => return Err(NodeError::NotPossible { why: why.clone() }),
+        };
+        capabilities.level = level;
+        let plumbing = if rootless {
+            Plumbing::loopback(&config.state_dir)
+        } else {
+            Plumbing::build(&config.state_dir, plan)?
+        };
+        let name = plumbing.name().to_owned();
+        let hierarchy = Hierarchy::open(&name);
+        capabilities.cgroups = hierarchy.version().clone();
+        let nursery =
+            Arc::new(Nursery::start(&config.init_program, rootless).inspect_err(|_| plumbing.tear_down())?);
+        let site = Site {
+            rootless,
+            root_filesystem: capabilities.root_filesystem,
+            nursery,
+            addresses: Addresses::of(&plumbing.network),
+            plumbing,
+            layers: Layers::open(&config.state_dir, !rootless)?,
+            logs: Logs::new(&config.state_dir, config.log_bytes),
+            hierarchy,
+            http: prober()?,
+            memory: memory(&name),
+            config,
+            updates,
+        };
+        Ok(Self { site: Arc::new(site), capabilities, pods: Mutex::default(), _lock: lock })
+    }
+
+    fn pods(&self) -> MutexGuard<'_, HashMap<String, Handle>> {
+        self.pods.lock().unwrap_or_else(|held| held.into_inner())
+    }
+}
+
+fn layers_of(input: &PodInput) -> BTreeSet<String> {
+    let ready = input.images.values().filter_map(|state| match state {
+        crate::ImageState::Ready(image) => Some(image),
+        _ => None,
+    });
+    ready.flat_map(|image| image.layers.iter().map(|layer| layer.digest.clone())).collect()
+}
+
+fn lock(state_dir: &Path) -> Result<File, NodeError> {
+    let path = state_dir.join("node.lock");
+    let failed = |source| NodeError::State { action: "lock", path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(failed(io::Error::new(io::ErrorKind::ResourceBusy, "another node uses this state directory")))
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// The client for HTTP probes: what the kubelet's does and does not mind.
+fn prober() -> Result<reqwest::Client, NodeError> {
+    reqwest::Client::builder()
+        .user_agent("kube-probe/1.36")
+        .tls_danger_accept_invalid_certs(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .no_proxy()
+        .build()
+        .map_err(|error| NodeError::Network {
+            message: "make a client for probes".to_owned(),
+            source: Some(io::Error::other(error)),
+        })
+}
+
+/// A directory in memory for `medium: Memory`, without a mount that a dead node would leave.
+fn memory(name: &str) -> Option<PathBuf> {
+    let folder = Path::new("/dev/shm").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir(&folder).ok().map(|()| folder)
+}

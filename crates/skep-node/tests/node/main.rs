@@ -1,0 +1,4 @@
+//! Real pods in real namespaces.
+
+mod lifecycle;
+mod support;
