@@ -24,11 +24,12 @@ pub(crate) async fn show(State(admin): State<Admin>, headers: HeaderMap) -> Resp
     if !admin.access.admits(&headers, Timestamp::now()) {
         return Redirect::to("/login").into_response();
     }
-    let (readiness, overview, api, worker) = tokio::join!(
+    let (readiness, overview, api, worker, web) = tokio::join!(
         admin.api.inspect::<Value>("/api/ready/"),
         admin.api.get::<Overview>("/api/keeper/overview/", Some(&admin.keeper_token)),
         running(&admin.api, "/api/version/", "api"),
         running(&admin.worker, "/version", "worker"),
+        running(&admin.web, "/version", "web"),
     );
     let page = Page {
         style: look::style_path(),
@@ -37,7 +38,7 @@ pub(crate) async fn show(State(admin): State<Admin>, headers: HeaderMap) -> Resp
             Ok((_, details)) => checks(details),
             Err(error) => vec![Check::failed("api", error.to_string())],
         },
-        running: vec![api, worker, Running::known(admin.release.clone())],
+        running: vec![api, worker, web, Running::known(admin.release.clone())],
         trouble: overview.as_ref().err().map(ClientError::to_string),
         overview: overview.ok(),
         environment: admin.release.environment,

@@ -33,6 +33,7 @@ fn assemble() -> Result<(Drain, Admin), SettingError> {
     let admin = Admin {
         api: ApiClient::new(&settings::text("API_URL", "http://api:8000")),
         worker: ApiClient::new(&settings::text("WORKER_URL", "http://worker:8001")),
+        web: ApiClient::new(&settings::text("WEB_URL", "http://web:3000")),
         access: Access::from_environment(sealer.clone())?,
         keeper_token: sealer.keeper_token(),
         release: Release::from_environment("admin", VERSION),

@@ -10,6 +10,7 @@ use crate::access::Access;
 pub(crate) struct Admin {
     pub(crate) api: ApiClient,
     pub(crate) worker: ApiClient,
+    pub(crate) web: ApiClient,
     pub(crate) access: Access,
     pub(crate) keeper_token: String,
     pub(crate) release: Release,

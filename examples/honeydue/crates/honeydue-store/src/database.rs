@@ -10,6 +10,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
+use crate::query::{Ask as _, query};
+
 /// How long one connection attempt, or the wait for a free connection, may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
@@ -78,7 +80,7 @@ impl Store {
     /// # Errors
     /// When it does not come.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("select 1").execute(&self.pool).await.map(|_| ())
+        query("select 1").done(self).await.map(|_| ())
     }
 
     /// Closes the connections after the queries that are under way.
@@ -96,6 +98,6 @@ fn options(settings: &DatabaseSettings) -> PgConnectOptions {
         .password(&settings.password)
         .ssl_mode(settings.ssl_mode)
         .application_name("honeydue")
-        // A transaction-mode pooler hands each transaction another connection, where a named statement is unknown.
+        // Statements have no names: see `query`.
         .statement_cache_capacity(0)
 }

@@ -9,7 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::Row as _;
 
-use crate::{Store, StoreError};
+use crate::{
+    Store, StoreError,
+    query::{Ask as _, query},
+};
 
 /// A run that this worker holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +32,14 @@ impl Store {
         worker: &str,
         lease: Duration,
     ) -> Result<Option<Claim>, StoreError> {
-        sqlx::query(
+        query(
             "update job_runs set state = 'lost', finished_at = now(), note = 'its worker stopped without a word' \
              where job = $1 and state = 'running' and lease_until < now()",
         )
         .bind(job)
-        .execute(&self.pool)
+        .done(self)
         .await?;
-        let row = sqlx::query(
+        let row = query(
             "insert into job_runs (job, scheduled_for, worker, state, lease_until) \
              values ($1, $2::text::timestamptz, $3, 'running', now() + make_interval(secs => $4)) \
              on conflict do nothing returning id",
@@ -45,7 +48,7 @@ impl Store {
         .bind(tick.to_string())
         .bind(worker)
         .bind(lease.as_secs_f64())
-        .fetch_optional(&self.pool)
+        .optional(self)
         .await?;
         Ok(row.map(|row| row.try_get("id").map(|id| Claim { id })).transpose()?)
     }
@@ -55,14 +58,14 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn renew_run(&self, claim: Claim, lease: Duration) -> Result<bool, StoreError> {
-        let renewed = sqlx::query(
+        let renewed = query(
             "update job_runs set lease_until = now() + make_interval(secs => $2) where id = $1 and state = 'running'",
         )
         .bind(claim.id)
         .bind(lease.as_secs_f64())
-        .execute(&self.pool)
+        .done(self)
         .await?;
-        Ok(renewed.rows_affected() > 0)
+        Ok(renewed > 0)
     }
 
     /// Closes a claim with what the run did (`Ok`) or why it failed (`Err`).
@@ -74,11 +77,11 @@ impl Store {
             Ok(note) => ("done", note),
             Err(note) => ("failed", note),
         };
-        sqlx::query("update job_runs set state = $2, note = $3, finished_at = now() where id = $1 and state = 'running'")
+        query("update job_runs set state = $2, note = $3, finished_at = now() where id = $1 and state = 'running'")
             .bind(claim.id)
             .bind(state)
             .bind(note)
-            .execute(&self.pool)
+            .done(self)
             .await?;
         Ok(())
     }
@@ -88,12 +91,12 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn missed_run(&self, job: &str, tick: Timestamp) -> Result<bool, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "select not exists (select 1 from job_runs where job = $1 and scheduled_for >= $2::text::timestamptz) as missed",
         )
         .bind(job)
         .bind(tick.to_string())
-        .fetch_one(&self.pool)
+        .one(self)
         .await?;
         Ok(row.try_get("missed")?)
     }

@@ -11,6 +11,7 @@ mod notices;
 mod overview;
 pub mod passwords;
 mod places;
+mod query;
 mod schema;
 mod sessions;
 mod start;

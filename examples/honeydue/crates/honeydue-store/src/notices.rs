@@ -4,7 +4,11 @@ use honeydue_model::{Digest, Reminder};
 use jiff::civil::Date;
 use sqlx::Row as _;
 
-use crate::{Store, StoreError, tasks::date};
+use crate::{
+    Store, StoreError,
+    query::{Ask as _, query},
+    tasks::date,
+};
 
 impl Store {
     /// Makes a reminder for every open task due by `until` that has none for that date. Answers how many were made.
@@ -12,14 +16,14 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn make_reminders(&self, until: Date) -> Result<u64, StoreError> {
-        let made = sqlx::query(
+        let made = query(
             "insert into reminders (task_id, due_on) select id, due_on from tasks \
              where done_on is null and due_on <= $1::text::date on conflict do nothing",
         )
         .bind(until.to_string())
-        .execute(&self.pool)
+        .done(self)
         .await?;
-        Ok(made.rows_affected())
+        Ok(made)
     }
 
     /// Makes the digest of the week that begins on `monday` for everyone who has a residence. Answers how many were made.
@@ -27,7 +31,7 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn make_digests(&self, monday: Date) -> Result<u64, StoreError> {
-        let made = sqlx::query(
+        let made = query(
             "insert into digests (user_id, week_of, done, due, overdue) \
              select r.owner_id, $1::text::date, \
                  (select count(*) from task_completions c join tasks d on d.id = c.task_id \
@@ -39,9 +43,9 @@ impl Store {
              group by r.owner_id on conflict do nothing",
         )
         .bind(monday.to_string())
-        .execute(&self.pool)
+        .done(self)
         .await?;
-        Ok(made.rows_affected())
+        Ok(made)
     }
 
     /// A person's reminders, nearest date first.
@@ -49,13 +53,13 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn reminders(&self, owner: i64) -> Result<Vec<Reminder>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "select m.task_id, t.title, r.name as residence, m.due_on::text as due_on from reminders m \
              join tasks t on t.id = m.task_id join residences r on r.id = t.residence_id \
              where r.owner_id = $1 and t.done_on is null order by m.due_on, m.id limit 50",
         )
         .bind(owner)
-        .fetch_all(&self.pool)
+        .all(self)
         .await?;
         rows.iter()
             .map(|row| {
@@ -74,12 +78,12 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn digest(&self, owner: i64) -> Result<Option<Digest>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "select week_of::text as week_of, done, due, overdue from digests where user_id = $1 \
              order by week_of desc limit 1",
         )
         .bind(owner)
-        .fetch_optional(&self.pool)
+        .optional(self)
         .await?;
         row.map(|row| {
             Ok(Digest {

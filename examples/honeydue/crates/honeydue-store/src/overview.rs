@@ -4,7 +4,10 @@ use honeydue_model::{Counts, JobReport, Overview, RunReport};
 use jiff::civil::Date;
 use sqlx::Row as _;
 
-use crate::{Store, StoreError};
+use crate::{
+    Store, StoreError,
+    query::{Ask as _, query},
+};
 
 impl Store {
     /// Counts, jobs and their latest runs. `schema` is the version that [`Store::require_schema`] answered.
@@ -21,7 +24,7 @@ impl Store {
     }
 
     async fn counts(&self, today: Date) -> Result<Counts, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "select (select count(*) from users) as users, \
                  (select count(*) from sessions where expires_at > now()) as sessions, \
                  (select count(*) from residences) as residences, \
@@ -30,7 +33,7 @@ impl Store {
                  (select count(*) from task_completions) as completions",
         )
         .bind(today.to_string())
-        .fetch_one(&self.pool)
+        .one(self)
         .await?;
         Ok(Counts {
             users: row.try_get("users")?,
@@ -43,13 +46,13 @@ impl Store {
     }
 
     async fn job_reports(&self) -> Result<Vec<JobReport>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "select job, count(*) filter (where state = 'done') as done, \
                  count(*) filter (where state in ('failed', 'lost')) as failed, \
                  to_char(max(started_at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as last_started_at \
              from job_runs group by job order by job",
         )
-        .fetch_all(&self.pool)
+        .all(self)
         .await?;
         rows.iter()
             .map(|row| {
@@ -64,13 +67,13 @@ impl Store {
     }
 
     async fn run_reports(&self) -> Result<Vec<RunReport>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "select job, to_char(scheduled_for at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as scheduled_for, \
                  state, worker, note, \
                  (extract(epoch from finished_at - started_at) * 1000)::bigint as millis \
              from job_runs order by started_at desc, id desc limit 20",
         )
-        .fetch_all(&self.pool)
+        .all(self)
         .await?;
         rows.iter()
             .map(|row| {

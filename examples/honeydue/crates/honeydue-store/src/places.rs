@@ -4,7 +4,10 @@ use honeydue_model::{NewResidence, Residence};
 use jiff::civil::Date;
 use sqlx::{Row as _, postgres::PgRow};
 
-use crate::{Store, StoreError};
+use crate::{
+    Store, StoreError,
+    query::{Ask as _, query},
+};
 
 macro_rules! select_residences {
     ($filter:literal) => {
@@ -26,11 +29,7 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn residences(&self, owner: i64, today: Date) -> Result<Vec<Residence>, StoreError> {
-        let rows = sqlx::query(select_residences!(""))
-            .bind(owner)
-            .bind(today.to_string())
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = query(select_residences!("")).bind(owner).bind(today.to_string()).all(self).await?;
         rows.iter().map(residence).collect()
     }
 
@@ -39,11 +38,11 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn residence(&self, owner: i64, id: i64, today: Date) -> Result<Option<Residence>, StoreError> {
-        let row = sqlx::query(select_residences!("and r.id = $3"))
+        let row = query(select_residences!("and r.id = $3"))
             .bind(owner)
             .bind(today.to_string())
             .bind(id)
-            .fetch_optional(&self.pool)
+            .optional(self)
             .await?;
         row.as_ref().map(residence).transpose()
     }
@@ -54,13 +53,12 @@ impl Store {
     /// The database's failure.
     pub async fn add_residence(&self, owner: i64, new: &NewResidence) -> Result<Residence, StoreError> {
         let (name, address) = (new.name.trim(), new.address.trim());
-        let row =
-            sqlx::query("insert into residences (owner_id, name, address) values ($1, $2, $3) returning id")
-                .bind(owner)
-                .bind(name)
-                .bind(address)
-                .fetch_one(&self.pool)
-                .await?;
+        let row = query("insert into residences (owner_id, name, address) values ($1, $2, $3) returning id")
+            .bind(owner)
+            .bind(name)
+            .bind(address)
+            .one(self)
+            .await?;
         Ok(Residence {
             id: row.try_get("id")?,
             name: name.to_owned(),
@@ -75,12 +73,12 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn delete_residence(&self, owner: i64, id: i64) -> Result<bool, StoreError> {
-        let deleted = sqlx::query("delete from residences where owner_id = $1 and id = $2")
+        let deleted = query("delete from residences where owner_id = $1 and id = $2")
             .bind(owner)
             .bind(id)
-            .execute(&self.pool)
+            .done(self)
             .await?;
-        Ok(deleted.rows_affected() > 0)
+        Ok(deleted > 0)
     }
 }
 

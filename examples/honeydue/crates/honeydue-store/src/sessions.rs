@@ -4,7 +4,10 @@ use honeydue_model::User;
 use honeydue_service::Sealer;
 use sqlx::Row as _;
 
-use crate::{Cache, Store, StoreError, Token};
+use crate::{
+    Cache, Store, StoreError, Token,
+    query::{Ask as _, query},
+};
 
 impl Store {
     /// Opens a session of 30 days.
@@ -20,12 +23,12 @@ impl Store {
         let token =
             Token::random().ok_or_else(|| sqlx::Error::Protocol("no randomness for a token".into()))?;
         let sealed = sealer.seal(&token.0);
-        sqlx::query(
+        query(
             "insert into sessions (token_hash, user_id, expires_at) values ($1, $2, now() + interval '30 days')",
         )
         .bind(&sealed)
         .bind(user.id)
-        .execute(&self.pool)
+        .done(self)
         .await?;
         cache.keep_session(&sealed, user).await;
         Ok(token)
@@ -45,12 +48,12 @@ impl Store {
         if let Some(user) = cache.session(&sealed).await {
             return Ok(Some(user));
         }
-        let row = sqlx::query(
+        let row = query(
             "select u.id, u.email, u.name from sessions s join users u on u.id = s.user_id \
              where s.token_hash = $1 and s.expires_at > now()",
         )
         .bind(&sealed)
-        .fetch_optional(&self.pool)
+        .optional(self)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let user = User { id: row.try_get("id")?, email: row.try_get("email")?, name: row.try_get("name")? };
@@ -64,7 +67,7 @@ impl Store {
     /// The database's failure.
     pub async fn close_session(&self, cache: &Cache, sealer: &Sealer, token: &str) -> Result<(), StoreError> {
         let sealed = sealer.seal(token);
-        sqlx::query("delete from sessions where token_hash = $1").bind(&sealed).execute(&self.pool).await?;
+        query("delete from sessions where token_hash = $1").bind(&sealed).done(self).await?;
         cache.forget_session(&sealed).await;
         Ok(())
     }
@@ -74,16 +77,12 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn clean_up(&self) -> Result<(u64, u64), StoreError> {
-        let sessions = sqlx::query("delete from sessions where expires_at <= now()")
-            .execute(&self.pool)
-            .await?
-            .rows_affected();
-        let runs = sqlx::query(
+        let sessions = query("delete from sessions where expires_at <= now()").done(self).await?;
+        let runs = query(
             "delete from job_runs where started_at < now() - interval '30 days' and state <> 'running'",
         )
-        .execute(&self.pool)
-        .await?
-        .rows_affected();
+        .done(self)
+        .await?;
         Ok((sessions, runs))
     }
 }

@@ -4,7 +4,10 @@ use honeydue_model::{NewTask, Task, Urgency, schedule};
 use jiff::civil::Date;
 use sqlx::{Row as _, postgres::PgRow};
 
-use crate::{Store, StoreError};
+use crate::{
+    Store, StoreError,
+    query::{Ask as _, query},
+};
 
 macro_rules! select_tasks {
     ($filter:literal) => {
@@ -31,10 +34,10 @@ impl Store {
         residence: Option<i64>,
         today: Date,
     ) -> Result<Vec<Task>, StoreError> {
-        let rows = sqlx::query(select_tasks!("and t.done_on is null and ($2::bigint is null or r.id = $2)"))
+        let rows = query(select_tasks!("and t.done_on is null and ($2::bigint is null or r.id = $2)"))
             .bind(owner)
             .bind(residence)
-            .fetch_all(&self.pool)
+            .all(self)
             .await?;
         rows.iter().map(|row| task(row, today)).collect()
     }
@@ -44,11 +47,7 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn task(&self, owner: i64, id: i64, today: Date) -> Result<Option<Task>, StoreError> {
-        let row = sqlx::query(select_tasks!("and t.id = $2"))
-            .bind(owner)
-            .bind(id)
-            .fetch_optional(&self.pool)
-            .await?;
+        let row = query(select_tasks!("and t.id = $2")).bind(owner).bind(id).optional(self).await?;
         row.as_ref().map(|row| task(row, today)).transpose()
     }
 
@@ -63,7 +62,7 @@ impl Store {
         new: &NewTask,
         today: Date,
     ) -> Result<Option<Task>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "insert into tasks (residence_id, title, notes, due_on, every_days) \
              select id, $3, $4, $5::text::date, $6 from residences where owner_id = $1 and id = $2 returning id",
         )
@@ -73,7 +72,7 @@ impl Store {
         .bind(new.notes.trim())
         .bind(new.due_on.to_string())
         .bind(new.every_days)
-        .fetch_optional(&self.pool)
+        .optional(self)
         .await?;
         match row {
             Some(row) => self.task(owner, row.try_get("id")?, today).await,
@@ -90,7 +89,7 @@ impl Store {
     /// The database's failure.
     pub async fn complete_task(&self, owner: i64, id: i64, today: Date) -> Result<Option<Task>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let row = sqlx::query(
+        let row = query(
             "select t.due_on::text as due_on, t.every_days from tasks t join residences r on r.id = t.residence_id \
              where r.owner_id = $1 and t.id = $2 and t.done_on is null for update of t",
         )
@@ -100,7 +99,7 @@ impl Store {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let every_days: Option<i32> = row.try_get("every_days")?;
-        sqlx::query(
+        query(
             "insert into task_completions (task_id, due_on, done_on) values ($1, $2::text::date, $3::text::date)",
         )
         .bind(id)
@@ -114,7 +113,7 @@ impl Store {
             }
             None => ("update tasks set done_on = $2::text::date where id = $1", today),
         };
-        sqlx::query(statement).bind(id).bind(date.to_string()).execute(&mut *transaction).await?;
+        query(statement).bind(id).bind(date.to_string()).execute(&mut *transaction).await?;
         transaction.commit().await?;
         self.task(owner, id, today).await
     }
@@ -124,14 +123,14 @@ impl Store {
     /// # Errors
     /// The database's failure.
     pub async fn delete_task(&self, owner: i64, id: i64) -> Result<bool, StoreError> {
-        let deleted = sqlx::query(
+        let deleted = query(
             "delete from tasks t using residences r where r.id = t.residence_id and r.owner_id = $1 and t.id = $2",
         )
         .bind(owner)
         .bind(id)
-        .execute(&self.pool)
+        .done(self)
         .await?;
-        Ok(deleted.rows_affected() > 0)
+        Ok(deleted > 0)
     }
 }
 

@@ -4,5 +4,6 @@
 
 mod boot;
 mod jobs;
+mod pooler;
 mod story;
 mod support;

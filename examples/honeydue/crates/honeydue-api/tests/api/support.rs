@@ -1,6 +1,7 @@
-//! A real Postgres, a real Redis and the real api, each test its own, on Unix sockets and a port of the system's choice.
+//! A real Postgres, a real Redis, a real pgbouncer and the real api, each test its own, on Unix sockets and a port of the
+//! system's choice.
 //!
-//! The servers are Debian's (`apt-get install postgresql redis-server`). Postgres refuses to run as root, so as root they run
+//! The servers are Debian's (`apt-get install postgresql redis-server pgbouncer`). Postgres refuses to run as root, so as root they run
 //! as `nobody`. They end with the test: by `Drop`, or, when the test is killed, because setpriv made them die with it.
 
 use std::{
@@ -30,6 +31,12 @@ pub(crate) struct Surroundings {
     folder: tempfile::TempDir,
     _postgres: Server,
     redis: Option<Server>,
+}
+
+/// A running pooler.
+pub(crate) struct Pooler {
+    pub(crate) folder: PathBuf,
+    _server: Server,
 }
 
 struct Server {
@@ -80,18 +87,32 @@ impl Surroundings {
         self.redis = Some(start_redis(self.folder.path()));
     }
 
+    /// Puts a transaction-mode pooler with two server connections before the database.
+    pub(crate) fn pooled(&self) -> Pooler {
+        let program = Path::new("/usr/sbin/pgbouncer");
+        assert!(program.exists(), "no {}: apt-get install pgbouncer", program.display());
+        let folder = self.folder.path().join("pooler");
+        fs::create_dir(&folder).unwrap();
+        own(&folder);
+        let settings = folder.join("pgbouncer.ini");
+        let (database, own_folder) = (self.folder.path().display(), folder.display());
+        let text = format!(
+            "[databases]\npostgres = host={database} user=honeydue\n[pgbouncer]\nauth_type = any\npool_mode = transaction\n\
+             default_pool_size = 2\nunix_socket_dir = {own_folder}\nlisten_port = 5432\n\
+             ignore_startup_parameters = extra_float_digits\n"
+        );
+        fs::write(&settings, text).unwrap();
+        let child = unprivileged(program).arg("-q").arg(&settings).spawn().unwrap();
+        let server = Server { child, stop: Signal::SIGTERM };
+        until("the pooler takes connections", || {
+            std::os::unix::net::UnixStream::connect(folder.join(".s.PGSQL.5432")).is_ok()
+        });
+        Pooler { folder, _server: server }
+    }
+
     /// A store on this database.
     pub(crate) async fn store(&self) -> Store {
-        let settings = DatabaseSettings {
-            host: self.folder.path().to_str().unwrap().to_owned(),
-            port: 5432,
-            name: "postgres".to_owned(),
-            user: "honeydue".to_owned(),
-            password: String::new(),
-            ssl_mode: "disable".parse().unwrap(),
-            connections: 8,
-        };
-        Store::connect(&settings, DEADLINE).await.unwrap()
+        store_at(self.folder.path()).await
     }
 
     fn database(&self) -> Vec<(String, String)> {
@@ -151,6 +172,20 @@ impl Surroundings {
         };
         Api { child, client: ApiClient::new(&format!("http://{address}")), address, hear }
     }
+}
+
+/// A store on the database whose socket is in `folder`.
+pub(crate) async fn store_at(folder: &Path) -> Store {
+    let settings = DatabaseSettings {
+        host: folder.to_str().unwrap().to_owned(),
+        port: 5432,
+        name: "postgres".to_owned(),
+        user: "honeydue".to_owned(),
+        password: String::new(),
+        ssl_mode: "disable".parse().unwrap(),
+        connections: 8,
+    };
+    Store::connect(&settings, DEADLINE).await.unwrap()
 }
 
 /// A running api.
