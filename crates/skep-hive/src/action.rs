@@ -103,4 +103,12 @@ impl Step {
     pub(crate) fn at(&mut self, at: Timestamp) {
         self.again = Some(self.again.map_or(at, |earlier| earlier.min(at)));
     }
+
+    /// Writes `status` if it says anything new, and only then does what goes with it (an event is told once).
+    pub(crate) fn extend_status(&mut self, object: &Value, status: Value, then: impl FnOnce(&mut Self)) {
+        if let Some(write) = Action::status(object, status) {
+            self.push(write);
+            then(self);
+        }
+    }
 }

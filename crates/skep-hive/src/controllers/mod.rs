@@ -12,6 +12,7 @@ pub(crate) mod job;
 pub(crate) mod namespace;
 pub(crate) mod replicaset;
 pub(crate) mod scheduler;
+pub(crate) mod volume;
 
 #[cfg(test)]
 mod simulation;

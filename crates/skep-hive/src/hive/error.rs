@@ -1,0 +1,75 @@
+//! Why a hive does not start.
+
+use std::io;
+use std::path::PathBuf;
+
+use skep_apiserver::{ServeError, Status, StoreError};
+use skep_node::NodeError;
+
+/// Why a hive did not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum HiveError {
+    /// Another hive uses the state directory.
+    #[error("{} is in use by another hive{}; stop it first, or use another state directory", path.display(), process(*.pid))]
+    InUse {
+        /// The state directory.
+        path: PathBuf,
+        /// The other hive's process, where that is known.
+        pid: Option<u32>,
+    },
+    /// A file or directory of the state directory could not be used.
+    #[error("cannot {action} {}", path.display())]
+    State {
+        /// `create`, `read`, `write`, `lock`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A port could not be listened on.
+    #[error("the hive's {what} cannot listen on port {port} of 127.0.0.1{}", hint(*.what, .source))]
+    Port {
+        /// `ingress`, `API` or `registry`.
+        what: &'static str,
+        /// The port.
+        port: u16,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The objects could not be read.
+    #[error("the hive's objects could not be opened")]
+    Store(#[from] StoreError),
+    /// The registry's directory could not be opened.
+    #[error("the hive's registry could not be opened")]
+    Registry(#[from] skep_registryd::OpenError),
+    /// The node could not be set up.
+    #[error("the hive's node could not be started")]
+    Node(#[from] NodeError),
+    /// The API did not start.
+    #[error("the hive's API could not be started")]
+    Api(#[source] ServeError),
+    /// An object that every cluster has was refused.
+    #[error("the hive's own objects could not be made")]
+    Seed(#[from] Status),
+}
+
+fn process(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
+fn hint(what: &str, source: &io::Error) -> String {
+    match (source.kind(), what) {
+        (io::ErrorKind::AddrInUse, "ingress") => {
+            ": another process holds it; choose another one with --http-port, or find its owner with `ss -ltnp`".to_owned()
+        }
+        (io::ErrorKind::AddrInUse, _) => {
+            ": another process holds it; end that one (`ss -ltnp` names it), since kubeconfigs and image names hold this port"
+                .to_owned()
+        }
+        (io::ErrorKind::PermissionDenied, _) => ": ports below 1024 need root; choose a higher one".to_owned(),
+        _ => String::new(),
+    }
+}
