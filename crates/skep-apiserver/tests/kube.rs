@@ -69,6 +69,10 @@ async fn a_lease_is_taken_by_one() {
     assert!(api.create(&PostParams::default(), &lease).await.is_err());
     let mut mine = made.clone();
     mine.spec.as_mut().unwrap().holder_identity = Some("b".to_owned());
+    mine.metadata.resource_version = None;
+    let error = api.replace("lock", &PostParams::default(), &mine).await.unwrap_err();
+    assert!(matches!(error, kube::Error::Api(status) if status.code == 422), "a lock is never taken blindly");
+    mine.metadata.resource_version = made.metadata.resource_version.clone();
     api.replace("lock", &PostParams::default(), &mine).await.unwrap();
     let error = api.replace("lock", &PostParams::default(), &mine).await.unwrap_err();
     assert!(matches!(error, kube::Error::Api(status) if status.code == 409));
@@ -145,4 +149,20 @@ async fn the_server_stops_although_somebody_watches() {
     let (stopped, last) = tokio::join!(stopped, events.next());
     assert!(stopped.is_ok());
     assert!(last.is_none());
+}
+
+#[tokio::test]
+async fn discovery_works_in_both_ways() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let plain = kube::Discovery::new(client.clone()).run().await.unwrap();
+    let aggregated = kube::Discovery::new(client).run_aggregated().await.unwrap();
+    for discovery in [plain, aggregated] {
+        let apps = discovery.get("apps").unwrap();
+        let (deployment, capabilities) = apps.recommended_kind("Deployment").unwrap();
+        assert_eq!(deployment.plural, "deployments");
+        let parts: Vec<_> = capabilities.subresources.iter().map(|(part, _)| part.plural.as_str()).collect();
+        assert!(parts.iter().any(|part| part.ends_with("scale")), "{parts:?}");
+        assert!(capabilities.supports_operation(kube::discovery::verbs::WATCH));
+    }
 }

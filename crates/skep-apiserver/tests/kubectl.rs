@@ -178,3 +178,61 @@ async fn reads_logs_and_creates_by_name() {
     assert!(server.ok(&["get", "ns"], "").await.contains("Active"));
     assert!(server.ok(&["version"], "").await.contains("Server Version: v1.36.0"));
 }
+
+#[tokio::test]
+async fn history_and_undo_find_the_replica_sets() {
+    let server = Server::start().await;
+    server.ok(&["apply", "--server-side", "-f", "-"], APP).await;
+    let live = server.resources.get(Kind::DEPLOYMENT, Some("default"), "web").unwrap();
+    for revision in ["1", "2"] {
+        let mut template = live["spec"]["template"].clone();
+        template["metadata"]["labels"]["pod-template-hash"] = json!(revision);
+        template["spec"]["containers"][0]["image"] = json!(format!("example.com/web:{revision}"));
+        let labels = template["metadata"]["labels"].clone();
+        let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {"name": format!("web-{revision}"), "namespace": "default", "labels": labels,
+                "annotations": {"deployment.kubernetes.io/revision": revision},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": live["metadata"]["uid"], "controller": true}]},
+            "spec": {"selector": {"matchLabels": labels}, "template": template}});
+        server.resources.create(set, "deployment-controller").await.unwrap();
+    }
+    let mut current = (*live).clone();
+    current["spec"]["template"]["spec"]["containers"][0]["image"] = json!("example.com/web:2");
+    current["metadata"]["annotations"] = json!({"deployment.kubernetes.io/revision": "2"});
+    server.resources.update(current, "deployment-controller").await.unwrap();
+    let history = server.ok(&["rollout", "history", "deploy/web"], "").await;
+    assert!(history.contains("REVISION") && history.contains("1 ") && history.contains("2 "), "{history}");
+    let said = server.ok(&["rollout", "undo", "deploy/web"], "").await;
+    assert!(said.contains("rolled back"), "{said}");
+    let live = server.resources.get(Kind::DEPLOYMENT, Some("default"), "web").unwrap();
+    assert_eq!(live["spec"]["template"]["spec"]["containers"][0]["image"], "example.com/web:1");
+}
+
+#[tokio::test]
+async fn describes_a_pod_with_its_events_and_watches_a_table() {
+    let server = Server::start().await;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
+        "spec": {"nodeName": "hive", "containers": [{"name": "a", "image": "example.com/a"}]}});
+    let pod = server.resources.create(pod, "test").await.unwrap();
+    let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"generateName": "p.", "namespace": "default"},
+        "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default", "uid": pod["metadata"]["uid"]},
+        "reason": "Pulled", "message": "image is here", "type": "Normal", "source": {"component": "hive"},
+        "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:00:00Z", "count": 1});
+    server.resources.create(event, "hive").await.unwrap();
+    let described = server.ok(&["describe", "pod", "p"], "").await;
+    assert!(described.contains("image is here") && described.contains("QoS Class:"), "{described}");
+    assert!(server.ok(&["get", "events"], "").await.contains("pod/p"));
+    assert!(server.ok(&["events"], "").await.contains("image is here"));
+    let view = server.ok(&["get", "events.v1.events.k8s.io", "-o", "jsonpath={.items[0].note}"], "").await;
+    assert_eq!(view, "image is here");
+    let watched = server.kubectl(&["get", "pods", "-w", "--output-watch-events", "--request-timeout=1s"], "").await;
+    let watched = String::from_utf8_lossy(&watched.stdout);
+    assert!(watched.contains("EVENT") && watched.contains("ADDED") && watched.contains("0/1"), "{watched}");
+    let wide = server.ok(&["get", "pods", "-o", "wide", "--show-labels"], "").await;
+    assert!(wide.contains("hive") && wide.contains("LABELS"), "{wide}");
+    let deleted = server.ok(&["delete", "pod", "p", "--force", "--grace-period=0"], "").await;
+    assert!(deleted.contains("force deleted"), "{deleted}");
+    let crd = "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: a.b}}";
+    let said = server.fails(&["create", "-f", "-"], crd).await;
+    assert!(said.contains("hive serves no custom resources"), "{said}");
+}

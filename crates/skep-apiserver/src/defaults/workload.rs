@@ -43,7 +43,8 @@ pub(crate) fn job(job: &mut Value) {
     let replacement = if spec.get("podFailurePolicy").is_some() { "Failed" } else { "TerminatingOrFailed" };
     set(spec, "podReplacementPolicy", replacement);
     template(spec);
-    let labels = spec.pointer("/template/metadata/labels").cloned();
+    // Only of a new Job: later its template also has the labels that are made up below.
+    let labels = spec.pointer("/template/metadata/labels").filter(|_| spec.get("selector").is_none()).cloned();
     if let Some(labels) = labels.filter(|_| job.pointer("/metadata/labels").is_none()) {
         set(meta::child(job, "metadata"), "labels", labels);
     }

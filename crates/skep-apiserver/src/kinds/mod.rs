@@ -1,5 +1,6 @@
 //! The kinds that are served, one table per API group.
 
+mod apiextensions;
 mod apps;
 mod autoscaling;
 mod batch;
@@ -118,6 +119,8 @@ kinds! {
     STORAGE_CLASS = storage::STORAGE_CLASS;
     /// `scheduling.k8s.io/v1` PriorityClass.
     PRIORITY_CLASS = scheduling::PRIORITY_CLASS;
+    /// `apiextensions.k8s.io/v1` CustomResourceDefinition: known and refused.
+    CUSTOM_RESOURCE_DEFINITION = apiextensions::CUSTOM_RESOURCE_DEFINITION;
     /// `events.k8s.io/v1` Event: another view of [`Kind::EVENT`]; nothing is stored under it.
     EVENT_V1 = events::EVENT;
 }

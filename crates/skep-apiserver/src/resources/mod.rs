@@ -165,9 +165,21 @@ impl Resources {
         if options.dry_run {
             return (Arc::new(object), Synced::already());
         }
-        let eager = options.subresource != Some(Subresource::Status)
-            && ![Kind::EVENT, Kind::LEASE].contains(&key.kind);
+        let eager = !self.is_repeated(&key, &object, options);
         self.store.commit(turn, key, Effect::Put(object), eager)
+    }
+}
+
+impl Resources {
+    /// Whether a write comes again and again, so that losing the latest in a crash costs nothing: an observation, an
+    /// event, the renewal of a lease by its holder. Such a write is acknowledged before it is on disk.
+    fn is_repeated(&self, key: &Key, object: &Value, options: &WriteOptions) -> bool {
+        if options.subresource == Some(Subresource::Status) || key.kind == Kind::EVENT {
+            return true;
+        }
+        let holder = |lease: &Value| lease.pointer("/spec/holderIdentity").cloned();
+        key.kind == Kind::LEASE
+            && self.existing(key).is_ok_and(|live| holder(&live) == holder(object))
     }
 }
 

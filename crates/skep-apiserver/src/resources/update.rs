@@ -9,8 +9,11 @@ use super::{Resources, Subresource, WriteOptions, Written, acknowledged};
 use crate::decode;
 use crate::kind::{Key, Kind};
 use crate::meta;
-use crate::status::Status;
+use crate::status::{Cause, Status};
 use crate::store::{Effect, Synced, Turn};
+
+/// Kinds that nobody may overwrite blindly.
+const CAREFUL: &[Kind] = &[Kind::LEASE, Kind::PDB];
 
 impl Resources {
     pub(crate) async fn update_with(
@@ -32,6 +35,13 @@ impl Resources {
         meta::drop_nulls(&mut object);
         if meta::name(&object).is_empty() {
             return Err(lifecycle::name_required(kind));
+        }
+        if CAREFUL.contains(&kind) && meta::resource_version(&object).is_none() {
+            return Err(Status::invalid(&kind.qualified(), meta::name(&object), vec![Cause {
+                reason: "FieldValueInvalid",
+                message: "Invalid value: 0: must be specified for an update".to_owned(),
+                field: "metadata.resourceVersion".to_owned(),
+            }]));
         }
         let warnings = decode::check(kind, &mut object, options.validation)?;
         let key = self.key(kind, Some(meta::namespace(&object).unwrap_or("default")), meta::name(&object));

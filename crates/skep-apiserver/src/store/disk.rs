@@ -1,6 +1,8 @@
 //! The file behind the store: one writer thread that gathers all writes that are waiting into one synced transaction.
 
 use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -22,6 +24,8 @@ const FORMAT: u64 = 1;
 /// Versions that may be handed out before the next ceiling must be on disk. After a crash, counting goes on at the
 /// ceiling, so a version that some watcher saw and the disk did not is never used twice.
 const HEADROOM: u64 = 1 << 16;
+/// Objects are read once, at the start: the database's own cache need not be large.
+const CACHE: usize = 4 << 20;
 /// How long writes that nobody waits for may gather.
 const GATHER: Duration = Duration::from_millis(25);
 
@@ -114,7 +118,7 @@ impl Disk {
     pub(crate) fn open(path: &Path) -> Result<(Self, Loaded), StoreError> {
         let failed =
             |source: redb::Error| StoreError::Database { path: path.to_owned(), source: Box::new(source) };
-        let database = Database::create(path).map_err(|error| failed(error.into()))?;
+        let database = create(path).map_err(failed)?;
         let mut loaded = read(&database, path)?;
         let synced = Arc::new(AtomicU64::new(loaded.version));
         let mut file =
@@ -157,6 +161,14 @@ impl Drop for Disk {
             _ = thread.join();
         }
     }
+}
+
+/// Opens or makes the file. It holds Secrets, so only its owner may read it.
+fn create(path: &Path) -> Result<Database, redb::Error> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path).map_err(redb::Error::Io)?;
+    Ok(Database::builder().set_cache_size(CACHE).create_file(file)?)
 }
 
 fn read(database: &Database, path: &Path) -> Result<Loaded, StoreError> {

@@ -13,7 +13,7 @@ use futures::stream::{self, BoxStream};
 use skep_apiserver::{ApiServer, LogRequest, PodLogs, Resources, ResourcesConfig, ServeConfig, Status};
 
 /// Tells what was asked for.
-struct Echo;
+pub struct Echo;
 
 impl PodLogs for Echo {
     fn read(
