@@ -18,5 +18,5 @@ find ".skep/stage/usr/lib/$version" -name __pycache__ -type d -prune -exec rm -r
 for unused in test idlelib lib2to3 tkinter turtledemo ensurepip distutils pydoc_data config-*; do
     rm -rf ".skep/stage/usr/lib/$version"/$unused
 done
-# Debian's site hook and sysconfig links point outside of what is laid.
-find ".skep/stage/usr/lib/$version" -type l ! -exec test -e {} \; -delete
+# Debian's site hook and sysconfig are links to outside of what is laid; nothing needs them.
+find ".skep/stage/usr/lib/$version" -type l -delete

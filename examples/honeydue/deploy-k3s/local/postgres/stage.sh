@@ -44,6 +44,3 @@ for zone in Etc/UTC UTC GMT; do
 done
 mkdir -p "$stage/root/usr/lib/locale"
 cp -Rp /usr/lib/locale/C.utf8 "$stage/root/usr/lib/locale/"
-# A path without the version, for skep.yaml: whose shared libraries the image needs.
-mkdir -p "$stage/programs"
-cp -p "$lib/bin/postgres" "$lib/bin/initdb" "$lib/bin/pg_isready" "$stage/programs/"
