@@ -155,15 +155,24 @@ impl Node {
             let _ = handle.task.await;
         }
         let site = Arc::clone(&self.inner.site);
-        let _ = tokio::task::spawn_blocking(move || {
-            site.nursery.stop();
-            site.plumbing.tear_down();
-            site.hierarchy.remove();
-            if let Some(memory) = &site.memory {
-                let _ = fs::remove_dir_all(memory);
-            }
-        })
-        .await;
+        let _ = tokio::task::spawn_blocking(move || take_down(&site)).await;
+    }
+}
+
+/// Ends what runs and undoes what the node set up. Twice is as good as once. Blocks.
+fn take_down(site: &Site) {
+    site.nursery.stop();
+    site.plumbing.tear_down();
+    site.hierarchy.remove();
+    if let Some(memory) = &site.memory {
+        let _ = fs::remove_dir_all(memory);
+    }
+}
+
+impl Drop for Inner {
+    /// A node that nobody shut down leaves nothing behind either; its pods are killed.
+    fn drop(&mut self) {
+        take_down(&self.site);
     }
 }
 

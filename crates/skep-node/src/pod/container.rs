@@ -56,7 +56,7 @@ impl Recipe<'_> {
         env.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
         env.insert("HOSTNAME".to_owned(), self.hostname.to_owned());
         env.entry("HOME".to_owned()).or_insert_with(|| privileges.identity.home.clone());
-        let mounts = volumes::mounts(self.container, self.volumes, &own, &self.read_only_claims())
+        let mounts = volumes::mounts(self.container, self.volumes, &own, &self.read_only_volumes())
             .map_err(Obstacle::Config)?;
         env.extend(own);
         let cwd = self
@@ -137,11 +137,19 @@ impl Recipe<'_> {
         })
     }
 
-    fn read_only_claims(&self) -> Vec<String> {
+    /// Configuration is never written by its readers.
+    fn read_only_volumes(&self) -> Vec<String> {
         let volumes = self.input.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         volumes
             .filter(|volume| {
-                volume.persistent_volume_claim.as_ref().is_some_and(|claim| claim.read_only == Some(true))
+                volume.config_map.is_some()
+                    || volume.secret.is_some()
+                    || volume.projected.is_some()
+                    || volume.downward_api.is_some()
+                    || volume
+                        .persistent_volume_claim
+                        .as_ref()
+                        .is_some_and(|claim| claim.read_only == Some(true))
             })
             .map(|volume| volume.name.clone())
             .collect()

@@ -193,7 +193,7 @@ pub(crate) fn mounts(
     container: &Container,
     paths: &BTreeMap<String, PathBuf>,
     env: &BTreeMap<String, String>,
-    read_only_claims: &[String],
+    always_read_only: &[String],
 ) -> Result<Vec<MountSpec>, String> {
     let mut found = Vec::new();
     for mount in container.volume_mounts.iter().flatten() {
@@ -212,7 +212,7 @@ pub(crate) fn mounts(
                 mount.name, container.name
             )
         })?;
-        let read_only = mount.read_only == Some(true) || read_only_claims.contains(&mount.name);
+        let read_only = mount.read_only == Some(true) || always_read_only.contains(&mount.name);
         found.push(MountSpec { source, target: mount.mount_path.clone(), read_only });
     }
     // An outer mount must not cover an inner one.
