@@ -76,14 +76,15 @@ impl Client {
         }
         let config = serde_json::from_slice(&bytes)
             .map_err(|error| malformed("an image config", Some(Box::new(error) as _)))?;
-        let layers = stream::iter(resolved.manifest.layers.iter().zip(parsed.rootfs.diff_ids))
+        // Owned, not borrowed: a future over borrowed descriptors is not provably `Send`, and callers spawn this one.
+        let layers = stream::iter(resolved.manifest.layers.into_iter().zip(parsed.rootfs.diff_ids))
             .map(|(layer, diff_id)| async move {
                 Ok::<_, RegistryError>(PulledLayer {
                     digest: layer.digest,
                     diff_id,
-                    media_type: layer.media_type.clone(),
+                    path: self.pull_blob(image, &layer, blob_dir).await?,
+                    media_type: layer.media_type,
                     size: layer.size,
-                    path: self.pull_blob(image, layer, blob_dir).await?,
                 })
             })
             .buffered(self.config().concurrency.max(1))
