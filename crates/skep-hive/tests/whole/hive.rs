@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running hive with its client. Stopped when dropped.
 pub struct Hive {
@@ -109,6 +109,24 @@ impl Hive {
         .await;
     }
 
+    /// Pods and events, for whoever reads a failed test.
+    fn tell_what_it_knows(&self) {
+        let home = Path::new(self.address["kubeconfig"].as_str().unwrap()).parent().unwrap().to_owned();
+        let token = std::fs::read_to_string(home.join("ca/token")).unwrap_or_default();
+        for what in ["pods", "events"] {
+            let url = format!("https://{}/api/v1/namespaces/default/{what}", self.address["api"].as_str().unwrap());
+            let header = format!("Authorization: Bearer {token}");
+            let answer = Command::new("curl").args(["-sk", "-m", "5", "-H", &header, &url]).output();
+            let list: Value = answer.ok().and_then(|found| serde_json::from_slice(&found.stdout).ok()).unwrap_or_default();
+            for one in list["items"].as_array().into_iter().flatten() {
+                match what {
+                    "pods" => eprintln!("pod {} {}", one["metadata"]["name"], one["status"]),
+                    _ => eprintln!("event {} {} {}", one["involvedObject"]["name"], one["reason"], one["message"]),
+                }
+            }
+        }
+    }
+
     fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
@@ -132,6 +150,9 @@ impl Hive {
 impl Drop for Hive {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
+            if std::thread::panicking() {
+                self.tell_what_it_knows();
+            }
             self.signal("-TERM");
             drop(self.child.wait());
         }

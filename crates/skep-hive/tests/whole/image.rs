@@ -63,6 +63,7 @@ fn layer(page: &str) -> Vec<u8> {
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
         header.set_mode(0o777);
+        plain(&mut header);
         tar.append_link(&mut header, format!("bin/{name}"), "busybox").unwrap();
     }
     entry(&mut tar, "www/index.html", 0o644, tar::EntryType::Regular, page.as_bytes());
@@ -74,5 +75,13 @@ fn entry(tar: &mut tar::Builder<Vec<u8>>, path: &str, mode: u32, kind: tar::Entr
     header.set_entry_type(kind);
     header.set_mode(mode);
     header.set_size(contents.len() as u64);
+    plain(&mut header);
     tar.append_data(&mut header, path, contents).unwrap();
+}
+
+/// Root's, from the epoch.
+fn plain(header: &mut tar::Header) {
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
 }
