@@ -23,7 +23,7 @@ fn a_crash_at_start_fails_with_its_last_words_while_the_old_release_serves() {
 #[test]
 fn a_pod_that_is_never_ready_fails_when_nothing_moves_any_more() {
     let world = World::new();
-    world.project.edit("skep.yaml", "config:", "rollout: { no-progress: 3s }\nconfig:");
+    world.project.edit("skep.yaml", "\nconfig:", "\nrollout: { no-progress: 3s }\nconfig:");
     world.project.write("release", "never-ready\n");
     world.skep(&["deploy"]).code(19).says("no progress for 3 s").says("readiness");
 }

@@ -13,14 +13,14 @@ fn an_unknown_key_of_the_project_file() {
 fn a_missing_manifest_folder() {
     let world = World::new();
     world.project.edit("skep.yaml", "manifests: k8s", "manifests: kubernetes");
-    world.skep(&["deploy"]).code(10).says("kubernetes").says("does not exist").says("hint");
+    world.skep(&["deploy"]).code(10).says("kubernetes").says("there is no such file or").says("skep.yaml:4");
 }
 
 #[test]
 fn an_image_that_nobody_builds() {
     let world = World::new();
     world.project.edit("k8s/shop.yaml", "image: shop", "image: shoop");
-    world.skep(&["deploy"]).code(11).says("k8s/shop.yaml:15").says("shoop").says("use one of shop");
+    world.skep(&["deploy"]).code(11).says("k8s/shop.yaml:14").says("shoop").says("use one of shop");
 }
 
 #[test]

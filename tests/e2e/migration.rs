@@ -7,8 +7,8 @@ use skep_tests::{World, eventually};
 fn with_migration(world: &World, millis: u32, code: u8) {
     world.project.edit(
         "skep.yaml",
-        "config:",
-        "migrate: { manifest: migrate/job.yaml, timeout: 30s }\nconfig:",
+        "\nconfig:",
+        "\nmigrate: { manifest: migrate/job.yaml, timeout: 30s }\nconfig:",
     );
     job(world, millis, code);
 }

@@ -26,8 +26,8 @@ fn rollback_restores_secrets_and_removes_what_came_later() {
     let world = World::new();
     world.project.edit(
         "skep.yaml",
-        "config:",
-        "secrets: { shop-secrets: { env-files: [secrets.env] } }\nconfig:",
+        "\nconfig:",
+        "\nsecrets: { shop-secrets: { env-files: [secrets.env] } }\nconfig:",
     );
     world.project.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: shop-secrets } }, ");
     world.project.write("secrets.env", "TOKEN=first\n");

@@ -78,8 +78,8 @@ fn a_generated_secret_is_made_once_and_never_shown() {
     let world = World::new();
     world.project.edit(
         "skep.yaml",
-        "config:",
-        "secrets: { shop-secrets: { generate: [SECRET_KEY] } }\nconfig:",
+        "\nconfig:",
+        "\nsecrets: { shop-secrets: { generate: [SECRET_KEY] } }\nconfig:",
     );
     world.project.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: shop-secrets } }, ");
     let first = world.skep(&["deploy", "--output", "json"]).ok();

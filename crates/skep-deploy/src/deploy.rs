@@ -45,22 +45,24 @@ pub struct Done {
 /// # Errors
 /// A [`Failure`] names the step. From the lock on, the release is closed with its outcome before this returns.
 pub async fn deploy(app: &App, request: &DeployRequest) -> Result<Done, Failure> {
-    tokio::select! {
-        done = run(app, request) => done,
-        () = app.cancel.cancelled() => Err(Failure::at(Step::Plan, Problem::Interrupted)),
-    }
-}
-
-async fn run(app: &App, request: &DeployRequest) -> Result<Done, Failure> {
     let mut clock = Clock::new(&app.emit);
-    let manifests = steps::load::load(app, &mut clock)?;
-    steps::check::check(app, &manifests, request, &mut clock)?;
-    let images = steps::images::ready(app, request, &manifests, &mut clock).await?;
-    let plan = plan::make(app, request, &manifests, &images, &mut clock).await?;
+    let planned = tokio::select! {
+        planned = prepare(app, request, &mut clock) => planned,
+        () = app.cancel.cancelled() => Err(Failure::at(Step::Plan, Problem::Interrupted)),
+    };
+    let plan = planned?;
     if plan.is_empty() {
         return Ok(Done { release: None, plan });
     }
     ship(app, plan, ReasonForRelease::Deploy, clock).await
+}
+
+/// Up to the plan: the cluster is read and not written.
+async fn prepare(app: &App, request: &DeployRequest, clock: &mut Clock) -> Result<Plan, Failure> {
+    let manifests = steps::load::load(app, clock)?;
+    steps::check::check(app, &manifests, request, clock)?;
+    let images = steps::images::ready(app, request, &manifests, clock).await?;
+    plan::make(app, request, &manifests, &images, clock).await
 }
 
 /// From the lock on: the same for a deploy and a rollback.

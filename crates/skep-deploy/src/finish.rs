@@ -98,7 +98,10 @@ fn keep(all: &[Release], how_many: usize) -> (Vec<&Release>, Vec<&Release>) {
         .filter(|release| release.status == ReleaseStatus::Deployed)
         .map(|release| release.number)
         .collect();
-    let oldest = good.get(good.len().saturating_sub(how_many.max(1))).copied().unwrap_or(0);
+    let oldest = match good.len().checked_sub(how_many.max(1)) {
+        Some(surplus) if surplus > 0 => good[surplus],
+        _ => 0,
+    };
     all.iter().partition(|release| release.number >= oldest)
 }
 

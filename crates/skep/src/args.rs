@@ -45,7 +45,7 @@ pub(crate) struct Cli {
     /// Work as if started in DIR
     #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".", hide_default_value = true)]
     pub(crate) dir: PathBuf,
-    /// A target of skep.yaml; `local` is hive, on this machine
+    /// A target of skep.yaml; `local` is this machine
     #[arg(
         short,
         long,
@@ -56,7 +56,7 @@ pub(crate) struct Cli {
         hide_env = true
     )]
     pub(crate) target: String,
-    /// How results are told: text, or one JSON object a line
+    /// Text, or one JSON object a line
     #[arg(long, global = true, value_enum, default_value_t = Output::Text, hide_default_value = true, hide_possible_values = true, value_name = "text|json")]
     pub(crate) output: Output,
     /// Only errors and the result
