@@ -1,5 +1,7 @@
 //! What was acknowledged is there after a crash, and versions are never used twice.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::path::Path;
 
 use serde_json::{Value, json};

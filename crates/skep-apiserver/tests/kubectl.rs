@@ -1,5 +1,7 @@
 //! kubectl 1.36 can't tell the difference.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod support;
 
 use serde_json::json;
@@ -225,7 +227,8 @@ async fn describes_a_pod_with_its_events_and_watches_a_table() {
     assert!(server.ok(&["events"], "").await.contains("image is here"));
     let view = server.ok(&["get", "events.v1.events.k8s.io", "-o", "jsonpath={.items[0].note}"], "").await;
     assert_eq!(view, "image is here");
-    let watched = server.kubectl(&["get", "pods", "-w", "--output-watch-events", "--request-timeout=1s"], "").await;
+    let watched =
+        server.kubectl(&["get", "pods", "-w", "--output-watch-events", "--request-timeout=1s"], "").await;
     let watched = String::from_utf8_lossy(&watched.stdout);
     assert!(watched.contains("EVENT") && watched.contains("ADDED") && watched.contains("0/1"), "{watched}");
     let wide = server.ok(&["get", "pods", "-o", "wide", "--show-labels"], "").await;

@@ -1,5 +1,7 @@
 //! The life of an object through the in-process face.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use serde_json::{Value, json};
 use skep_apiserver::{
     DeleteOptions, Kind, Patch, PatchOptions, Preconditions, Propagation, Resources, ResourcesConfig,
@@ -189,4 +191,63 @@ async fn a_dry_run_writes_nothing() {
     let shown = resources.patch(Kind::CONFIG_MAP, Some("default"), "a", merge, options).await.unwrap();
     assert_eq!(shown["data"]["b"], "2");
     assert_eq!(resources.get(Kind::CONFIG_MAP, Some("default"), "a").unwrap()["data"], json!({"a": "1"}));
+}
+
+#[tokio::test]
+async fn a_watcher_that_fell_behind_catches_up_without_gaps() {
+    let resources = resources();
+    resources.create(config_map("changed"), "test").await.unwrap();
+    resources.create(config_map("gone"), "test").await.unwrap();
+    resources.create(config_map("same"), "test").await.unwrap();
+    let mut watch = resources.watch(Kind::CONFIG_MAP, None);
+    for _ in 0..3 {
+        assert!(matches!(watch.next().await, Some(WatchEvent::Added(_))));
+    }
+    // More changes than are kept.
+    for n in 0..9000 {
+        let merge = Patch::Merge(json!({"data": {"a": n.to_string()}}));
+        resources
+            .patch(Kind::CONFIG_MAP, Some("default"), "changed", merge, PatchOptions::default())
+            .await
+            .unwrap();
+        if n == 10 {
+            resources
+                .delete(Kind::CONFIG_MAP, Some("default"), "gone", DeleteOptions::default())
+                .await
+                .unwrap();
+            resources.create(config_map("new"), "test").await.unwrap();
+        }
+    }
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let event = watch.next().await.unwrap();
+        let name = event.object()["metadata"]["name"].as_str().unwrap().to_owned();
+        seen.push(match event {
+            WatchEvent::Added(_) => format!("+{name}"),
+            WatchEvent::Modified(object) => format!("~{name}={}", object["data"]["a"].as_str().unwrap()),
+            WatchEvent::Deleted(_) => format!("-{name}"),
+        });
+    }
+    seen.sort();
+    assert_eq!(seen, ["+new", "-gone", "~changed=8999"]);
+}
+
+#[tokio::test]
+async fn concurrent_writers_lose_nothing() {
+    let resources = resources();
+    resources.create(config_map("a"), "test").await.unwrap();
+    let writers = (0..50).map(|n| {
+        let resources = resources.clone();
+        tokio::spawn(async move {
+            let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {format!("k{n}"): "1"}});
+            let options = PatchOptions { manager: format!("m{n}"), ..PatchOptions::default() };
+            resources.patch(Kind::CONFIG_MAP, Some("default"), "a", Patch::Apply(object), options).await.unwrap();
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let live = resources.get(Kind::CONFIG_MAP, Some("default"), "a").unwrap();
+    assert_eq!(live["data"].as_object().unwrap().len(), 51);
+    assert_eq!(live["metadata"]["managedFields"].as_array().unwrap().len(), 51);
 }

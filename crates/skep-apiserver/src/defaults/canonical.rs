@@ -50,7 +50,7 @@ fn quantities(value: &mut Value) {
                         amounts.values_mut().for_each(respell);
                     }
                     Value::String(_) | Value::Number(_) if QUANTITIES.contains(&name.as_str()) => {
-                        respell(child)
+                        respell(child);
                     }
                     child => quantities(child),
                 }

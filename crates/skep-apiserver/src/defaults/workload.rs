@@ -44,7 +44,8 @@ pub(crate) fn job(job: &mut Value) {
     set(spec, "podReplacementPolicy", replacement);
     template(spec);
     // Only of a new Job: later its template also has the labels that are made up below.
-    let labels = spec.pointer("/template/metadata/labels").filter(|_| spec.get("selector").is_none()).cloned();
+    let labels =
+        spec.pointer("/template/metadata/labels").filter(|_| spec.get("selector").is_none()).cloned();
     if let Some(labels) = labels.filter(|_| job.pointer("/metadata/labels").is_none()) {
         set(meta::child(job, "metadata"), "labels", labels);
     }

@@ -13,6 +13,7 @@ struct Scene {
     live: Option<Value>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called with json! values")]
 impl Scene {
     fn apply(&mut self, manager: &str, spec: Value) -> &mut Self {
         self.try_apply(manager, spec, false).unwrap();
@@ -25,7 +26,7 @@ impl Scene {
     }
 
     fn try_apply(&mut self, manager: &str, spec: Value, force: bool) -> Result<(), Status> {
-        let applied = apply(Kind::DEPLOYMENT, self.live.as_ref(), &object(spec), manager, None, force)?;
+        let applied = apply(Kind::DEPLOYMENT, self.live.as_ref(), &object(&spec), manager, None, force)?;
         let mut object = applied.object;
         meta::set(&mut object, "managedFields", applied.entries);
         self.live = Some(object);
@@ -33,8 +34,8 @@ impl Scene {
     }
 
     fn write(&mut self, manager: &str, change: impl FnOnce(&mut Value)) -> &mut Self {
-        let live = self.live.clone().unwrap_or_else(|| object(json!({})));
-        let mut next = live.clone();
+        let live = self.live.clone().unwrap_or_else(|| object(&json!({})));
+        let mut next = live;
         change(&mut next);
         let entries = after_update(Kind::DEPLOYMENT, &next, self.live.as_ref(), manager, None);
         meta::set(&mut next, "managedFields", entries);
@@ -54,10 +55,11 @@ impl Scene {
     }
 }
 
-fn object(spec: Value) -> Value {
+fn object(spec: &Value) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"}, "spec": spec})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called with json! values")]
 fn containers(list: Value) -> Value {
     json!({"template": {"spec": {"containers": list}}})
 }

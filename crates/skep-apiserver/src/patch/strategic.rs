@@ -167,7 +167,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-fn reorder(present: &mut Vec<Value>, order: &[Value], strategy: MergeList) {
+fn reorder(present: &mut [Value], order: &[Value], strategy: MergeList) {
     let key_of = |item: &Value| match strategy {
         MergeList::By(key) => item.get(key).cloned().unwrap_or_default(),
         _ => item.clone(),

@@ -131,7 +131,9 @@ impl Messages {
             let (number, content) = field.map_err(unreadable)?;
             let Some(field) = known.get(&number) else { continue };
             if field.map {
-                let Content::Bytes(entry) = content else { return Err(unreadable("a map's entry has no bytes")) };
+                let Content::Bytes(entry) = content else {
+                    return Err(unreadable("a map's entry has no bytes"));
+                };
                 let (key, value) = self.entry(field, entry, depth)?;
                 meta::fields(object.entry(field.name).or_insert_with(|| Value::Object(Map::new())))
                     .insert(key, value);
@@ -270,7 +272,12 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for bytes in [&b"{}"[..], b"k8s\0\x0a\xff", b"k8s\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"k8s\0\x0b"] {
+        for bytes in [
+            &b"{}"[..],
+            b"k8s\0\x0a\xff",
+            b"k8s\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"k8s\0\x0b",
+        ] {
             assert!(decode(bytes).is_err(), "{bytes:?}");
         }
     }

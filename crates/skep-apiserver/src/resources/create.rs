@@ -52,6 +52,9 @@ impl Resources {
         let generated = name_it(kind, &mut object)?;
         let turn = self.store.turn();
         self.check_namespace(kind, &object)?;
+        if kind == Kind::EVENT && !options.dry_run {
+            self.expire_events(&turn, jiff::Timestamp::now());
+        }
         lifecycle::begin(kind, &mut object);
         (kind.0.rules.default)(&mut object);
         if kind == Kind::SERVICE {

@@ -5,6 +5,7 @@
 mod apply;
 mod create;
 mod delete;
+mod expiry;
 mod lifecycle;
 mod options;
 mod patch;
@@ -45,6 +46,7 @@ pub struct ResourcesConfig {
 pub struct Resources {
     pub(crate) store: Arc<Store>,
     addresses: Arc<ServiceAddresses>,
+    swept: Arc<expiry::LastSweep>,
 }
 
 impl Resources {
@@ -60,7 +62,8 @@ impl Resources {
             None => Store::ephemeral(),
         };
         let addresses = ServiceAddresses::new(config.service_cidr, config.reserved);
-        let resources = Self { store: Arc::new(store), addresses: Arc::new(addresses) };
+        let resources =
+            Self { store: Arc::new(store), addresses: Arc::new(addresses), swept: Arc::default() };
         for name in ["default", "kube-system"] {
             if resources.get(Kind::NAMESPACE, None, name).is_none() {
                 let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
@@ -178,8 +181,7 @@ impl Resources {
             return true;
         }
         let holder = |lease: &Value| lease.pointer("/spec/holderIdentity").cloned();
-        key.kind == Kind::LEASE
-            && self.existing(key).is_ok_and(|live| holder(&live) == holder(object))
+        key.kind == Kind::LEASE && self.existing(key).is_ok_and(|live| holder(&live) == holder(object))
     }
 }
 

@@ -37,11 +37,15 @@ impl Resources {
             return Err(lifecycle::name_required(kind));
         }
         if CAREFUL.contains(&kind) && meta::resource_version(&object).is_none() {
-            return Err(Status::invalid(&kind.qualified(), meta::name(&object), vec![Cause {
-                reason: "FieldValueInvalid",
-                message: "Invalid value: 0: must be specified for an update".to_owned(),
-                field: "metadata.resourceVersion".to_owned(),
-            }]));
+            return Err(Status::invalid(
+                &kind.qualified(),
+                meta::name(&object),
+                vec![Cause {
+                    reason: "FieldValueInvalid",
+                    message: "Invalid value: 0: must be specified for an update".to_owned(),
+                    field: "metadata.resourceVersion".to_owned(),
+                }],
+            ));
         }
         let warnings = decode::check(kind, &mut object, options.validation)?;
         let key = self.key(kind, Some(meta::namespace(&object).unwrap_or("default")), meta::name(&object));

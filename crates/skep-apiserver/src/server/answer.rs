@@ -137,15 +137,15 @@ fn wrong_method() -> Status {
 /// Aggregated discovery when it is asked for, in the newest format that is; else the plain list.
 fn groups(core: bool, headers: &HeaderMap) -> Answer {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    for range in accept.split(',').filter(|range| range.contains("g=apidiscovery.k8s.io")) {
-        let format = if range.contains("v=v2beta1") { "v2beta1" } else { "v2" };
-        let content_type = match format {
-            "v2" => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-            _ => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
-        };
-        return body::with_type(200, content_type, discovery::aggregated(core, format).to_string());
-    }
-    body::answer(200, &if core { discovery::core_versions() } else { discovery::group_list() })
+    let Some(range) = accept.split(',').find(|range| range.contains("g=apidiscovery.k8s.io")) else {
+        return body::answer(200, &if core { discovery::core_versions() } else { discovery::group_list() });
+    };
+    let (format, content_type) = if range.contains("v=v2beta1") {
+        ("v2beta1", "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList")
+    } else {
+        ("v2", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+    };
+    body::with_type(200, content_type, discovery::aggregated(core, format).to_string())
 }
 
 fn version() -> serde_json::Value {

@@ -50,10 +50,21 @@ pub(super) async fn object(headers: &HeaderMap, body: Incoming) -> Result<Option
     match media_type(headers) {
         "application/vnd.kubernetes.protobuf" => proto::decode(&bytes).map(Some),
         "application/json" | "" => json(&bytes).map(Some),
+        "application/yaml" => yaml(&bytes).map(Some),
         other => Err(Status::unsupported_media_type(format!(
             "the body of the request was in an unknown format ({other}) - accepted media types include: application/json"
         ))),
     }
+}
+
+/// Reads an applied configuration: YAML by its media type, nearly always JSON in truth.
+pub(super) fn yaml(bytes: &[u8]) -> Result<Value, Status> {
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
+    }
+    let wrong = |why: String| Status::bad_request(format!("error decoding YAML: {why}"));
+    let text = std::str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
+    serde_saphyr::from_str(text).map_err(|error| wrong(error.to_string()))
 }
 
 /// Reads JSON.

@@ -117,7 +117,11 @@ impl Credentials {
             "users": [{"name": "hive", "user": {"token": self.token}}],
             "contexts": [{"name": "hive", "context": {"cluster": "hive", "user": "hive", "namespace": "default"}}],
         });
-        write(path, &format!("{config:#}\n"))
+        let text = format!("{config:#}\n");
+        if read(path)?.is_some_and(|kept| kept == text) {
+            return Ok(());
+        }
+        write(path, &text)
     }
 }
 
@@ -164,16 +168,17 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> CredentialsError {
     move |source| CredentialsError::File { path, source }
 }
 
-/// The file's text; none if there is no file.
+/// The file's text; none if there is no file, or nothing in it.
 fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+        // An empty one is what a power cut leaves of a file that was just made.
+        Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(at(path)(error)),
     }
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
+/// Writes a file that only its owner may read, whole or not at all. It is not synced: what a power cut takes is made again.
 fn write(path: &Path, text: &str) -> Result<(), CredentialsError> {
     let draft = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
@@ -183,6 +188,6 @@ fn write(path: &Path, text: &str) -> Result<(), CredentialsError> {
         .mode(0o600)
         .open(&draft)
         .map_err(at(&draft))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at(&draft))?;
+    file.write_all(text.as_bytes()).map_err(at(&draft))?;
     fs::rename(&draft, path).map_err(at(path))
 }

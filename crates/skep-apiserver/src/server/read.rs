@@ -76,7 +76,7 @@ pub(super) fn list(
         }
     }
     let view = View::of(&asked.headers, query.get("includeObject"));
-    Ok(body::with_type(200, "application/json", view.list(kind, &objects, metadata)))
+    Ok(body::with_type(200, "application/json", view.list(kind, &objects, &metadata)))
 }
 
 fn expired(asked: u64, oldest: u64) -> Status {

@@ -58,17 +58,17 @@ impl View {
             Self::Metadata => table::partial(object),
             Self::Table(rows) => {
                 let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-                table::table(kind.0.columns, std::slice::from_ref(object), metadata, first, rows)
+                table::table(kind.0.columns, std::slice::from_ref(object), &metadata, first, rows)
             }
         }
     }
 
     /// A list of objects, as the text that is sent.
-    pub(super) fn list(self, kind: Kind, objects: &[Arc<Value>], metadata: Value) -> String {
+    pub(super) fn list(self, kind: Kind, objects: &[Arc<Value>], metadata: &Value) -> String {
         match self {
             Self::Whole if kind == Kind::EVENT_V1 => {
                 let items: Value = objects.iter().map(|object| events::to_view(object)).collect();
-                list_of("EventList", "events.k8s.io/v1", &metadata, &items)
+                list_of("EventList", "events.k8s.io/v1", metadata, &items)
             }
             Self::Whole => {
                 // Written as text at once: a list can be most of what is in memory, and is not copied for it.
@@ -82,7 +82,7 @@ impl View {
             }
             Self::Metadata => {
                 let items: Value = objects.iter().map(|object| table::partial(object)).collect();
-                list_of("PartialObjectMetadataList", "meta.k8s.io/v1", &metadata, &items)
+                list_of("PartialObjectMetadataList", "meta.k8s.io/v1", metadata, &items)
             }
             Self::Table(rows) => table::table(kind.0.columns, objects, metadata, true, rows).to_string(),
         }

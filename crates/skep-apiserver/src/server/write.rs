@@ -119,12 +119,11 @@ pub(super) async fn patch(
 ) -> Result<Answer, Status> {
     let mut options = options(asked, part)?;
     let bytes = body::bytes(body).await?;
-    let patch = body::json(&bytes);
     let patch = match body::media_type(&asked.headers) {
-        "application/json-patch+json" => Patch::Json(patch?),
-        "application/merge-patch+json" => Patch::Merge(patch?),
-        "application/strategic-merge-patch+json" => Patch::Strategic(patch?),
-        "application/apply-patch+yaml" => Patch::Apply(patch?),
+        "application/json-patch+json" => Patch::Json(body::json(&bytes)?),
+        "application/merge-patch+json" => Patch::Merge(body::json(&bytes)?),
+        "application/strategic-merge-patch+json" => Patch::Strategic(body::json(&bytes)?),
+        "application/apply-patch+yaml" => Patch::Apply(body::yaml(&bytes)?),
         other => {
             return Err(Status::unsupported_media_type(format!(
                 "the body of the request was in an unknown format ({other}) - accepted media types include: \
@@ -261,5 +260,5 @@ pub(super) async fn delete_collection(
         }
     }
     let metadata = json!({"resourceVersion": context.resources.store.version().to_string()});
-    Ok(body::with_type(200, "application/json", View::Whole.list(kind, &items, metadata)))
+    Ok(body::with_type(200, "application/json", View::Whole.list(kind, &items, &metadata)))
 }

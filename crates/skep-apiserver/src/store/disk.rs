@@ -167,8 +167,8 @@ impl Drop for Disk {
 fn create(path: &Path) -> Result<Database, redb::Error> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(path).map_err(redb::Error::Io)?;
-    Ok(Database::builder().set_cache_size(CACHE).create_file(file)?)
+    options.open(path).map_err(redb::Error::Io)?;
+    Ok(Database::builder().set_cache_size(CACHE).create(path)?)
 }
 
 fn read(database: &Database, path: &Path) -> Result<Loaded, StoreError> {

@@ -68,7 +68,7 @@ pub(crate) enum RowObject {
 pub(crate) fn table(
     columns: &Columns,
     objects: &[impl AsRef<Value>],
-    metadata: Value,
+    metadata: &Value,
     head: bool,
     rows: RowObject,
 ) -> Value {

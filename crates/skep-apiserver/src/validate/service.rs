@@ -40,7 +40,7 @@ pub(crate) fn service(service: &Value, causes: &mut Causes) {
             "" if ports.len() > 1 => causes.required(format!("{path}.name"), ""),
             "" => {}
             name if !names::is_label(name) => {
-                causes.invalid(format!("{path}.name"), &quoted(name), super::LABEL)
+                causes.invalid(format!("{path}.name"), &quoted(name), super::LABEL);
             }
             name if !seen.insert(name) => causes.duplicate(format!("{path}.name"), &quoted(name)),
             _ => {}

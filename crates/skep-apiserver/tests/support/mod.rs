@@ -13,7 +13,7 @@ use futures::stream::{self, BoxStream};
 use skep_apiserver::{ApiServer, LogRequest, PodLogs, Resources, ResourcesConfig, ServeConfig, Status};
 
 /// Tells what was asked for.
-pub struct Echo;
+pub(crate) struct Echo;
 
 impl PodLogs for Echo {
     fn read(
@@ -25,14 +25,14 @@ impl PodLogs for Echo {
     }
 }
 
-pub struct Server {
-    pub folder: tempfile::TempDir,
-    pub resources: Resources,
-    pub api: ApiServer,
+pub(crate) struct Server {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) resources: Resources,
+    pub(crate) api: ApiServer,
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         // A second test of the process finds it installed.
         _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
@@ -47,14 +47,14 @@ impl Server {
         Self { folder, resources, api }
     }
 
-    pub async fn client(&self) -> kube::Client {
+    pub(crate) async fn client(&self) -> kube::Client {
         let kubeconfig = kube::config::Kubeconfig::read_from(self.api.kubeconfig()).unwrap();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
         kube::Client::try_from(config).unwrap()
     }
 
     /// Runs kubectl to its end; `input` is its standard input.
-    pub async fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
+    pub(crate) async fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = Command::new(kubectl());
         command
             .arg("--kubeconfig")
@@ -77,7 +77,7 @@ impl Server {
     }
 
     /// Runs kubectl, which must succeed, and returns what it printed.
-    pub async fn ok(&self, arguments: &[&str], input: &str) -> String {
+    pub(crate) async fn ok(&self, arguments: &[&str], input: &str) -> String {
         let output = self.kubectl(arguments, input).await;
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "kubectl {arguments:?}\n{out}\n{err}");
@@ -85,7 +85,7 @@ impl Server {
     }
 
     /// Runs kubectl, which must fail, and returns what it said.
-    pub async fn fails(&self, arguments: &[&str], input: &str) -> String {
+    pub(crate) async fn fails(&self, arguments: &[&str], input: &str) -> String {
         let output = self.kubectl(arguments, input).await;
         assert!(!output.status.success(), "kubectl {arguments:?} did not fail");
         String::from_utf8_lossy(&output.stderr).into_owned()
