@@ -37,14 +37,25 @@ impl Target {
 pub(crate) enum Action {
     Create(Value),
     /// An RFC 7396 merge patch. A `metadata.resourceVersion` inside makes it conditional.
-    Patch { target: Target, patch: Value },
+    Patch {
+        target: Target,
+        patch: Value,
+    },
     /// Replaces the status of `object` (which carries its new status) whatever its resourceVersion: each status has
     /// one writer.
     Status(Value),
-    Delete { target: Target, propagation: Propagation },
+    Delete {
+        target: Target,
+        propagation: Propagation,
+    },
     /// Ends the deletion of a namespace that is empty.
     FinalizeNamespace(String),
-    Event { about: Value, reason: &'static str, message: String, warning: bool },
+    Event {
+        about: Value,
+        reason: &'static str,
+        message: String,
+        warning: bool,
+    },
 }
 
 impl Action {

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use skep_hive::{HiveAddress, HiveConfig};
+use skep_node::Level;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-const USAGE: &str = "usage: skep-hive --state-dir DIR [--http-port PORT] [--ephemeral] [--backoff-ms MILLISECONDS]";
+const USAGE: &str = "usage: skep-hive --state-dir DIR [--http-port PORT] [--ephemeral] [--backoff-ms MILLISECONDS] \
+    [--level root|rootless|none]";
 
 fn main() -> ExitCode {
     if skep_node::invoked_as_init() {
@@ -29,7 +31,9 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 fn start() -> Result<(), AnyError> {
     let config = configured(std::env::args().skip(1))?;
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
+        )
         .with_writer(std::io::stderr)
         .init();
     // Only the first provider counts; a second one would be a programming error elsewhere.
@@ -70,6 +74,7 @@ fn configured(mut arguments: impl Iterator<Item = String>) -> Result<HiveConfig,
             "--http-port" => config.http_port = value()?.parse()?,
             "--ephemeral" => config.ephemeral = true,
             "--backoff-ms" => config.backoff.initial = Duration::from_millis(value()?.parse()?),
+            "--level" => config.level = Some(level(&value()?)?),
             other => return Err(format!("unknown argument `{other}`\n{USAGE}").into()),
         }
     }
@@ -77,6 +82,15 @@ fn configured(mut arguments: impl Iterator<Item = String>) -> Result<HiveConfig,
         return Err(format!("--state-dir is missing\n{USAGE}").into());
     }
     Ok(config)
+}
+
+fn level(text: &str) -> Result<Level, AnyError> {
+    match text {
+        "root" => Ok(Level::Root),
+        "rootless" => Ok(Level::Rootless),
+        "none" => Ok(Level::None { why: "asked for by --level none".to_owned() }),
+        other => Err(format!("unknown level `{other}`; it is root, rootless or none\n{USAGE}").into()),
+    }
 }
 
 fn report(error: &dyn std::error::Error) {

@@ -45,7 +45,10 @@ pub(crate) fn uid(object: &Value) -> &str {
 
 /// An annotation's value, "" where there is none.
 pub(crate) fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
-    map(object, "/metadata/annotations").and_then(|all| all.get(key)).and_then(Value::as_str).unwrap_or_default()
+    map(object, "/metadata/annotations")
+        .and_then(|all| all.get(key))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// A label's value.
@@ -64,7 +67,11 @@ pub(crate) fn has_finalizer(object: &Value, finalizer: &str) -> bool {
 
 /// The finalizers without one of them, as a merge patch's list.
 pub(crate) fn finalizers_without(object: &Value, finalizer: &str) -> Vec<Value> {
-    array(object, "/metadata/finalizers").iter().filter(|one| one.as_str() != Some(finalizer)).cloned().collect()
+    array(object, "/metadata/finalizers")
+        .iter()
+        .filter(|one| one.as_str() != Some(finalizer))
+        .cloned()
+        .collect()
 }
 
 /// A time at a JSON pointer; an unreadable one counts as absent.
@@ -147,7 +154,9 @@ pub(crate) fn normal(value: &Value) -> Value {
             fields
                 .iter()
                 .map(|(key, field)| (key.clone(), normal(field)))
-                .filter(|(_, field)| !field.is_null() && field.as_object().is_none_or(|inner| !inner.is_empty()))
+                .filter(|(_, field)| {
+                    !field.is_null() && field.as_object().is_none_or(|inner| !inner.is_empty())
+                })
                 .collect(),
         ),
         Value::Array(items) => Value::Array(items.iter().map(normal).collect()),

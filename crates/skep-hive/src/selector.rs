@@ -48,10 +48,16 @@ mod tests {
             (json!({"matchLabels": {"app": "web"}}), true),
             (json!({"matchLabels": {"app": "api"}}), false),
             (json!({}), false),
-            (json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "back"]}]}), true),
+            (
+                json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "back"]}]}),
+                true,
+            ),
             (json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["front"]}]}), false),
             (json!({"matchExpressions": [{"key": "gone", "operator": "NotIn", "values": ["front"]}]}), true),
-            (json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "x", "operator": "Exists"}]}), false),
+            (
+                json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "x", "operator": "Exists"}]}),
+                false,
+            ),
             (json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}), true),
         ];
         for (selector, expected) in table {

@@ -58,14 +58,14 @@ mod tests {
             "spec": {"selector": {"matchLabels": {"app": "web"}}}})
     }
 
-    fn pod(app: &str, owners: Value) -> Arc<Value> {
+    fn pod(app: &str, owners: &Value) -> Arc<Value> {
         Arc::new(json!({"metadata": {"name": "p", "uid": "p1", "namespace": "a", "labels": {"app": app},
             "ownerReferences": owners}}))
     }
 
     #[test]
     fn matching_orphans_are_adopted() {
-        let actions = claim(Kind::POD, &owner(), &[pod("web", json!([]))]).unwrap_err();
+        let actions = claim(Kind::POD, &owner(), &[pod("web", &json!([]))]).unwrap_err();
         let Action::Patch { patch, .. } = &actions[0] else { unreachable!("{actions:?}") };
         assert_eq!(patch["metadata"]["ownerReferences"][0]["uid"], "u1");
         assert_eq!(patch["metadata"]["ownerReferences"][0]["controller"], true);
@@ -73,7 +73,9 @@ mod tests {
 
     #[test]
     fn own_objects_that_stopped_matching_are_released() {
-        let actions = claim(Kind::POD, &owner(), &[pod("other", json!([{"uid": "u1", "controller": true}]))]).unwrap_err();
+        let actions =
+            claim(Kind::POD, &owner(), &[pod("other", &json!([{"uid": "u1", "controller": true}]))])
+                .unwrap_err();
         let Action::Patch { patch, .. } = &actions[0] else { unreachable!("{actions:?}") };
         assert_eq!(patch["metadata"]["ownerReferences"], json!([]));
     }
@@ -81,10 +83,10 @@ mod tests {
     #[test]
     fn others_objects_are_left_alone() {
         // A re-created owner has another UID: its namesake's children are not its own.
-        let theirs = pod("web", json!([{"uid": "u0", "name": "web", "controller": true}]));
+        let theirs = pod("web", &json!([{"uid": "u0", "name": "web", "controller": true}]));
         assert_eq!(claim(Kind::POD, &owner(), &[theirs]).unwrap(), Vec::<Arc<Value>>::new());
         let mut leaving = owner();
         leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        assert!(claim(Kind::POD, &leaving, &[pod("web", json!([]))]).unwrap().is_empty());
+        assert!(claim(Kind::POD, &leaving, &[pod("web", &json!([]))]).unwrap().is_empty());
     }
 }

@@ -90,7 +90,8 @@ fn named_port(pod: &Value, name: &str, protocol: &str) -> Option<i64> {
         .chain(sidecars)
         .flat_map(|container| object::array(container, "/ports"))
         .find(|port| {
-            object::text(port, "/name") == name && matches!(object::text(port, "/protocol"), p if p == protocol || p.is_empty())
+            object::text(port, "/name") == name
+                && matches!(object::text(port, "/protocol"), p if p == protocol || p.is_empty())
         })
         .and_then(|port| object::integer(port, "/containerPort"))
 }
@@ -204,7 +205,8 @@ fn write_endpoints(service: &Value, groups: &[Group<'_>], old: Option<&Value>, s
         return;
     };
     let owned = object::is_controlled_by(old, object::uid(service));
-    let same = object::array(old, "/subsets").iter().map(object::normal).eq(subsets.iter().map(object::normal));
+    let same =
+        object::array(old, "/subsets").iter().map(object::normal).eq(subsets.iter().map(object::normal));
     if !owned || !same {
         let owners = json!([object::controller_reference(service)]);
         let patch = json!({"metadata": {"ownerReferences": owners}, "subsets": subsets});
@@ -279,12 +281,16 @@ mod tests {
         let step = step(&service(|_| {}), &pods, &[], None);
         let slices = created(&step, "EndpointSlice");
         assert_eq!(slices.len(), 1);
-        let told: Vec<_> = object::array(&slices[0], "/endpoints").iter().map(|e| e["conditions"].clone()).collect();
-        assert_eq!(told, [
-            json!({"ready": true, "serving": true, "terminating": false}),
-            json!({"ready": false, "serving": false, "terminating": false}),
-            json!({"ready": false, "serving": true, "terminating": true}),
-        ]);
+        let told: Vec<_> =
+            object::array(&slices[0], "/endpoints").iter().map(|e| e["conditions"].clone()).collect();
+        assert_eq!(
+            told,
+            [
+                json!({"ready": true, "serving": true, "terminating": false}),
+                json!({"ready": false, "serving": false, "terminating": false}),
+                json!({"ready": false, "serving": true, "terminating": true}),
+            ]
+        );
         assert_eq!(slices[0]["metadata"]["labels"][SERVICE_NAME], "web");
         assert_eq!(slices[0]["metadata"]["labels"]["l"], "1");
         assert_eq!(slices[0]["ports"][0]["port"], 8080);
@@ -330,8 +336,11 @@ mod tests {
         let slices: Vec<_> = created(&first, "EndpointSlice").into_iter().map(Arc::new).collect();
         let endpoints = created(&first, "Endpoints").remove(0);
         assert_eq!(step(&service, &pods, &slices, Some(&endpoints)), Step::default());
-        let leaving = [pod("a", 8080, |p| p["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"))];
+        let leaving =
+            [pod("a", 8080, |p| p["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"))];
         let second = step(&service, &leaving, &slices, Some(&endpoints));
-        assert!(matches!(&second.actions[0], Action::Patch { target, .. } if target.kind == Kind::ENDPOINT_SLICE));
+        assert!(
+            matches!(&second.actions[0], Action::Patch { target, .. } if target.kind == Kind::ENDPOINT_SLICE)
+        );
     }
 }

@@ -73,15 +73,15 @@ impl<'a> Graph<'a> {
         for owner in object::array(one, "/metadata/ownerReferences") {
             match self.owner_of(one, owner) {
                 None if served(object::text(owner, "/apiVersion"), object::text(owner, "/kind")) => gone += 1,
-                Some(found) if object::is_deleting(found) && object::has_finalizer(found, FOREGROUND) => waiting += 1,
+                Some(found) if object::is_deleting(found) && object::has_finalizer(found, FOREGROUND) => {
+                    waiting += 1
+                }
                 _ => solid.push(owner.clone()),
             }
         }
         match (solid.is_empty(), gone, waiting) {
             (_, 0, 0) => None,
-            (false, ..) => {
-                Some(Action::patch(kind, one, json!({"metadata": {"ownerReferences": solid}})))
-            }
+            (false, ..) => Some(Action::patch(kind, one, json!({"metadata": {"ownerReferences": solid}}))),
             // An owner waits in the foreground: so must this one's own dependents go before it.
             (true, _, 1..) if self.with_dependents.contains(object::uid(one)) => {
                 Some(Action::Delete { target: Target::of(kind, one), propagation: Propagation::Foreground })
@@ -132,7 +132,8 @@ mod tests {
             .iter()
             .map(|uid| json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": uid, "uid": uid, "blockOwnerDeletion": true}))
             .collect();
-        let mut one = json!({"metadata": {"name": name, "namespace": "a", "uid": name, "ownerReferences": owners}});
+        let mut one =
+            json!({"metadata": {"name": name, "namespace": "a", "uid": name, "ownerReferences": owners}});
         edit(&mut one);
         (kind, Arc::new(one))
     }
@@ -169,7 +170,10 @@ mod tests {
     #[test]
     fn dependents_go_when_the_last_owner_has_gone() {
         assert_eq!(look(&[thing(POD, "p", &["gone"], |_| {})]), ["delete p Background"]);
-        assert_eq!(look(&[thing(SET, "rs", &[], |_| {}), thing(POD, "p", &["rs"], |_| {})]), Vec::<String>::new());
+        assert_eq!(
+            look(&[thing(SET, "rs", &[], |_| {}), thing(POD, "p", &["rs"], |_| {})]),
+            Vec::<String>::new()
+        );
         let two = [thing(SET, "rs", &[], |_| {}), thing(POD, "p", &["rs", "gone"], |_| {})];
         assert_eq!(look(&two), ["patch p Some([\"rs\"]) null"]);
         assert_eq!(look(&[thing(POD, "p", &["gone", "gone-too"], |_| {})]), ["delete p Background"]);

@@ -11,9 +11,11 @@ use crate::object;
 /// Looks at one autoscaler. `target`: the Deployment that it names, if that exists.
 pub(crate) fn step(hpa: &Value, target: Option<&Value>, now: Timestamp) -> Step {
     let mut step = Step::default();
-    let Some(target) = target.filter(|_| object::text(hpa, "/spec/scaleTargetRef/kind") == "Deployment") else {
+    let Some(target) = target.filter(|_| object::text(hpa, "/spec/scaleTargetRef/kind") == "Deployment")
+    else {
         let message = "the target of the autoscaler does not exist, or is no Deployment";
-        step.actions.extend(Action::status(hpa, status(hpa, None, ("False", "FailedGetScale", message), now)));
+        step.actions
+            .extend(Action::status(hpa, status(hpa, None, ("False", "FailedGetScale", message), now)));
         return step;
     };
     let current = object::integer(target, "/spec/replicas").unwrap_or(1);

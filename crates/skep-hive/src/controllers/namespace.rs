@@ -42,7 +42,11 @@ mod tests {
     #[test]
     fn emptied_owners_first_then_finalized() {
         assert_eq!(step(&one("a", false), &[(Kind::POD, one("p", false))]), Step::default());
-        let contents = [(Kind::POD, one("p", false)), (Kind::SECRET, one("s", true)), (Kind::DEPLOYMENT, one("d", false))];
+        let contents = [
+            (Kind::POD, one("p", false)),
+            (Kind::SECRET, one("s", true)),
+            (Kind::DEPLOYMENT, one("d", false)),
+        ];
         let names: Vec<_> = step(&one("a", true), &contents)
             .actions
             .into_iter()

@@ -59,13 +59,22 @@ fn usefulness(pod: &Value) -> impl Ord + use<> {
         "Unknown" => 1,
         _ => 0,
     };
-    let cost: i64 = object::annotation(pod, "controller.kubernetes.io/pod-deletion-cost").parse().unwrap_or(0);
+    let cost: i64 =
+        object::annotation(pod, "controller.kubernetes.io/pod-deletion-cost").parse().unwrap_or(0);
     let ready_since = object::is_true(pod, "Ready").then(|| ready_time(pod)).flatten();
     let restarts: i64 = object::array(pod, "/status/containerStatuses")
         .iter()
         .filter_map(|container| object::integer(container, "/restartCount"))
         .sum();
-    (assigned, phase, ready_since.is_some(), cost, Reverse(ready_since), Reverse(restarts), Reverse(object::created(pod)))
+    (
+        assigned,
+        phase,
+        ready_since.is_some(),
+        cost,
+        Reverse(ready_since),
+        Reverse(restarts),
+        Reverse(object::created(pod)),
+    )
 }
 
 fn pod_of(set: &Value) -> Value {
@@ -81,7 +90,8 @@ pub(crate) fn pod_from(owner: &Value, template: &Value) -> Value {
         "ownerReferences": [object::controller_reference(owner)],
     });
     for field in ["labels", "annotations", "finalizers"] {
-        if let Some(value) = template.pointer(&format!("/metadata/{field}")).filter(|value| !value.is_null()) {
+        if let Some(value) = template.pointer(&format!("/metadata/{field}")).filter(|value| !value.is_null())
+        {
             metadata[field] = value.clone();
         }
     }
@@ -91,7 +101,8 @@ pub(crate) fn pod_from(owner: &Value, template: &Value) -> Value {
 fn report(set: &Value, active: &[Arc<Value>], terminating: usize, now: Timestamp, step: &mut Step) {
     let no_labels = serde_json::Map::new();
     let labels = object::map(set, "/spec/template/metadata/labels").unwrap_or(&no_labels);
-    let labelled = active.iter().filter(|pod| selector::contains(object::map(pod, "/metadata/labels"), labels));
+    let labelled =
+        active.iter().filter(|pod| selector::contains(object::map(pod, "/metadata/labels"), labels));
     let wait = SignedDuration::from_secs(object::integer(set, "/spec/minReadySeconds").unwrap_or(0));
     let (mut ready, mut available) = (0, 0);
     for pod in active.iter().filter(|pod| object::is_true(pod, "Ready")) {
@@ -127,7 +138,8 @@ fn others(set: &Value) -> Value {
 
 /// The status of a ReplicaSet whose pods the API refused to create, told as `kubectl describe` shows it.
 pub(crate) fn refused(set: &Value, message: &str, now: Timestamp) -> Option<Action> {
-    let mut status = set.get("status").cloned().filter(Value::is_object).unwrap_or_else(|| json!({"replicas": 0}));
+    let mut status =
+        set.get("status").cloned().filter(Value::is_object).unwrap_or_else(|| json!({"replicas": 0}));
     let old = object::condition(set, "ReplicaFailure");
     let since = old.map_or_else(|| object::stamp(now), |old| old["lastTransitionTime"].clone());
     let mut conditions: Vec<_> = others(set).as_array().cloned().unwrap_or_default();
@@ -196,7 +208,9 @@ mod tests {
     fn least_useful_pods_go_first() {
         let pods = [
             pod("old-ready", |_| {}),
-            pod("young-ready", |p| p["status"]["conditions"][0]["lastTransitionTime"] = json!("2026-01-01T00:05:00Z")),
+            pod("young-ready", |p| {
+                p["status"]["conditions"][0]["lastTransitionTime"] = json!("2026-01-01T00:05:00Z")
+            }),
             pod("costly", |p| {
                 p["metadata"]["annotations"] = json!({"controller.kubernetes.io/pod-deletion-cost": "100"});
             }),

@@ -50,8 +50,10 @@ fn obstacle(pod: &Value, node: &Value) -> Option<String> {
     let labels = object::map(node, "/metadata/labels");
     let wanted = object::map(pod, "/spec/nodeSelector");
     if let Some(wanted) = wanted.filter(|wanted| !selector::contains(labels, wanted)) {
-        let pairs: Vec<_> =
-            wanted.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+        let pairs: Vec<_> = wanted
+            .iter()
+            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+            .collect();
         return Some(format!("node(s) didn't match Pod's node affinity/selector ({})", pairs.join(",")));
     }
     let terms = object::array(
@@ -65,11 +67,15 @@ fn obstacle(pod: &Value, node: &Value) -> Option<String> {
 }
 
 fn told(pod: &Value, reason: &str, message: &str, now: Timestamp) -> Option<Action> {
-    let mut status = pod.get("status").cloned().filter(Value::is_object).unwrap_or_else(|| json!({"phase": "Pending"}));
+    let mut status =
+        pod.get("status").cloned().filter(Value::is_object).unwrap_or_else(|| json!({"phase": "Pending"}));
     let old = object::condition(pod, "PodScheduled").filter(|old| old["status"] == "False");
     let since = old.map_or_else(|| object::stamp(now), |old| old["lastTransitionTime"].clone());
-    let mut conditions: Vec<_> =
-        object::array(pod, "/status/conditions").iter().filter(|one| one["type"] != "PodScheduled").cloned().collect();
+    let mut conditions: Vec<_> = object::array(pod, "/status/conditions")
+        .iter()
+        .filter(|one| one["type"] != "PodScheduled")
+        .cloned()
+        .collect();
     conditions.push(json!({"type": "PodScheduled", "status": "False", "reason": reason, "message": message,
         "lastTransitionTime": since}));
     status["conditions"] = Value::from(conditions);
@@ -86,7 +92,7 @@ mod tests {
                 "message": "no namespaces: operation not permitted"}]}})
     }
 
-    fn pod(spec: Value) -> Value {
+    fn pod(spec: &Value) -> Value {
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "a", "uid": "u"}, "spec": spec})
     }
 
@@ -102,26 +108,30 @@ mod tests {
 
     #[test]
     fn binds_to_the_node() {
-        let step = step(&pod(json!({"nodeSelector": {"kubernetes.io/os": "linux"}})), &node(true), Timestamp::UNIX_EPOCH);
+        let step = step(
+            &pod(&json!({"nodeSelector": {"kubernetes.io/os": "linux"}})),
+            &node(true),
+            Timestamp::UNIX_EPOCH,
+        );
         assert!(matches!(&step.actions[0], Action::Patch { patch, .. } if patch["spec"]["nodeName"] == "n"));
     }
 
     #[test]
     fn says_what_does_not_fit() {
-        let arm = pod(json!({"nodeSelector": {"kubernetes.io/arch": "arm64"}}));
+        let arm = pod(&json!({"nodeSelector": {"kubernetes.io/arch": "arm64"}}));
         let why = message(&step(&arm, &node(true), Timestamp::UNIX_EPOCH));
         assert_eq!(
             why,
             "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector (kubernetes.io/arch=arm64)."
         );
-        let why = message(&step(&pod(json!({})), &node(false), Timestamp::UNIX_EPOCH));
+        let why = message(&step(&pod(&json!({})), &node(false), Timestamp::UNIX_EPOCH));
         assert!(why.contains("no namespaces: operation not permitted"), "{why}");
     }
 
     #[test]
     fn required_affinity_is_heeded() {
         let affinity = |value: &str| {
-            pod(json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            pod(&json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
                 "nodeSelectorTerms": [{"matchExpressions": [
                     {"key": "kubernetes.io/arch", "operator": "In", "values": [value]}]}]}}}}))
         };
@@ -131,6 +141,9 @@ mod tests {
 
     #[test]
     fn bound_and_leaving_pods_are_left_alone() {
-        assert_eq!(step(&pod(json!({"nodeName": "n"})), &node(true), Timestamp::UNIX_EPOCH), Step::default());
+        assert_eq!(
+            step(&pod(&json!({"nodeName": "n"})), &node(true), Timestamp::UNIX_EPOCH),
+            Step::default()
+        );
     }
 }

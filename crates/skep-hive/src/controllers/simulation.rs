@@ -74,7 +74,9 @@ impl World {
     pub(crate) fn apply(&mut self, action: Action) {
         match action {
             Action::Create(object) => self.create(object),
-            Action::Patch { target, patch } => self.edit(target.kind.name(), &target.name, |one| merge(one, &patch)),
+            Action::Patch { target, patch } => {
+                self.edit(target.kind.name(), &target.name, |one| merge(one, &patch))
+            }
             Action::Status(new) => {
                 let kind = object::text(&new, "/kind").to_owned();
                 let name = object::name(&new).to_owned();

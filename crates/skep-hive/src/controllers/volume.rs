@@ -27,7 +27,8 @@ pub(crate) fn step(claim: &Value, directory: &Path, volume_exists: bool, in_use:
     if !["", CLASS].contains(&object::text(claim, "/spec/storageClassName")) {
         let class = object::text(claim, "/spec/storageClassName");
         step.extend_status(claim, json!({"phase": "Pending"}), |step| {
-            let message = format!("storageclass \"{class}\" is not served by hive: use \"{CLASS}\", or leave it out");
+            let message =
+                format!("storageclass \"{class}\" is not served by hive: use \"{CLASS}\", or leave it out");
             step.push(Action::warning(claim, "ProvisioningFailed", message));
         });
         return step;
@@ -97,8 +98,12 @@ mod tests {
     #[test]
     fn bound_at_once_to_a_directory() {
         let step = step(&claim(|_| {}), Path::new("/s/volumes/a/data"), false, false);
-        assert!(matches!(&step.actions[0], Action::Create(volume) if volume["spec"]["hostPath"]["path"] == "/s/volumes/a/data"));
-        assert!(matches!(&step.actions[1], Action::Patch { patch, .. } if patch["spec"]["volumeName"] == "pvc-u"));
+        assert!(
+            matches!(&step.actions[0], Action::Create(volume) if volume["spec"]["hostPath"]["path"] == "/s/volumes/a/data")
+        );
+        assert!(
+            matches!(&step.actions[1], Action::Patch { patch, .. } if patch["spec"]["volumeName"] == "pvc-u")
+        );
         assert!(matches!(&step.actions[2], Action::Status(claim) if claim["status"]["phase"] == "Bound"));
     }
 

@@ -33,7 +33,8 @@ pub struct HiveAddress {
 impl HiveAddress {
     pub(super) fn write(&self, home: &StateDir) -> Result<(), HiveError> {
         let text = serde_json::to_vec_pretty(self).map_err(io::Error::from);
-        let text = text.map_err(|source| HiveError::State { action: "write", path: home.join(FILE), source })?;
+        let text =
+            text.map_err(|source| HiveError::State { action: "write", path: home.join(FILE), source })?;
         home.write(FILE, &text)
     }
 }

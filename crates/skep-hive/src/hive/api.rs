@@ -19,7 +19,9 @@ pub(super) async fn start(
 ) -> Result<(ApiServer, PathBuf), HiveError> {
     let config = ServeConfig { listen, state_dir: home.path().to_owned(), names: Vec::new() };
     let api = ApiServer::serve(config, resources, Arc::new(logs)).await.map_err(|error| match error {
-        ServeError::Listen { address, source } => HiveError::Port { what: "API", port: address.port(), source },
+        ServeError::Listen { address, source } => {
+            HiveError::Port { what: "API", port: address.port(), source }
+        }
         other => HiveError::Api(other),
     })?;
     let kubeconfig = api.kubeconfig().to_owned();

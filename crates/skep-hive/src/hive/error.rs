@@ -29,7 +29,7 @@ pub enum HiveError {
         source: io::Error,
     },
     /// A port could not be listened on.
-    #[error("the hive's {what} cannot listen on port {port} of 127.0.0.1{}", hint(*.what, .source))]
+    #[error("the hive's {what} cannot listen on port {port} of 127.0.0.1{}", hint(.what, .source))]
     Port {
         /// `ingress`, `API` or `registry`.
         what: &'static str,

@@ -46,7 +46,11 @@ impl Broom {
         let digests: HashSet<Digest> = found.iter().filter_map(|image| image.digest.parse().ok()).collect();
         match self.images.registry.collect(&digests, MIN_AGE).await {
             Ok(removed) if removed.bytes > 0 => {
-                tracing::info!(blobs = removed.blobs, bytes = removed.bytes, "unused images were removed from the registry");
+                tracing::info!(
+                    blobs = removed.blobs,
+                    bytes = removed.bytes,
+                    "unused images were removed from the registry"
+                );
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "the registry was not swept"),
@@ -69,6 +73,8 @@ fn in_use(resources: &Resources) -> BTreeSet<String> {
     });
     let pods = resources.list(Kind::POD, None).into_iter().map(|pod| Value::clone(&pod));
     pods.chain(templates)
-        .flat_map(|pod| containers(&pod).map(|one| object::text(one, "/image").to_owned()).collect::<Vec<_>>())
+        .flat_map(|pod| {
+            containers(&pod).map(|one| object::text(one, "/image").to_owned()).collect::<Vec<_>>()
+        })
         .collect()
 }

@@ -16,7 +16,7 @@ mod state_dir;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use skep_node::Backoff;
+use skep_node::{Backoff, Level};
 use tokio_util::sync::CancellationToken;
 
 pub use self::address::HiveAddress;
@@ -45,6 +45,8 @@ pub struct HiveConfig {
     pub init_program: PathBuf,
     /// How long crashed containers, failed Jobs and failed pulls wait. Tests shorten it.
     pub backoff: Backoff,
+    /// How pods are held apart. `None`: as well as this machine allows.
+    pub level: Option<Level>,
 }
 
 impl HiveConfig {
@@ -58,6 +60,7 @@ impl HiveConfig {
             ephemeral: false,
             init_program: init_program.into(),
             backoff: Backoff::default(),
+            level: None,
         }
     }
 }

@@ -97,7 +97,12 @@ impl Parts {
             platform: Platform::host(),
         };
         let (names_changed, names) = watch::channel(());
-        let wiring = Wiring { resources: resources.clone(), traffic: traffic.clone(), dns: dns.clone(), names_changed };
+        let wiring = Wiring {
+            resources: resources.clone(),
+            traffic: traffic.clone(),
+            dns: dns.clone(),
+            names_changed,
+        };
         tasks.spawn(wiring.run(stop.clone()));
         if let Some((node, updates)) = start.running {
             let kubelet = Kubelet::new(KubeletParts {
@@ -119,7 +124,10 @@ impl Parts {
             resources,
             node: name.to_owned(),
             volumes: home.join("volumes"),
-            retry: RetryDelay { initial: config.backoff.initial, max: config.backoff.max.max(config.backoff.initial) * 2 },
+            retry: RetryDelay {
+                initial: config.backoff.initial,
+                max: config.backoff.max.max(config.backoff.initial) * 2,
+            },
         };
         tasks.spawn(controllers.run(stop.clone()));
         let address = HiveAddress {
@@ -157,7 +165,8 @@ impl Parts {
 }
 
 fn listen(port: u16) -> Result<Ingress, HiveError> {
-    let start = |listen: Vec<SocketAddr>| Ingress::start(IngressConfig { listen, ..IngressConfig::default() });
+    let start =
+        |listen: Vec<SocketAddr>| Ingress::start(IngressConfig { listen, ..IngressConfig::default() });
     let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     if port != 0 {
         // Browsers may try ::1 for *.localhost first; a machine without IPv6 does well without.
@@ -175,22 +184,32 @@ async fn start_node(config: &HiveConfig, state_dir: &Path, name: &str) -> Result
         cluster_domain: DOMAIN.to_owned(),
         backoff: config.backoff,
         log_bytes: LOG_BYTES,
+        level: config.level.clone(),
         ..NodeConfig::new(state_dir, &config.init_program)
     };
     match Node::start(node, NetworkPlan::default()).await {
         Ok(running) => Ok(NodeStart { running: Some(running), trouble: None }),
         // The API still has its uses, and the Node object says why nothing runs.
-        Err(error @ NodeError::NotPossible { .. }) => Ok(NodeStart { running: None, trouble: Some(error.to_string()) }),
+        Err(error @ NodeError::NotPossible { .. }) => {
+            Ok(NodeStart { running: None, trouble: Some(error.to_string()) })
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-fn open_resources(config: &HiveConfig, home: &StateDir, network: Option<&Network>) -> Result<Resources, HiveError> {
+fn open_resources(
+    config: &HiveConfig,
+    home: &StateDir,
+    network: Option<&Network>,
+) -> Result<Resources, HiveError> {
     let gateway = network.map(|network| network.gateway);
     Ok(Resources::open(ResourcesConfig {
         file: (!config.ephemeral).then(|| home.join("hive.redb")),
         service_cidr: network.map(|network| (network.service_cidr.address(), network.service_cidr.prefix())),
-        reserved: gateway.into_iter().chain(network.and_then(|network| network.service_cidr.nth(1))).collect(),
+        reserved: gateway
+            .into_iter()
+            .chain(network.and_then(|network| network.service_cidr.nth(1)))
+            .collect(),
     })?)
 }
 

@@ -54,7 +54,8 @@ impl Settings {
         };
         if settings != before {
             let text = serde_json::to_vec_pretty(&settings).map_err(io::Error::from);
-            let text = text.map_err(|source| HiveError::State { action: "write", path: home.join(FILE), source })?;
+            let text =
+                text.map_err(|source| HiveError::State { action: "write", path: home.join(FILE), source })?;
             home.write(FILE, &text)?;
         }
         Ok((settings, Listeners { api, registry }))
@@ -63,7 +64,11 @@ impl Settings {
 
 async fn bind(what: &'static str, port: Option<u16>) -> Result<TcpListener, HiveError> {
     let port = port.unwrap_or(0);
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| HiveError::Port { what, port, source })
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| HiveError::Port {
+        what,
+        port,
+        source,
+    })
 }
 
 /// Where a socket listens.

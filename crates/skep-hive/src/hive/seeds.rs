@@ -97,7 +97,8 @@ impl Machine<'_> {
             "pods": "250",
         });
         let platform = Platform::host();
-        let address = self.network.map_or_else(|| "127.0.0.1".to_owned(), |network| network.gateway.to_string());
+        let address =
+            self.network.map_or_else(|| "127.0.0.1".to_owned(), |network| network.gateway.to_string());
         json!({
             "capacity": size,
             "allocatable": size,

@@ -80,7 +80,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = StateDir::claim(dir.path()).unwrap();
         let error = StateDir::claim(dir.path()).unwrap_err();
-        assert!(matches!(&error, HiveError::InUse { pid: Some(pid), .. } if *pid == std::process::id()), "{error:?}");
+        assert!(
+            matches!(&error, HiveError::InUse { pid: Some(pid), .. } if *pid == std::process::id()),
+            "{error:?}"
+        );
         assert!(error.to_string().contains("stop it first"), "{error}");
         drop(first);
         StateDir::claim(dir.path()).unwrap();

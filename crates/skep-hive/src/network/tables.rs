@@ -36,7 +36,11 @@ enum Standing {
 }
 
 impl Objects {
-    pub(crate) fn new(services: Vec<Arc<Value>>, slices: Vec<Arc<Value>>, ingresses: Vec<Arc<Value>>) -> Self {
+    pub(crate) fn new(
+        services: Vec<Arc<Value>>,
+        slices: Vec<Arc<Value>>,
+        ingresses: Vec<Arc<Value>>,
+    ) -> Self {
         let mut by_service: HashMap<_, Vec<_>> = HashMap::new();
         for slice in slices {
             if let Some(service) = object::label(&slice, SERVICE_NAME) {
@@ -102,7 +106,9 @@ impl Objects {
     fn rules(&self) -> Vec<Rule> {
         // Of two Ingresses that claim the same host and path the older one has it, as in ingress-nginx.
         let mut ingresses: Vec<_> = self.ingresses.iter().collect();
-        ingresses.sort_by(|a, b| object::by_age(a, b).then_with(|| object::namespace(a).cmp(object::namespace(b))));
+        ingresses.sort_by(|a, b| {
+            object::by_age(a, b).then_with(|| object::namespace(a).cmp(object::namespace(b)))
+        });
         let mut rules: Vec<Rule> = Vec::new();
         for ingress in ingresses {
             for rule in self.rules_of(ingress) {
@@ -271,9 +277,14 @@ mod tests {
     #[test]
     fn ingress_rules_by_port_number_and_name() {
         let rules = objects("10.0.0.9", &[endpoint("10.1.0.2", true, false)]).tables("cluster.local").rules;
-        let told: Vec<_> =
-            rules.iter().map(|rule| (rule.host.as_deref(), rule.path.as_str(), rule.backends.len())).collect();
-        assert_eq!(told, [(Some("api.localhost"), "/v1", 1), (Some("api.localhost"), "/x", 1), (None, "/", 0)]);
+        let told: Vec<_> = rules
+            .iter()
+            .map(|rule| (rule.host.as_deref(), rule.path.as_str(), rule.backends.len()))
+            .collect();
+        assert_eq!(
+            told,
+            [(Some("api.localhost"), "/v1", 1), (Some("api.localhost"), "/x", 1), (None, "/", 0)]
+        );
         assert_eq!(rules[1].path_type, PathType::Exact);
     }
 

@@ -99,10 +99,16 @@ fn typed<T: DeserializeOwned>(
         let Some(object) = resources.get(kind, Some(namespace), name) else { continue };
         match T::deserialize(&*object) {
             Ok(value) => {
-                versions.push(format!("{} {name} {}", kind.name(), object::text(&object, "/metadata/resourceVersion")));
+                versions.push(format!(
+                    "{} {name} {}",
+                    kind.name(),
+                    object::text(&object, "/metadata/resourceVersion")
+                ));
                 found.insert(name.clone(), value);
             }
-            Err(error) => tracing::warn!(kind = kind.name(), namespace, name, %error, "an object can't be read as its type"),
+            Err(error) => {
+                tracing::warn!(kind = kind.name(), namespace, name, %error, "an object can't be read as its type")
+            }
         }
     }
     found
@@ -128,10 +134,13 @@ mod tests {
                 {"projected": {"sources": [{"configMap": {"name": "c4"}}, {"secret": {"name": "s4"}}]}}],
         }});
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(References::of(&pod), References {
-            config_maps: set(&["c1", "c2", "c3", "c4"]),
-            secrets: set(&["s1", "s2", "s3", "s4"]),
-            claims: set(&["data"]),
-        });
+        assert_eq!(
+            References::of(&pod),
+            References {
+                config_maps: set(&["c1", "c2", "c3", "c4"]),
+                secrets: set(&["s1", "s2", "s3", "s4"]),
+                claims: set(&["data"]),
+            }
+        );
     }
 }

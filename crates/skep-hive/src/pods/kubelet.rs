@@ -75,9 +75,14 @@ impl Kubelet {
     }
 
     /// Runs until `shutdown`. Pods are left as they are: stopping them is the node's part.
-    pub(crate) async fn run(mut self, mut updates: mpsc::UnboundedReceiver<PodUpdate>, shutdown: CancellationToken) {
+    pub(crate) async fn run(
+        mut self,
+        mut updates: mpsc::UnboundedReceiver<PodUpdate>,
+        shutdown: CancellationToken,
+    ) {
         let kinds = [Kind::POD, Kind::CONFIG_MAP, Kind::SECRET, Kind::PVC];
-        let [mut pods, mut config_maps, mut secrets, mut claims] = kinds.map(|kind| self.parts.resources.watch(kind, None));
+        let [mut pods, mut config_maps, mut secrets, mut claims] =
+            kinds.map(|kind| self.parts.resources.watch(kind, None));
         loop {
             tokio::select! {
                 biased;
@@ -118,9 +123,8 @@ impl Kubelet {
         let images = |pod: &Value| -> Vec<String> {
             containers(pod).map(|one| object::text(one, "/image").to_owned()).collect()
         };
-        self.images.keep_only(|key| {
-            left.iter().any(|pod| images(pod).iter().any(|image| key.is_for(pod, image)))
-        });
+        self.images
+            .keep_only(|key| left.iter().any(|pod| images(pod).iter().any(|image| key.is_for(pod, image))));
     }
 
     fn bid_farewell(&mut self, pod: &Value) {
@@ -252,7 +256,8 @@ impl Kubelet {
 
     /// An image's state changed: the pods that wait for it are told, and so is whoever reads their events.
     async fn on_image(&mut self, news: &ImageNews) {
-        let waits = |pod: &Value| containers(pod).any(|one| news.key.is_for(pod, object::text(one, "/image")));
+        let waits =
+            |pod: &Value| containers(pod).any(|one| news.key.is_for(pod, object::text(one, "/image")));
         // The node tells itself that an image is there when it uses it.
         if news.reason != "Pulled" {
             for pod in self.parts.resources.list(Kind::POD, None).iter().filter(|pod| waits(pod)) {
@@ -306,7 +311,6 @@ impl Kubelet {
             }
         }
     }
-
 }
 
 async fn write(resources: &Resources, namespace: &str, name: &str, uid: &str, status: &PodStatus) {
@@ -325,7 +329,10 @@ fn fingerprint(
     let images: Vec<_> = images.values().map(|state| format!("{state:?}")).collect();
     let hosts: Vec<_> = hosts.iter().map(|line| format!("{line:?}")).collect();
     let metadata = &pod["metadata"];
-    object::hash(&json!([pod["spec"], metadata["labels"], metadata["annotations"], versions, images, hosts]), 0)
+    object::hash(
+        &json!([pod["spec"], metadata["labels"], metadata["annotations"], versions, images, hosts]),
+        0,
+    )
 }
 
 /// Makes a claim's directory, writable by whatever user a container runs as, as the local-path provisioner does.

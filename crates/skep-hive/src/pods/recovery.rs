@@ -16,7 +16,9 @@ pub(crate) fn recovered(pod: &Value, now: Timestamp) -> Option<Action> {
         return None;
     }
     let mut status = pod.get("status").cloned().filter(Value::is_object)?;
-    let had_begun = object::array(&status, "/containerStatuses").iter().any(|one| one.pointer("/state/running").is_some());
+    let had_begun = object::array(&status, "/containerStatuses")
+        .iter()
+        .any(|one| one.pointer("/state/running").is_some());
     let lost = object::text(pod, "/spec/restartPolicy") == "Never" && had_begun;
     if lost {
         status["phase"] = json!("Failed");

@@ -1,7 +1,7 @@
 //! Writing what the node says about a pod, without losing what others wrote into the same status.
 
-use k8s_openapi::api::core::v1::PodStatus;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Value, json};
 use skep_apiserver::{Resources, Status};
 
@@ -83,7 +83,10 @@ fn heed_readiness_gates(pod: &Value, conditions: &mut [Value], now: Timestamp) {
         .map(|gate| object::text(gate, "/conditionType"))
         .filter(|kind| object::condition_in(conditions, kind).is_none_or(|found| found["status"] != "True"))
         .collect();
-    let Some(ready) = conditions.iter_mut().find(|one| one["type"] == "Ready" && one["status"] == "True") else { return };
+    let Some(ready) = conditions.iter_mut().find(|one| one["type"] == "Ready" && one["status"] == "True")
+    else {
+        return;
+    };
     if closed.is_empty() {
         return;
     }
@@ -110,7 +113,9 @@ mod tests {
         let next = merged(&pod, &told, NOW);
         assert_eq!(next["phase"], "Running");
         assert_eq!(next["qosClass"], "Burstable");
-        let is = |kind| object::condition_in(object::array(&next, "/conditions"), kind).cloned().unwrap_or_default();
+        let is = |kind| {
+            object::condition_in(object::array(&next, "/conditions"), kind).cloned().unwrap_or_default()
+        };
         assert_eq!(is("Ready")["status"], "True");
         assert_eq!(is("example.com/gate")["status"], "True");
         assert_eq!(is("PodScheduled")["lastTransitionTime"], "2026-01-01T00:00:00Z");
@@ -118,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_closed_readiness_gate_keeps_the_pod_unready() {
-        let mut pod = json!({"spec": {"readinessGates": [{"conditionType": "example.com/gate"}]}, "status": {}});
+        let mut pod =
+            json!({"spec": {"readinessGates": [{"conditionType": "example.com/gate"}]}, "status": {}});
         let told = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
         let ready = |pod: &Value| merged(pod, &told, NOW)["conditions"][0]["status"].clone();
         assert_eq!(ready(&pod), "False");

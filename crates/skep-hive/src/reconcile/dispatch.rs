@@ -74,7 +74,9 @@ fn pod(resources: &Resources, event: &WatchEvent, look: &mut impl FnMut(Controll
         look(Controller::ReplicaSet, &name);
     }
     match object::controller(pod) {
-        Some(owner) if object::text(owner, "/kind") == "Job" => look(Controller::Job, object::text(owner, "/name")),
+        Some(owner) if object::text(owner, "/kind") == "Job" => {
+            look(Controller::Job, object::text(owner, "/name"))
+        }
         _ => {}
     }
     if object::has_finalizer(pod, job::TRACKING) {
@@ -97,7 +99,9 @@ fn pod(resources: &Resources, event: &WatchEvent, look: &mut impl FnMut(Controll
 /// Names of the objects of `kind` that control `one`, or that might adopt it since nobody does.
 fn owners(resources: &Resources, kind: Kind, one: &Value) -> Vec<String> {
     match object::controller(one) {
-        Some(owner) if object::text(owner, "/kind") == kind.name() => vec![object::text(owner, "/name").to_owned()],
+        Some(owner) if object::text(owner, "/kind") == kind.name() => {
+            vec![object::text(owner, "/name").to_owned()]
+        }
         Some(_) => Vec::new(),
         None => resources
             .list(kind, Some(object::namespace(one)))

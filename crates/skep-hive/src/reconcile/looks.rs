@@ -11,7 +11,9 @@ use skep_apiserver::Status;
 use super::write::carry_out;
 use super::{Controller, Controllers, Work};
 use crate::action::{Action, Step};
-use crate::controllers::{deployment, endpoints, garbage, hpa, job, namespace, replicaset, scheduler, volume};
+use crate::controllers::{
+    deployment, endpoints, garbage, hpa, job, namespace, replicaset, scheduler, volume,
+};
 use crate::kind::{self, Kind};
 use crate::object;
 
@@ -58,7 +60,8 @@ impl Controllers {
             Controller::OrphanedPod => get(Kind::POD).map(|one| self.orphaned_pod(&one)),
             Controller::Ingress => get(Kind::INGRESS).map(|one| ingress_status(&one)),
             Controller::Namespace => self.resources.get(Kind::NAMESPACE, None, &work.name).map(|one| {
-                let contents = if object::is_deleting(&one) { self.contents(Some(&work.name)) } else { Vec::new() };
+                let contents =
+                    if object::is_deleting(&one) { self.contents(Some(&work.name)) } else { Vec::new() };
                 namespace::step(&one, &contents)
             }),
             Controller::Garbage => {
@@ -88,7 +91,8 @@ impl Controllers {
     fn orphaned_pod(&self, pod: &Value) -> Step {
         let owner = object::controller(pod);
         let exists = owner.is_some_and(|owner| {
-            let found = self.resources.get(Kind::JOB, Some(object::namespace(pod)), object::text(owner, "/name"));
+            let found =
+                self.resources.get(Kind::JOB, Some(object::namespace(pod)), object::text(owner, "/name"));
             found.is_some_and(|job| object::uid(&job) == object::text(owner, "/uid"))
         });
         Step { actions: job::release_orphan(pod, exists).into_iter().collect(), again: None }
@@ -101,7 +105,8 @@ impl Controllers {
         let current = claim.as_deref().map(object::uid);
         for volume in self.resources.list(Kind::PV, None) {
             let of = |pointer| object::text(&volume, pointer);
-            let named = of("/spec/claimRef/namespace") == work.namespace && of("/spec/claimRef/name") == work.name;
+            let named =
+                of("/spec/claimRef/namespace") == work.namespace && of("/spec/claimRef/name") == work.name;
             if named && current != Some(of("/spec/claimRef/uid")) {
                 remove(&directory).await?;
                 carry_out(&self.resources, vec![Action::delete(Kind::PV, &volume)], "pv-controller").await?;
@@ -119,7 +124,8 @@ impl Controllers {
         let Some(set) = self.resources.get(Kind::REPLICA_SET, Some(&work.namespace), &work.name) else {
             return Ok(());
         };
-        let mut actions: Vec<_> = replicaset::refused(&set, &refusal.message, Timestamp::now()).into_iter().collect();
+        let mut actions: Vec<_> =
+            replicaset::refused(&set, &refusal.message, Timestamp::now()).into_iter().collect();
         actions.push(Action::warning(&set, "FailedCreate", format!("Error creating: {}", refusal.message)));
         carry_out(&self.resources, actions, manager(Controller::ReplicaSet)).await
     }

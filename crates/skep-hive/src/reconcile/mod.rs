@@ -116,7 +116,8 @@ impl Queue {
     /// Takes the work that may begin now.
     fn startable(&mut self) -> Vec<Work> {
         let room = CONCURRENT.saturating_sub(self.in_flight.len());
-        let ready: Vec<_> = self.dirty.iter().filter(|work| !self.in_flight.contains(work)).take(room).cloned().collect();
+        let ready: Vec<_> =
+            self.dirty.iter().filter(|work| !self.in_flight.contains(work)).take(room).cloned().collect();
         for work in &ready {
             self.dirty.remove(work);
             self.in_flight.insert(work.clone());

@@ -67,12 +67,15 @@ pub(crate) async fn record(resources: &Resources, note: Note) {
 /// Drops events that nobody added to for an hour.
 pub(crate) async fn expire(resources: &Resources, now: Timestamp) {
     for event in resources.list(Kind::EVENT, None) {
-        let last = object::time(&event, "/lastTimestamp").or_else(|| object::time(&event, "/metadata/creationTimestamp"));
+        let last = object::time(&event, "/lastTimestamp")
+            .or_else(|| object::time(&event, "/metadata/creationTimestamp"));
         if last.is_none_or(|last| now.duration_since(last) < KEPT) {
             continue;
         }
         let (namespace, name) = (object::namespace(&event), object::name(&event));
-        if let Err(error) = resources.delete(Kind::EVENT, Some(namespace), name, DeleteOptions::default()).await {
+        if let Err(error) =
+            resources.delete(Kind::EVENT, Some(namespace), name, DeleteOptions::default()).await
+        {
             tracing::debug!(%error, name, "an old event was not removed");
         }
     }

@@ -95,7 +95,9 @@ fn pretend_kubelet(resources: Resources, shutdown: CancellationToken) -> impl Fu
             if object::is_deleting(&pod) {
                 let now = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
                 drop(resources.delete(Kind::POD, Some(namespace), name, now).await);
-            } else if !object::text(&pod, "/spec/nodeName").is_empty() && object::text(&pod, "/status/podIP").is_empty() {
+            } else if !object::text(&pod, "/spec/nodeName").is_empty()
+                && object::text(&pod, "/status/podIP").is_empty()
+            {
                 let phase = match object::text(&pod, "/spec/containers/0/command/0") {
                     "succeed" => "Succeeded",
                     "fail" => "Failed",
@@ -161,7 +163,8 @@ async fn dependents_follow_their_owner() {
         ("orphan", Some(Propagation::Orphan)),
     ] {
         cluster.create(deployment(name, 2)).await;
-        until("rolled out", || cluster.get(Kind::DEPLOYMENT, name).is_some_and(|one| is_rolled_out(&one))).await;
+        until("rolled out", || cluster.get(Kind::DEPLOYMENT, name).is_some_and(|one| is_rolled_out(&one)))
+            .await;
         let options = DeleteOptions { propagation, ..DeleteOptions::default() };
         cluster.resources.delete(Kind::DEPLOYMENT, Some("default"), name, options).await.unwrap();
         until("the deployment is gone", || cluster.get(Kind::DEPLOYMENT, name).is_none()).await;
@@ -171,7 +174,10 @@ async fn dependents_follow_their_owner() {
             assert!(object::controller(&sets[0]).is_none());
             assert_eq!(cluster.list(Kind::POD).len(), 2);
         } else {
-            until("all is gone", || cluster.list(Kind::REPLICA_SET).is_empty() && cluster.list(Kind::POD).is_empty()).await;
+            until("all is gone", || {
+                cluster.list(Kind::REPLICA_SET).is_empty() && cluster.list(Kind::POD).is_empty()
+            })
+            .await;
         }
     }
     cluster.stop().await;
@@ -230,7 +236,10 @@ async fn services_have_endpoints_of_ready_pods() {
     cluster.merge(Kind::DEPLOYMENT, "web", json!({"spec": {"replicas": 0}})).await;
     until("none is left", || endpoints() == 0).await;
     cluster.resources.delete(Kind::SERVICE, Some("default"), "web", DeleteOptions::default()).await.unwrap();
-    until("slices are gone", || cluster.list(Kind::ENDPOINT_SLICE).is_empty() && cluster.list(Kind::ENDPOINTS).is_empty()).await;
+    until("slices are gone", || {
+        cluster.list(Kind::ENDPOINT_SLICE).is_empty() && cluster.list(Kind::ENDPOINTS).is_empty()
+    })
+    .await;
     cluster.stop().await;
 }
 

@@ -13,7 +13,11 @@ use crate::object;
 ///
 /// # Errors
 /// The first refusal; what comes after it is not done.
-pub(crate) async fn carry_out(resources: &Resources, actions: Vec<Action>, manager: &str) -> Result<(), Status> {
+pub(crate) async fn carry_out(
+    resources: &Resources,
+    actions: Vec<Action>,
+    manager: &str,
+) -> Result<(), Status> {
     let mut rest = actions.into_iter().peekable();
     while let Some(first) = rest.next() {
         let mut together = vec![first];
@@ -28,7 +32,8 @@ pub(crate) async fn carry_out(resources: &Resources, actions: Vec<Action>, manag
 fn is_alike(first: &Action, next: &Action) -> bool {
     matches!(
         (first, next),
-        (Action::Create(_), Action::Create(_)) | (Action::Delete { .. } | Action::Event { .. }, Action::Delete { .. } | Action::Event { .. })
+        (Action::Create(_), Action::Create(_))
+            | (Action::Delete { .. } | Action::Event { .. }, Action::Delete { .. } | Action::Event { .. })
     )
 }
 
@@ -47,7 +52,8 @@ async fn one(resources: &Resources, action: Action, manager: &str) -> Result<(),
         }
         Action::FinalizeNamespace(name) => resources.finalize_namespace(&name).await.map(drop),
         Action::Event { about, reason, message, warning } => {
-            let note = Note { about, reason: reason.to_owned(), message, warning, component: manager.to_owned() };
+            let note =
+                Note { about, reason: reason.to_owned(), message, warning, component: manager.to_owned() };
             recorder::record(resources, note).await;
             Ok(())
         }
@@ -79,7 +85,12 @@ async fn create(resources: &Resources, object: Value, manager: &str) -> Result<(
     Ok(())
 }
 
-async fn patch_one(resources: &Resources, target: &Target, mut patch: Value, manager: &str) -> Result<(), Status> {
+async fn patch_one(
+    resources: &Resources,
+    target: &Target,
+    mut patch: Value,
+    manager: &str,
+) -> Result<(), Status> {
     // The UID makes sure that a namesake made meanwhile is not written to.
     patch["metadata"]["uid"] = Value::from(target.uid.as_str());
     let options = PatchOptions { manager: manager.to_owned(), ..PatchOptions::default() };

@@ -29,20 +29,24 @@ async fn a_missing_image_and_a_missing_config_map_are_told_and_heal() {
     let _: Deployment = hive.create(deployment("lost", 1, &missing)).await;
     until("the pull is told to have failed", async || {
         hive.pods("app=lost").await.first().and_then(waiting).is_some_and(|(reason, message)| {
-            ["ErrImagePull", "ImagePullBackOff"].contains(&reason.as_str()) && message.contains("manifest unknown")
+            ["ErrImagePull", "ImagePullBackOff"].contains(&reason.as_str())
+                && message.contains("manifest unknown")
         })
     })
     .await;
     let events: Api<Event> = hive.api();
     until("an event tells of it", async || {
         let found = events.list(&ListParams::default()).await.unwrap().items;
-        found.iter().any(|event| event.reason.as_deref() == Some("Failed") && event.type_.as_deref() == Some("Warning"))
+        found.iter().any(|event| {
+            event.reason.as_deref() == Some("Failed") && event.type_.as_deref() == Some("Warning")
+        })
     })
     .await;
 
     let image = image::push(&hive, "page").await;
     let mut needy = deployment("needy", 1, &image);
-    needy["spec"]["template"]["spec"]["containers"][0]["envFrom"] = json!([{"configMapRef": {"name": "absent"}}]);
+    needy["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
+        json!([{"configMapRef": {"name": "absent"}}]);
     let _: Deployment = hive.create(needy).await;
     until("the missing ConfigMap is named", async || {
         hive.pods("app=needy").await.first().and_then(waiting).is_some_and(|(reason, message)| {
@@ -77,7 +81,8 @@ async fn a_crashing_update_leaves_the_old_version_serving() {
         hive.pods("app=web").await.iter().any(|pod| {
             let status = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref()?.first());
             let last = status.and_then(|status| status.last_state.as_ref()?.terminated.as_ref());
-            status.is_some_and(|status| status.restart_count >= 2) && last.is_some_and(|last| last.exit_code == 7)
+            status.is_some_and(|status| status.restart_count >= 2)
+                && last.is_some_and(|last| last.exit_code == 7)
         })
     })
     .await;

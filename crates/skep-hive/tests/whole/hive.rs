@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running hive with its client. Stopped when dropped.
 pub struct Hive {
@@ -28,12 +28,14 @@ pub struct Hive {
 
 /// Whether this machine lets the tests run; says loudly if not.
 pub fn possible() -> bool {
-    // SAFETY-free: /proc tells the effective user.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let root = status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"));
+    let root =
+        status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"));
     let busybox = Path::new("/bin/busybox").exists();
     if !root || !busybox {
-        eprintln!("SKIPPED: a whole hive needs root (found: {root}) and the package busybox-static (found: {busybox})");
+        eprintln!(
+            "SKIPPED: a whole hive needs root (found: {root}) and the package busybox-static (found: {busybox})"
+        );
     }
     root && busybox
 }
@@ -44,21 +46,30 @@ pub fn directory() -> TempDir {
 
 pub fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep-hive"));
-    command.arg("--state-dir").arg(dir).args(["--http-port", "0", "--backoff-ms", "300"]).stdout(Stdio::piped());
+    command
+        .arg("--state-dir")
+        .arg(dir)
+        .args(["--http-port", "0", "--backoff-ms", "300"])
+        .stdout(Stdio::piped());
     command
 }
 
 impl Hive {
     pub async fn start(dir: &Path) -> Self {
+        Self::start_with(command(dir)).await
+    }
+
+    pub async fn start_with(mut command: Command) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let mut child = command(dir).spawn().unwrap();
+        let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
             let status = child.wait().unwrap();
             panic!("the hive announced {line:?} ({error}) and ended with {status}")
         });
-        let kubeconfig = Kubeconfig::read_from(PathBuf::from(address["kubeconfig"].as_str().unwrap())).unwrap();
+        let kubeconfig =
+            Kubeconfig::read_from(PathBuf::from(address["kubeconfig"].as_str().unwrap())).unwrap();
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         let client = Client::try_from(config).unwrap();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build().unwrap();
@@ -75,7 +86,11 @@ impl Hive {
 
     pub async fn create<K>(&self, object: Value) -> K
     where
-        K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned + serde::Serialize + Clone + std::fmt::Debug,
+        K: Resource<Scope = NamespaceResourceScope>
+            + DeserializeOwned
+            + serde::Serialize
+            + Clone
+            + std::fmt::Debug,
         K::DynamicType: Default,
     {
         let object: K = serde_json::from_value(object).unwrap();
@@ -114,14 +129,19 @@ impl Hive {
         let home = Path::new(self.address["kubeconfig"].as_str().unwrap()).parent().unwrap().to_owned();
         let token = std::fs::read_to_string(home.join("ca/token")).unwrap_or_default();
         for what in ["pods", "events"] {
-            let url = format!("https://{}/api/v1/namespaces/default/{what}", self.address["api"].as_str().unwrap());
+            let url =
+                format!("https://{}/api/v1/namespaces/default/{what}", self.address["api"].as_str().unwrap());
             let header = format!("Authorization: Bearer {token}");
             let answer = Command::new("curl").args(["-sk", "-m", "5", "-H", &header, &url]).output();
-            let list: Value = answer.ok().and_then(|found| serde_json::from_slice(&found.stdout).ok()).unwrap_or_default();
+            let list: Value =
+                answer.ok().and_then(|found| serde_json::from_slice(&found.stdout).ok()).unwrap_or_default();
             for one in list["items"].as_array().into_iter().flatten() {
                 match what {
                     "pods" => eprintln!("pod {} {}", one["metadata"]["name"], one["status"]),
-                    _ => eprintln!("event {} {} {}", one["involvedObject"]["name"], one["reason"], one["message"]),
+                    _ => eprintln!(
+                        "event {} {} {}",
+                        one["involvedObject"]["name"], one["reason"], one["message"]
+                    ),
                 }
             }
         }

@@ -45,7 +45,8 @@ pub async fn push(hive: &Hive, page: &str) -> String {
             mount_from: None,
         }],
     };
-    let image: ImageRef = format!("{}/test/page", hive.address["registry"].as_str().unwrap()).parse().unwrap();
+    let image: ImageRef =
+        format!("{}/test/page", hive.address["registry"].as_str().unwrap()).parse().unwrap();
     let client = Client::new(ClientConfig::default()).unwrap();
     let pushed = client.push(&package, &image, &[], &OnBytes::nowhere()).await.unwrap();
     image.pinned(pushed.digest).to_string()

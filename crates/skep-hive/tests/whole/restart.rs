@@ -27,9 +27,10 @@ async fn a_killed_hive_brings_its_pods_back() {
         assert_eq!(hive.address[port], before[port], "clients keep this address");
     }
     assert_eq!(pod_names(&hive).await, names);
-    until("the page is served again", async || {
-        matches!(hive.get("web.localhost").await, Ok((200, page)) if page == "still here")
-    })
+    until(
+        "the page is served again",
+        async || matches!(hive.get("web.localhost").await, Ok((200, page)) if page == "still here"),
+    )
     .await;
     hive.rolled_out("web").await;
     assert_eq!(pod_names(&hive).await, names, "the same pods, not new ones");
@@ -67,7 +68,11 @@ async fn two_hives_side_by_side_but_never_on_one_directory() {
 
     let taken = first.address["ingress"].as_str().and_then(|at| at.rsplit(':').next()).unwrap().to_owned();
     let third = directory();
-    let refused = command(third.path()).args(["--http-port", &taken]).stderr(std::process::Stdio::piped()).output().unwrap();
+    let refused = command(third.path())
+        .args(["--http-port", &taken])
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(text.contains(&format!("port {taken}")) && text.contains("--http-port"), "{text}");
 

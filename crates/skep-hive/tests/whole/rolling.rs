@@ -56,10 +56,13 @@ async fn an_update_under_load_loses_no_request() {
     assert_eq!(hive.get("web.localhost").await.unwrap().1, "version one");
 
     let (going, sent) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
-    let load: Vec<_> = (0..4).map(|_| tokio::spawn(load(Arc::clone(&hive), Arc::clone(&going), Arc::clone(&sent)))).collect();
+    let load: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(load(Arc::clone(&hive), Arc::clone(&going), Arc::clone(&sent))))
+        .collect();
     let deployments: Api<Deployment> = hive.api();
     for image in [&second, &first, &second] {
-        let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "page", "image": image}]}}}});
+        let patch =
+            json!({"spec": {"template": {"spec": {"containers": [{"name": "page", "image": image}]}}}});
         deployments.patch("web", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
         hive.rolled_out("web").await;
     }
@@ -70,7 +73,12 @@ async fn an_update_under_load_loses_no_request() {
         failures.extend(task.await.unwrap());
     }
     let sent = sent.load(Ordering::Relaxed);
-    assert!(failures.is_empty(), "{} of {sent} requests failed: {:?}", failures.len(), &failures[..failures.len().min(5)]);
+    assert!(
+        failures.is_empty(),
+        "{} of {sent} requests failed: {:?}",
+        failures.len(),
+        &failures[..failures.len().min(5)]
+    );
     assert!(sent > 200, "only {sent} requests were sent");
     assert_eq!(hive.get("web.localhost").await.unwrap().1, "version two");
 

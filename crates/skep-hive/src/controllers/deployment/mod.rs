@@ -165,7 +165,8 @@ impl<'a> Rollout<'a> {
                 && object::integer(&old.object, "/metadata/generation")
                     <= object::integer(&old.object, "/status/observedGeneration")
         };
-        let drop: Vec<_> = kept.iter().take(excess).filter(empty).map(|old| Arc::clone(&old.object)).collect();
+        let drop: Vec<_> =
+            kept.iter().take(excess).filter(empty).map(|old| Arc::clone(&old.object)).collect();
         self.step.actions.extend(drop.iter().map(|old| Action::delete(Kind::REPLICA_SET, old)));
     }
 

@@ -46,7 +46,8 @@ impl Rollout<'_> {
         let allowed = if replicas > 0 { replicas + surge } else { 0 };
         let to_add = allowed - self.wanted_pods();
         let before = object::integer(self.deployment, "/status/replicas").unwrap_or(0);
-        let mut running: Vec<_> = self.old.iter_mut().chain(&mut self.new).filter(|one| one.replicas > 0).collect();
+        let mut running: Vec<_> =
+            self.old.iter_mut().chain(&mut self.new).filter(|one| one.replicas > 0).collect();
         // Largest first; on ties growth favours the newest and shrinking takes from the oldest.
         running.sort_by(|a, b| {
             let age = object::by_age(&a.object, &b.object);
@@ -58,7 +59,8 @@ impl Rollout<'_> {
             .map(|one| {
                 let share = share_of(one, replicas, surge, before);
                 let left = to_add - added;
-                let share = if to_add > 0 { share.clamp(0, left.max(0)) } else { share.clamp(left.min(0), 0) };
+                let share =
+                    if to_add > 0 { share.clamp(0, left.max(0)) } else { share.clamp(left.min(0), 0) };
                 added += share;
                 one.replicas + share
             })

@@ -66,7 +66,8 @@ impl ReplicaSet {
     /// Sets the size, and the two annotations by which a later look tells a scaling event. Returns whether the
     /// size changed.
     pub(super) fn resize(&mut self, size: i64, desired: i64, surge: i64) -> bool {
-        if self.annotated(DESIRED_REPLICAS) != Some(desired) || self.annotated(MAX_REPLICAS) != Some(desired + surge)
+        if self.annotated(DESIRED_REPLICAS) != Some(desired)
+            || self.annotated(MAX_REPLICAS) != Some(desired + surge)
         {
             self.annotate(DESIRED_REPLICAS, &json!(desired.to_string()));
             self.annotate(MAX_REPLICAS, &json!((desired + surge).to_string()));

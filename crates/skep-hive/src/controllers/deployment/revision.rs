@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Rollout;
-use super::replica_set::{self, DESIRED_REPLICAS, HASH_LABEL, MAX_REPLICAS, REVISION, REVISION_HISTORY, ReplicaSet};
+use super::replica_set::{
+    self, DESIRED_REPLICAS, HASH_LABEL, MAX_REPLICAS, REVISION, REVISION_HISTORY, ReplicaSet,
+};
 use crate::action::{Action, Target};
 use crate::kind::Kind;
 use crate::object;
@@ -57,7 +59,9 @@ impl Rollout<'_> {
             }
         }
         for (key, value) in object::map(self.deployment, "/metadata/annotations").into_iter().flatten() {
-            if !NOT_COPIED.contains(&key.as_str()) && value.as_str() != Some(object::annotation(&new.object, key)) {
+            if !NOT_COPIED.contains(&key.as_str())
+                && value.as_str() != Some(object::annotation(&new.object, key))
+            {
                 new.annotate(key, value);
             }
         }

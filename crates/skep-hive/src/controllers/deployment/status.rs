@@ -91,8 +91,11 @@ impl Rollout<'_> {
 
     /// What keeps a ReplicaSet from making pods; the new one's trouble goes before an old one's.
     fn replica_failure(&self) -> Option<(String, String)> {
-        let failing =
-            |one: &ReplicaSet| object::condition(&one.object, "ReplicaFailure").cloned().filter(|found| found["status"] == "True");
+        let failing = |one: &ReplicaSet| {
+            object::condition(&one.object, "ReplicaFailure")
+                .cloned()
+                .filter(|found| found["status"] == "True")
+        };
         let found = self.new.iter().chain(&self.old).find_map(failing)?;
         Some((object::text(&found, "/reason").to_owned(), object::text(&found, "/message").to_owned()))
     }
@@ -137,7 +140,11 @@ impl Rollout<'_> {
 
     fn has_progressed(&self, counts: Counts) -> bool {
         let old = |field: &str| {
-            self.deployment.get("status").and_then(|status| status.get(field)).and_then(Value::as_i64).unwrap_or(0)
+            self.deployment
+                .get("status")
+                .and_then(|status| status.get(field))
+                .and_then(Value::as_i64)
+                .unwrap_or(0)
         };
         counts.updated > old("updatedReplicas")
             || counts.replicas - counts.updated < old("replicas") - old("updatedReplicas")
@@ -162,7 +169,10 @@ impl Rollout<'_> {
 
     fn look_at_deadline(&mut self, deadline: i64) {
         let reason = self.progress_reason();
-        if matches!(reason.as_str(), "NewReplicaSetAvailable" | "ProgressDeadlineExceeded" | "DeploymentPaused") {
+        if matches!(
+            reason.as_str(),
+            "NewReplicaSetAvailable" | "ProgressDeadlineExceeded" | "DeploymentPaused"
+        ) {
             return;
         }
         if let Some(due) = self.due(deadline) {

@@ -9,7 +9,7 @@ use crate::action::Action;
 use crate::controllers::simulation::World;
 use crate::object;
 
-fn world(replicas: i64, surge: Value, unavailable: Value) -> World {
+fn world(replicas: i64, surge: &Value, unavailable: &Value) -> World {
     let mut world = World::new();
     world.create(json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
@@ -27,7 +27,9 @@ fn world(replicas: i64, surge: Value, unavailable: Value) -> World {
 fn set_image(world: &mut World, image: &str) {
     // A second passes between a user's edits, so that ReplicaSets have an order of age.
     world.pass(1);
-    world.edit("Deployment", "web", |one| one["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image));
+    world.edit("Deployment", "web", |one| {
+        one["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image)
+    });
 }
 
 fn scale(world: &mut World, replicas: i64) {
@@ -57,7 +59,7 @@ fn progressing(world: &World) -> (String, String) {
 
 #[test]
 fn first_rollout_completes_and_reports_in_one_status() {
-    let mut world = world(3, json!("25%"), json!("25%"));
+    let mut world = world(3, &json!("25%"), &json!("25%"));
     world.settled();
     let status = world.one("Deployment")["status"].clone();
     for field in ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"] {
@@ -72,15 +74,20 @@ fn first_rollout_completes_and_reports_in_one_status() {
     assert_eq!(set["spec"]["selector"]["matchLabels"]["pod-template-hash"], json!(hash));
     assert_eq!(set["spec"]["template"]["metadata"]["labels"]["pod-template-hash"], json!(hash));
     assert!(world.one("Deployment")["spec"]["template"]["metadata"]["labels"]["pod-template-hash"].is_null());
-    assert!(world.events.contains(&format!("ScalingReplicaSet: Scaled up replica set web-{hash} from 0 to 3")));
+    assert!(
+        world.events.contains(&format!("ScalingReplicaSet: Scaled up replica set web-{hash} from 0 to 3"))
+    );
 }
 
 #[test]
 fn update_keeps_within_surge_and_unavailability_at_every_write() {
-    for (replicas, surge, unavailable) in
-        [(3, json!(1), json!(0)), (3, json!(0), json!(1)), (10, json!("25%"), json!("25%")), (1, json!(1), json!(0))]
-    {
-        let mut world = world(replicas, surge, unavailable);
+    for (replicas, surge, unavailable) in [
+        (3, json!(1), json!(0)),
+        (3, json!(0), json!(1)),
+        (10, json!("25%"), json!("25%")),
+        (1, json!(1), json!(0)),
+    ] {
+        let mut world = world(replicas, &surge, &unavailable);
         world.settled();
         let (up, down) = super::rolling::fenceposts(&world.one("Deployment"));
         set_image(&mut world, "v2");
@@ -96,7 +103,7 @@ fn update_keeps_within_surge_and_unavailability_at_every_write() {
 
 #[test]
 fn new_grows_before_old_shrinks() {
-    let mut world = world(3, json!(1), json!(1));
+    let mut world = world(3, &json!(1), &json!(1));
     world.settled();
     set_image(&mut world, "v2");
     let deployment = world.one("Deployment");
@@ -109,20 +116,23 @@ fn new_grows_before_old_shrinks() {
 
 #[test]
 fn a_changed_replica_count_makes_no_new_replica_set() {
-    let mut world = world(2, json!(1), json!(0));
+    let mut world = world(2, &json!(1), &json!(0));
     world.settled();
     for replicas in [5, 1, 0, 3] {
         scale(&mut world, replicas);
         world.settled();
         assert_eq!(world.all("ReplicaSet").len(), 1);
         assert_eq!(world.all("Pod").len() as i64, replicas);
-        assert_eq!(world.one("Deployment")["status"]["observedGeneration"], world.one("Deployment")["metadata"]["generation"]);
+        assert_eq!(
+            world.one("Deployment")["status"]["observedGeneration"],
+            world.one("Deployment")["metadata"]["generation"]
+        );
     }
 }
 
 #[test]
 fn rollback_reuses_the_replica_set_as_a_new_revision() {
-    let mut world = world(2, json!(1), json!(0));
+    let mut world = world(2, &json!(1), &json!(0));
     world.settled();
     set_image(&mut world, "v2");
     world.settled();
@@ -139,7 +149,7 @@ fn rollback_reuses_the_replica_set_as_a_new_revision() {
 
 #[test]
 fn rollover_in_the_middle_of_a_rollout_never_exceeds_the_total() {
-    let mut world = world(4, json!(1), json!(1));
+    let mut world = world(4, &json!(1), &json!(1));
     world.settled();
     world.broken_image = Some("v2");
     set_image(&mut world, "v2");
@@ -157,7 +167,7 @@ fn rollover_in_the_middle_of_a_rollout_never_exceeds_the_total() {
 
 #[test]
 fn a_broken_version_stalls_with_the_old_one_serving_and_times_out() {
-    let mut world = world(3, json!(1), json!(0));
+    let mut world = world(3, &json!(1), &json!(0));
     world.settled();
     world.broken_image = Some("v2");
     set_image(&mut world, "v2");
@@ -180,7 +190,7 @@ fn a_broken_version_stalls_with_the_old_one_serving_and_times_out() {
 
 #[test]
 fn unhealthy_old_pods_go_first() {
-    let mut world = world(3, json!(0), json!(2));
+    let mut world = world(3, &json!(0), &json!(2));
     world.broken_image = Some("v1");
     world.settled();
     set_image(&mut world, "v2");
@@ -191,7 +201,7 @@ fn unhealthy_old_pods_go_first() {
 
 #[test]
 fn scaling_a_paused_rollout_shares_out_in_proportion() {
-    let mut world = world(10, json!(3), json!(2));
+    let mut world = world(10, &json!(3), &json!(2));
     world.settled();
     world.broken_image = Some("v2");
     set_image(&mut world, "v2");
@@ -207,7 +217,7 @@ fn scaling_a_paused_rollout_shares_out_in_proportion() {
 
 #[test]
 fn a_paused_deployment_takes_no_new_template_and_no_deadline() {
-    let mut world = world(2, json!(1), json!(0));
+    let mut world = world(2, &json!(1), &json!(0));
     world.settled();
     world.edit("Deployment", "web", |one| one["spec"]["paused"] = json!(true));
     set_image(&mut world, "v2");
@@ -223,7 +233,7 @@ fn a_paused_deployment_takes_no_new_template_and_no_deadline() {
 
 #[test]
 fn recreate_ends_all_old_pods_before_the_first_new_one() {
-    let mut world = world(3, json!(1), json!(1));
+    let mut world = world(3, &json!(1), &json!(1));
     world.edit("Deployment", "web", |one| one["spec"]["strategy"] = json!({"type": "Recreate"}));
     world.settled();
     set_image(&mut world, "v2");
@@ -238,7 +248,7 @@ fn recreate_ends_all_old_pods_before_the_first_new_one() {
 
 #[test]
 fn history_is_limited_and_keeps_the_newest() {
-    let mut world = world(1, json!(1), json!(0));
+    let mut world = world(1, &json!(1), &json!(0));
     world.edit("Deployment", "web", |one| one["spec"]["revisionHistoryLimit"] = json!(2));
     for image in ["v1", "v2", "v3", "v4", "v5"] {
         set_image(&mut world, image);
@@ -255,13 +265,15 @@ fn history_is_limited_and_keeps_the_newest() {
 
 #[test]
 fn a_strangers_name_is_a_collision_not_an_adoption() {
-    let mut world = world(1, json!(1), json!(0));
+    let mut world = world(1, &json!(1), &json!(0));
     world.settled();
     let name = object::name(&world.one("ReplicaSet")).to_owned();
     let mut other = World::new();
     other.create(Value::clone(&world.one("Deployment")));
-    other.create(json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name, "namespace": "a"},
-        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "x"}}, "template": {}}}));
+    other.create(
+        json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name, "namespace": "a"},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "x"}}, "template": {}}}),
+    );
     other.settled();
     assert_eq!(other.one("Deployment")["status"]["collisionCount"], 1);
     assert_eq!(other.all("ReplicaSet").len(), 2);
@@ -269,7 +281,7 @@ fn a_strangers_name_is_a_collision_not_an_adoption() {
 
 #[test]
 fn annotations_travel_to_the_replica_set_but_not_the_bookkeeping() {
-    let mut world = world(1, json!(1), json!(0));
+    let mut world = world(1, &json!(1), &json!(0));
     world.settled();
     world.edit("Deployment", "web", |one| {
         one["metadata"]["annotations"]["kubernetes.io/change-cause"] = json!("because");
@@ -283,7 +295,7 @@ fn annotations_travel_to_the_replica_set_but_not_the_bookkeeping() {
 
 #[test]
 fn min_ready_seconds_holds_the_rollout_back() {
-    let mut world = world(2, json!(1), json!(0));
+    let mut world = world(2, &json!(1), &json!(0));
     world.edit("Deployment", "web", |one| one["spec"]["minReadySeconds"] = json!(30));
     world.settled();
     world.pass(31);

@@ -57,7 +57,8 @@ struct Tally {
 
 /// Looks at one Job. `pods`: all of its namespace.
 pub(crate) fn step(job: &Value, pods: &[Arc<Value>], delay: RetryDelay, now: Timestamp) -> Step {
-    let mine: Vec<_> = pods.iter().filter(|pod| object::is_controlled_by(pod, object::uid(job))).cloned().collect();
+    let mine: Vec<_> =
+        pods.iter().filter(|pod| object::is_controlled_by(pod, object::uid(job))).cloned().collect();
     if object::is_deleting(job) {
         return Step { actions: mine.iter().filter_map(|pod| let_go(pod)).collect(), again: None };
     }
@@ -105,8 +106,10 @@ fn after_the_end(job: &Value, pods: &[Arc<Value>], now: Timestamp) -> Step {
 impl<'a> Look<'a> {
     fn sort_out(job: &'a Value, pods: &[Arc<Value>], delay: RetryDelay, now: Timestamp) -> Self {
         let running = |pod: &&Arc<Value>| !is_finished(pod);
-        let (terminating, active) = pods.iter().filter(running).cloned().partition(|pod| object::is_deleting(pod));
-        let failed = pods.iter().filter(|pod| object::text(pod, "/status/phase") == "Failed").cloned().collect();
+        let (terminating, active) =
+            pods.iter().filter(running).cloned().partition(|pod| object::is_deleting(pod));
+        let failed =
+            pods.iter().filter(|pod| object::text(pod, "/status/phase") == "Failed").cloned().collect();
         Self {
             job,
             now,
@@ -222,7 +225,9 @@ impl<'a> Look<'a> {
     }
 
     fn report(mut self, pods: &[Arc<Value>]) -> Step {
-        let is = |kind| object::condition_in(&self.conditions, kind).is_some_and(|found| found["status"] == "True");
+        let is = |kind| {
+            object::condition_in(&self.conditions, kind).is_some_and(|found| found["status"] == "True")
+        };
         let ready = self.active.iter().filter(|pod| object::is_true(pod, "Ready")).count();
         let started = match object::text(self.job, "/status/startTime") {
             _ if self.is_suspended() => Value::Null,
@@ -245,12 +250,14 @@ impl<'a> Look<'a> {
         });
         if let Some(fields) = status.as_object_mut() {
             fields.retain(|key, value| {
-                !value.is_null() && !(value == &json!(0) && matches!(key.as_str(), "active" | "succeeded" | "failed"))
+                let left_out_at_zero = matches!(key.as_str(), "active" | "succeeded" | "failed");
+                !value.is_null() && (!left_out_at_zero || value != &json!(0))
             });
         }
         self.step.actions.extend(Action::status(self.job, status));
         // Only a pod whose UID stands in the stored status lets go: a crash in between counts nobody twice.
-        let releases = pods.iter().filter(|pod| self.tally.holds(object::uid(pod))).filter_map(|pod| let_go(pod));
+        let releases =
+            pods.iter().filter(|pod| self.tally.holds(object::uid(pod))).filter_map(|pod| let_go(pod));
         self.step.actions.extend(releases);
         self.step
     }
@@ -260,9 +267,11 @@ impl Tally {
     /// Moves UIDs whose pods let go into the counts, and notes pods that ended since.
     fn taken(job: &Value, pods: &[Arc<Value>]) -> Self {
         let holding = |uid: &Value| {
-            pods.iter().any(|pod| Some(object::uid(pod)) == uid.as_str() && object::has_finalizer(pod, TRACKING))
+            pods.iter()
+                .any(|pod| Some(object::uid(pod)) == uid.as_str() && object::has_finalizer(pod, TRACKING))
         };
-        let (mut uncounted_succeeded, flushed) = split(job, "/status/uncountedTerminatedPods/succeeded", holding);
+        let (mut uncounted_succeeded, flushed) =
+            split(job, "/status/uncountedTerminatedPods/succeeded", holding);
         let succeeded = object::integer(job, "/status/succeeded").unwrap_or(0) + flushed;
         let (mut uncounted_failed, flushed) = split(job, "/status/uncountedTerminatedPods/failed", holding);
         let failed = object::integer(job, "/status/failed").unwrap_or(0) + flushed;

@@ -25,7 +25,7 @@ fn look(world: &mut World) -> Option<Timestamp> {
     let mut again = None;
     // As many looks as it takes: each write wakes the controller.
     for _ in 0..20 {
-        let Some(job) = world.all("Job").pop() else { return None };
+        let job = world.all("Job").pop()?;
         let step = step(&job, &world.all("Pod"), RetryDelay::default(), world.now);
         again = step.again;
         if !world.run(step, &mut |_| {}) {
@@ -135,7 +135,9 @@ fn final_only_when_nothing_runs_any_more() {
             world.apply(action);
         }
     }
-    world.edit("Pod", object::name(&pod), |pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:02:00Z"));
+    world.edit("Pod", object::name(&pod), |pod| {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:02:00Z")
+    });
     look(&mut world);
     assert_eq!(conditions(&world), ["FailureTarget:DeadlineExceeded"]);
     world.objects.retain(|one| one["kind"] != "Pod");
@@ -162,7 +164,9 @@ fn pods_deleted_by_others_count_as_failed_once_each() {
     for expected in 1..=3 {
         look(&mut world);
         let pod = active(&world).remove(0);
-        world.edit("Pod", object::name(&pod), |pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:02:00Z"));
+        world.edit("Pod", object::name(&pod), |pod| {
+            pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:02:00Z")
+        });
         look(&mut world);
         // Gone for good, its finalizer having been removed.
         world.objects.retain(|one| object::uid(one) != object::uid(&pod));

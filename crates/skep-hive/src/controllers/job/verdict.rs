@@ -49,10 +49,16 @@ impl Look<'_> {
             return Some(announced);
         }
         if self.is_past_backoff_limit() {
-            return Some(Verdict::failure("BackoffLimitExceeded", "Job has reached the specified backoff limit"));
+            return Some(Verdict::failure(
+                "BackoffLimitExceeded",
+                "Job has reached the specified backoff limit",
+            ));
         }
         if self.is_past_deadline() {
-            return Some(Verdict::failure("DeadlineExceeded", "Job was active longer than specified deadline"));
+            return Some(Verdict::failure(
+                "DeadlineExceeded",
+                "Job was active longer than specified deadline",
+            ));
         }
         let succeeded = self.tally.succeeded();
         let done = match self.completions() {
@@ -64,7 +70,8 @@ impl Look<'_> {
 
     fn announced(&self) -> Option<Verdict> {
         let find = |kind| {
-            object::condition_in(&self.conditions, kind).filter(|found| object::text(found, "/status") == "True")
+            object::condition_in(&self.conditions, kind)
+                .filter(|found| object::text(found, "/status") == "True")
         };
         if find("SuccessCriteriaMet").is_some() {
             return Some(Verdict::success());

@@ -65,8 +65,10 @@ impl ImageSource {
             None => top.1,
         };
         let config = self.blob(object::text(&manifest, "/config/digest"))?;
-        let config = std::fs::read(&config).map_err(|error| format!("cannot read {}: {error}", config.display()))?;
-        let config = serde_json::from_slice(&config).map_err(|error| format!("the image's config is not JSON: {error}"))?;
+        let config =
+            std::fs::read(&config).map_err(|error| format!("cannot read {}: {error}", config.display()))?;
+        let config = serde_json::from_slice(&config)
+            .map_err(|error| format!("the image's config is not JSON: {error}"))?;
         let layers = object::array(&manifest, "/layers").iter().map(|layer| {
             let digest = object::text(layer, "/digest").to_owned();
             let path = self.blob(&digest)?;
@@ -77,9 +79,13 @@ impl ImageSource {
     }
 
     fn manifest(&self, image: &ImageRef, reference: &str) -> Result<(String, Value), String> {
-        let found = self.registry.manifest(&image.repository, reference).map_err(|error| error.to_string())?;
-        let found = found.ok_or_else(|| format!("{}/{}:{reference}: not found: manifest unknown", image.registry, image.repository))?;
-        let parsed = serde_json::from_slice(&found.bytes).map_err(|error| format!("the manifest is not JSON: {error}"))?;
+        let found =
+            self.registry.manifest(&image.repository, reference).map_err(|error| error.to_string())?;
+        let found = found.ok_or_else(|| {
+            format!("{}/{}:{reference}: not found: manifest unknown", image.registry, image.repository)
+        })?;
+        let parsed = serde_json::from_slice(&found.bytes)
+            .map_err(|error| format!("the manifest is not JSON: {error}"))?;
         Ok((found.digest.to_string(), parsed))
     }
 
@@ -97,7 +103,8 @@ impl ImageSource {
     }
 
     fn blob(&self, digest: &str) -> Result<PathBuf, String> {
-        let parsed: Digest = digest.parse().map_err(|error| format!("the manifest names no blob: {error}"))?;
+        let parsed: Digest =
+            digest.parse().map_err(|error| format!("the manifest names no blob: {error}"))?;
         self.registry.blob_path(&parsed).ok_or_else(|| format!("blob {digest} is not in the registry"))
     }
 
@@ -127,7 +134,8 @@ impl ImageSource {
             media_type: layer.media_type.clone(),
             path: layer.path.clone(),
         });
-        let pulled = Pulled { digest: found.digest.clone(), config: found.config.clone(), layers: layers.collect() };
+        let pulled =
+            Pulled { digest: found.digest.clone(), config: found.config.clone(), layers: layers.collect() };
         let note = self.note(image);
         let written = serde_json::to_vec(&pulled).map_err(std::io::Error::from).and_then(|bytes| {
             std::fs::create_dir_all(&self.dirs.notes)?;

@@ -51,7 +51,7 @@ pub(super) struct ImageNews {
 enum Entry {
     Pulling { attempts: u32, since: Option<String> },
     Ready(LocalImage),
-    Failed { attempts: u32, message: String, shown_until: Instant, retry_at: Instant, request: Request },
+    Failed { attempts: u32, message: String, shown_until: Instant, retry_at: Instant, request: Box<Request> },
 }
 
 /// What a pull needs to know.
@@ -84,7 +84,12 @@ impl Images {
         let policy = object::text(container, "/imagePullPolicy");
         let reference: ImageRef = match text.parse() {
             Ok(reference) => reference,
-            Err(error) => return failed("InvalidImageName", format!("Failed to apply default image tag \"{text}\": {error}")),
+            Err(error) => {
+                return failed(
+                    "InvalidImageName",
+                    format!("Failed to apply default image tag \"{text}\": {error}"),
+                );
+            }
         };
         let key = ImageKey {
             namespace: object::namespace(pod).to_owned(),
@@ -159,6 +164,7 @@ impl Images {
                 let message = format!("failed to pull image \"{image}\": {why}");
                 let news = format!("Failed to pull image \"{image}\": {why}");
                 let retry_at = now + delay;
+                let request = Box::new(request);
                 let entry = Entry::Failed { attempts: attempts + 1, message, shown_until, retry_at, request };
                 self.entries.insert(key.clone(), entry);
                 ImageNews { key, reason: "Failed", message: news, warning: true }
@@ -176,7 +182,9 @@ impl Images {
             _ => None,
         });
         let (key, retry) = due?;
-        let Some(Entry::Failed { attempts, message, shown_until, retry_at, request }) = self.entries.get_mut(&key) else {
+        let Some(Entry::Failed { attempts, message, shown_until, retry_at, request }) =
+            self.entries.get_mut(&key)
+        else {
             return None;
         };
         if !retry {
@@ -185,7 +193,7 @@ impl Images {
             let message = format!("Back-off pulling image \"{}\": {message}", key.image);
             return Some(ImageNews { key, reason: "BackOff", message, warning: true });
         }
-        let (attempts, message, mut request) = (*attempts, message.clone(), request.clone());
+        let (attempts, message, mut request) = (*attempts, message.clone(), Request::clone(request));
         if let Some(logins) = pull::refreshed(&self.resources, &request.logins) {
             request.logins = logins;
         }
@@ -213,15 +221,19 @@ impl Entry {
     fn state(&self, image: &str) -> ImageState {
         match self {
             Self::Pulling { since: None, .. } => ImageState::Pulling,
-            Self::Pulling { since: Some(message), .. } => {
-                failed("ImagePullBackOff", format!("Back-off pulling image \"{image}\": ErrImagePull: {message}"))
-            }
+            Self::Pulling { since: Some(message), .. } => failed(
+                "ImagePullBackOff",
+                format!("Back-off pulling image \"{image}\": ErrImagePull: {message}"),
+            ),
             Self::Ready(found) => ImageState::Ready(found.clone()),
             Self::Failed { message, shown_until, retry_at, .. } => {
                 if shown_until < retry_at && *shown_until > Instant::now() {
                     failed("ErrImagePull", message.clone())
                 } else {
-                    failed("ImagePullBackOff", format!("Back-off pulling image \"{image}\": ErrImagePull: {message}"))
+                    failed(
+                        "ImagePullBackOff",
+                        format!("Back-off pulling image \"{image}\": ErrImagePull: {message}"),
+                    )
                 }
             }
         }

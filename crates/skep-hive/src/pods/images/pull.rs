@@ -25,9 +25,13 @@ pub(super) struct Logins {
 
 /// The accounts that a pod's `imagePullSecrets` hold.
 pub(super) fn logins(resources: &Resources, pod: &Value) -> Logins {
-    let names = object::array(pod, "/spec/imagePullSecrets").iter().map(|one| object::text(one, "/name").to_owned());
-    let mut logins =
-        Logins { namespace: object::namespace(pod).to_owned(), secrets: names.collect(), accounts: BTreeMap::new() };
+    let names =
+        object::array(pod, "/spec/imagePullSecrets").iter().map(|one| object::text(one, "/name").to_owned());
+    let mut logins = Logins {
+        namespace: object::namespace(pod).to_owned(),
+        secrets: names.collect(),
+        accounts: BTreeMap::new(),
+    };
     logins.accounts = accounts(resources, &logins);
     logins
 }
@@ -39,7 +43,8 @@ pub(super) fn refreshed(resources: &Resources, old: &Logins) -> Option<Logins> {
 }
 
 fn accounts(resources: &Resources, logins: &Logins) -> BTreeMap<String, Login> {
-    let secrets = logins.secrets.iter().filter_map(|name| resources.get(Kind::SECRET, Some(&logins.namespace), name));
+    let secrets =
+        logins.secrets.iter().filter_map(|name| resources.get(Kind::SECRET, Some(&logins.namespace), name));
     secrets.flat_map(|secret| of_secret(&secret)).collect()
 }
 
