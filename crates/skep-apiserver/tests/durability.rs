@@ -53,7 +53,7 @@ async fn it_goes_on_where_it_stopped() {
     first.create(lease, "test").await.unwrap();
     drop(first);
     let second = open(&file);
-    assert_eq!(second.list(Kind::CONFIG_MAP, None), [kept.clone()]);
+    assert_eq!(second.list(Kind::CONFIG_MAP, None), std::slice::from_ref(&kept));
     assert_eq!(
         second.list(Kind::LEASE, None).len(),
         1,
@@ -80,4 +80,62 @@ fn a_newer_format_is_refused() {
     let error =
         Resources::open(ResourcesConfig { file: Some(file), ..ResourcesConfig::default() }).unwrap_err();
     assert!(error.to_string().contains("has format 2"), "{error}");
+}
+
+/// Where the child of the test below keeps its store.
+const CHILD: &str = "SKEP_TEST_STORE";
+
+/// Not a test of its own: the process that is killed. It says what was acknowledged.
+#[tokio::test]
+#[ignore = "the child of a_killed_process_loses_nothing_it_acknowledged"]
+async fn write_until_killed() {
+    use std::io::Write;
+    let Ok(file) = std::env::var(CHILD) else { return };
+    let resources = open(Path::new(&file));
+    for n in 0.. {
+        let made = resources.create(config_map(&format!("m{n}")), "test").await.unwrap();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "acknowledged m{n} {}", version(&made)).unwrap();
+        out.flush().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_nothing_it_acknowledged() {
+    use std::io::BufRead;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hive.redb");
+    let mut acknowledged = 0;
+    let mut highest = 0;
+    for round in 1..=2 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "write_until_killed", "--ignored", "--nocapture"])
+            .env(CHILD, file.with_extension(round.to_string()))
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let words = lines.map_while(Result::ok).filter_map(|line| {
+            // The harness writes `test … ` without an end of line before the first.
+            let (_, rest) = line.split_once("acknowledged m")?;
+            let (number, version) = rest.split_once(' ')?;
+            Some((number.parse::<usize>().ok()?, version.parse::<u64>().ok()?))
+        });
+        for (number, version) in words.take(30 * round) {
+            (acknowledged, highest) = (number + 1, version);
+        }
+        // SIGKILL, in the middle of a write most likely.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let after = open(&file.with_extension(round.to_string()));
+        for n in 0..acknowledged {
+            assert!(
+                after.get(Kind::CONFIG_MAP, Some("default"), &format!("m{n}")).is_some(),
+                "m{n} of {acknowledged}"
+            );
+        }
+        assert_eq!(acknowledged, 30 * round);
+        let next = after.create(config_map("next"), "test").await.unwrap();
+        assert!(version(&next) > highest);
+    }
 }

@@ -168,3 +168,65 @@ async fn discovery_works_in_both_ways() {
         assert!(capabilities.supports_operation(kube::discovery::verbs::WATCH));
     }
 }
+
+#[tokio::test]
+async fn metadata_alone_can_be_asked_for() {
+    let server = Server::start().await;
+    let api: Api<ConfigMap> = Api::namespaced(server.client().await, "default");
+    api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
+    assert_eq!(api.get_metadata("a").await.unwrap().metadata.name.as_deref(), Some("a"));
+    assert_eq!(api.list_metadata(&ListParams::default()).await.unwrap().items.len(), 1);
+    let mut events =
+        Box::pin(kube::runtime::metadata_watcher(api, watcher::Config::default().streaming_lists()));
+    let first = events.try_next().await.unwrap().unwrap();
+    assert!(matches!(first, Event::Init));
+    let second = events.try_next().await.unwrap().unwrap();
+    assert!(matches!(second, Event::InitApply(object) if object.metadata.name.as_deref() == Some("a")));
+    assert!(matches!(events.try_next().await.unwrap().unwrap(), Event::InitDone));
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_and_writes_nothing() {
+    let server = Server::start().await;
+    let api: Api<ConfigMap> = Api::namespaced(server.client().await, "default");
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let shown = api.create(&dry, &config_map("a", "1")).await.unwrap();
+    assert_eq!(shown.metadata.name.as_deref(), Some("a"));
+    assert!(api.get_opt("a").await.unwrap().is_none());
+    let made = api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
+    let apply = PatchParams { dry_run: true, ..PatchParams::apply("kube").force() };
+    let wanted =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "2"}});
+    assert_eq!(api.patch("a", &apply, &Patch::Apply(wanted)).await.unwrap().data.unwrap()["a"], "2");
+    api.delete("a", &DeleteParams::default().dry_run()).await.unwrap();
+    assert_eq!(api.get("a").await.unwrap(), made);
+}
+
+#[tokio::test]
+async fn the_stream_of_one_watch_goes_on_from_a_version() {
+    let server = Server::start().await;
+    let api: Api<ConfigMap> = Api::namespaced(server.client().await, "default");
+    let first = api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
+    api.create(&PostParams::default(), &config_map("b", "1")).await.unwrap();
+    api.delete("a", &DeleteParams::default()).await.unwrap();
+    let version = first.metadata.resource_version.unwrap();
+    let params = WatchParams::default().timeout(1);
+    let events: Vec<_> = api.watch(&params, &version).await.unwrap().try_collect().await.unwrap();
+    let seen: Vec<_> = events
+        .iter()
+        .map(|event| match event {
+            WatchEvent::Added(object) => format!("+{}", object.metadata.name.as_deref().unwrap()),
+            WatchEvent::Deleted(object) => {
+                assert_ne!(
+                    object.metadata.resource_version.as_deref(),
+                    Some(version.as_str()),
+                    "a deletion has its own version"
+                );
+                format!("-{}", object.metadata.name.as_deref().unwrap())
+            }
+            WatchEvent::Bookmark(_) => "bookmark".to_owned(),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(seen, ["+b", "-a", "bookmark"], "no replay of what was known, and a last word at the end");
+}
