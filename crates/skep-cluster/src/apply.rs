@@ -7,7 +7,7 @@ use skep_model::ObjectKey;
 use crate::{Cluster, ClusterError, FieldConflict, connect::request, objects::bytes};
 
 /// The field manager of everything that a release writes.
-const MANAGER: &str = "skep";
+pub const MANAGER: &str = "skep";
 /// Requests in flight at once: enough to hide round trips, few enough for API priority and fairness.
 const IN_FLIGHT: usize = 16;
 

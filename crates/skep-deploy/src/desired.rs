@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
+use skep_cluster::MANAGER;
 use skep_manifest::{ConfigReference, Object, Owner, Versioned, is_workload};
 use skep_model::{Digest, ObjectKey, Project, Release, Step};
 
@@ -196,36 +197,16 @@ impl Desired {
         self.workloads().filter(move |object| object["metadata"]["name"].as_str().is_some_and(needed))
     }
 
-    /// A workload under an autoscaler starts with its minimum, keeps what it has, and leaves the field alone once somebody else
-    /// owns it: to drop a field that only Skep owns would reset it to 1.
+    /// Leaves the replicas of a workload under an autoscaler as the autoscaler has them.
     pub(crate) fn respect_autoscalers(&mut self, live: &BTreeMap<ObjectKey, Value>) {
         let scaled = skep_manifest::autoscaled(&self.objects);
         for object in &mut self.objects {
-            let Some(key) = ObjectKey::of(object) else {
-                continue;
-            };
-            let Some(autoscaled) = scaled.iter().find(|scaled| scaled.workload.same_object(&key)) else {
-                continue;
-            };
-            match live.get(&key) {
-                None => object["spec"]["replicas"] = json!(autoscaled.min),
-                Some(live) if others_own_replicas(live) => {
-                    if let Some(spec) = object["spec"].as_object_mut() {
-                        spec.remove("replicas");
-                    }
-                }
-                Some(live) => object["spec"]["replicas"] = live["spec"]["replicas"].clone(),
+            let Some(key) = ObjectKey::of(object) else { continue };
+            if let Some(scaled) = scaled.iter().find(|scaled| scaled.workload.same_object(&key)) {
+                skep_manifest::hold_replicas(object, live.get(&key), scaled, MANAGER);
             }
         }
     }
-}
-
-fn others_own_replicas(live: &Value) -> bool {
-    let managers = live["metadata"]["managedFields"].as_array();
-    managers
-        .into_iter()
-        .flatten()
-        .any(|entry| entry["manager"] != "skep" && entry["fieldsV1"]["f:spec"].get("f:replicas").is_some())
 }
 
 /// The project's sets and those of the manifests, as versions; and every other object.

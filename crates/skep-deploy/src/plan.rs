@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, stream};
 use serde_json::Value;
 use skep_cluster::{Applied, ClusterError, Force};
-use skep_manifest::owner_of;
+use skep_manifest::{differences, owner_of};
 use skep_model::{ObjectKey, Outcome, Release, ReleaseStatus, Step};
 use skep_rollout::workload::JobState;
 
@@ -211,25 +211,10 @@ fn change(
         }
         (_, Err(error)) => return Err(Failure::at(Step::Plan, error)),
         (None, Ok(_)) => Verb::Create,
-        (Some(live), Ok(rehearsed)) if essence(live) == essence(&rehearsed.object) => return Ok(None),
+        (Some(live), Ok(rehearsed)) if differences(live, &rehearsed.object).is_empty() => return Ok(None),
         (Some(_), Ok(_)) => Verb::Update,
     };
     Ok(Some(Change { object: key, verb }))
-}
-
-/// An object without what the server keeps of its own: what is left differs only if an apply would change it.
-fn essence(object: &Value) -> Value {
-    let mut object = object.clone();
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("status");
-    }
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        for key in ["managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"]
-        {
-            metadata.remove(key);
-        }
-    }
-    object
 }
 
 /// What the last release wrote and this one lacks.

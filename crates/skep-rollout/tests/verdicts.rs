@@ -9,11 +9,11 @@ use skep_rollout::{Cause, LogWanted, Observed, Rollout, Verdict};
 const SCHEMA: i64 = 78;
 
 fn start() -> Timestamp {
-    "2026-01-01T00:00:00Z".parse().unwrap()
+    "2026-01-01T00:00:00Z".parse().expect("a timestamp")
 }
 
 fn at(seconds: i64) -> Timestamp {
-    start().checked_add(seconds.seconds()).unwrap()
+    start().checked_add(seconds.seconds()).expect("in range")
 }
 
 fn rollout() -> Rollout {
@@ -34,7 +34,7 @@ fn replica_set(uid: &str, revision: u32) -> Value {
         "annotations": {"deployment.kubernetes.io/revision": revision.to_string()}}})
 }
 
-fn pod(set: &str, status: Value) -> Value {
+fn pod(set: &str, status: &Value) -> Value {
     json!({"metadata": {"name": format!("api-{set}"), "ownerReferences": [{"uid": set}]}, "status": status})
 }
 
@@ -81,13 +81,13 @@ fn a_stale_status_is_never_believed() {
 
 #[test]
 fn a_missing_image_is_final_at_once_and_a_network_failure_at_the_third_try() {
-    let missing = pod("new", waiting("ErrImagePull", "manifest unknown"));
+    let missing = pod("new", &waiting("ErrImagePull", "manifest unknown"));
     let verdict = judge(&mut rollout(), &deployment(1, 0, 4), &[missing], at(1));
     assert!(matches!(verdict, Verdict::Failed(d) if matches!(d.cause, Cause::ImageMissing { .. })));
 
     let mut rollout = rollout();
-    let failing = pod("new", waiting("ErrImagePull", "dial tcp: i/o timeout"));
-    let pausing = pod("new", waiting("ImagePullBackOff", "Back-off pulling image"));
+    let failing = pod("new", &waiting("ErrImagePull", "dial tcp: i/o timeout"));
+    let pausing = pod("new", &waiting("ImagePullBackOff", "Back-off pulling image"));
     for second in 0..2 {
         for seen in [&failing, &failing, &pausing] {
             let verdict = judge(&mut rollout, &deployment(1, 0, 4), std::slice::from_ref(seen), at(second));
@@ -105,10 +105,10 @@ fn a_crash_loop_fails_at_the_third_crash() {
     let mut rollout = rollout();
     for restarts in 1..=2 {
         let verdict =
-            judge(&mut rollout, &deployment(1, 0, 4), &[pod("new", crashed(restarts, 1, false))], at(1));
+            judge(&mut rollout, &deployment(1, 0, 4), &[pod("new", &crashed(restarts, 1, false))], at(1));
         assert!(matches!(verdict, Verdict::Progressing { .. }), "{verdict:?}");
     }
-    match judge(&mut rollout, &deployment(1, 0, 4), &[pod("new", crashed(3, 1, false))], at(2)) {
+    match judge(&mut rollout, &deployment(1, 0, 4), &[pod("new", &crashed(3, 1, false))], at(2)) {
         Verdict::Failed(diagnosis) => {
             assert_eq!(
                 diagnosis.cause,
@@ -124,8 +124,8 @@ fn a_crash_loop_fails_at_the_third_crash() {
 #[test]
 fn restarts_of_other_days_and_of_old_pods_do_not_count() {
     let mut rollout = rollout();
-    let healthy_with_a_past = pod("new", crashed(40, 1, true));
-    let old_in_a_loop = pod("old", crashed(9, 1, false));
+    let healthy_with_a_past = pod("new", &crashed(40, 1, true));
+    let old_in_a_loop = pod("old", &crashed(9, 1, false));
     let verdict = judge(&mut rollout, &deployment(2, 2, 3), &[healthy_with_a_past, old_in_a_loop], at(1));
     assert!(matches!(verdict, Verdict::Progressing { .. }), "{verdict:?}");
 }
@@ -133,16 +133,16 @@ fn restarts_of_other_days_and_of_old_pods_do_not_count() {
 #[test]
 fn an_app_that_refuses_the_schema_is_not_waited_for() {
     let verdict =
-        judge(&mut rollout(), &deployment(1, 0, 4), &[pod("new", crashed(1, SCHEMA, false))], at(1));
+        judge(&mut rollout(), &deployment(1, 0, 4), &[pod("new", &crashed(1, SCHEMA, false))], at(1));
     assert!(matches!(verdict, Verdict::Failed(d) if d.cause == Cause::SchemaRefused { exit_code: SCHEMA }));
 }
 
 #[test]
 fn missing_config_and_a_foreign_program_are_final() {
-    let config = pod("new", waiting("CreateContainerConfigError", "configmap \"x\" not found"));
+    let config = pod("new", &waiting("CreateContainerConfigError", "configmap \"x\" not found"));
     let verdict = judge(&mut rollout(), &deployment(1, 0, 4), &[config], at(1));
     assert!(matches!(verdict, Verdict::Failed(d) if matches!(d.cause, Cause::ConfigMissing { .. })));
-    let foreign = pod("new", waiting("RunContainerError", "exec /api: exec format error"));
+    let foreign = pod("new", &waiting("RunContainerError", "exec /api: exec format error"));
     let verdict = judge(&mut rollout(), &deployment(1, 0, 4), &[foreign], at(1));
     assert!(matches!(verdict, Verdict::Failed(d) if matches!(d.cause, Cause::ExecFormat { .. })));
 }
@@ -154,7 +154,7 @@ fn patience_counts_from_the_last_progress() {
     assert!(matches!(judge(&mut rollout, &deployment(1, 0, 4), &[], at(100)), Verdict::Progressing { .. }));
     match judge(&mut rollout, &deployment(1, 0, 4), &[], at(110)) {
         Verdict::Failed(diagnosis) => {
-            assert!(matches!(diagnosis.cause, Cause::NoProgress { seconds: 60, .. }))
+            assert!(matches!(diagnosis.cause, Cause::NoProgress { seconds: 60, .. }));
         }
         other => panic!("{other:?}"),
     }

@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) show: Show,
     pub(crate) json: bool,
     /// Where hive keeps its state.
+    #[cfg_attr(not(all(feature = "hive", target_os = "linux")), expect(dead_code, reason = "this build has no hive"))]
     pub(crate) hive_dir: PathBuf,
     /// Where layers are kept between builds.
     pub(crate) cache_dir: PathBuf,
@@ -64,7 +65,7 @@ impl Settings {
             json: cli.output == Output::Json,
             hive_dir,
             cache_dir: base("XDG_CACHE_HOME", ".cache").join("skep"),
-            user: env::var("USER").or_else(|_| env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned()),
+            user: user(),
             host: nix::unistd::gethostname()
                 .ok()
                 .and_then(|name| name.into_string().ok())
@@ -81,6 +82,16 @@ impl Settings {
             .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
+}
+
+/// The account that Skep runs as; services of a CI have no `USER`.
+fn user() -> String {
+    let account = || Some(nix::unistd::User::from_uid(nix::unistd::geteuid()).ok()??.name);
+    env::var("USER")
+        .ok()
+        .filter(|user| !user.is_empty())
+        .or_else(account)
+        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How many images are built or pushed at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
 /// Our images, as digests in the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -88,7 +88,7 @@ async fn build_all(app: &App, wanted: &BTreeSet<String>) -> Result<Vec<BuiltImag
         ));
     }
     let images = app.project.images.iter().filter(|(name, _)| wanted.contains(*name));
-    stream::iter(images)
+    let mut built: Vec<BuiltImage> = stream::iter(images)
         .map(|(name, image)| {
             let request = BuildRequest {
                 name,
@@ -102,9 +102,11 @@ async fn build_all(app: &App, wanted: &BTreeSet<String>) -> Result<Vec<BuiltImag
             };
             async move { skep_image::build(request, &app.emit).await.in_step(Step::Build) }
         })
-        .buffered(AT_ONCE)
+        .buffer_unordered(AT_ONCE)
         .try_collect()
-        .await
+        .await?;
+    built.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(built)
 }
 
 async fn push(app: &App, built: &[BuiltImage], clock: &mut Clock) -> Result<ImageDigests, Failure> {
