@@ -146,7 +146,7 @@ fn settings(controller: &str, limits: &Limits) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     match controller {
         "memory" => {
-            found.extend(limits.memory_bytes.map(|bytes| ("memory.limit_in_bytes", bytes.to_string())))
+            found.extend(limits.memory_bytes.map(|bytes| ("memory.limit_in_bytes", bytes.to_string())));
         }
         "cpu" => {
             found.extend(shares.map(|shares| ("cpu.shares", shares.to_string())));

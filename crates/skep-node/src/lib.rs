@@ -12,6 +12,7 @@ mod capabilities;
 mod cgroup;
 mod config;
 mod error;
+mod files;
 mod image;
 mod init;
 mod input;

@@ -86,18 +86,16 @@ impl Node {
         let Some(uid) = input.pod.metadata.uid.clone() else { return };
         let layers = layers_of(&input);
         let mut pods = self.inner.pods();
-        // The task of a pod that is gone answers no more.
-        let input = match pods.get_mut(&uid).filter(|handle| !handle.task.is_finished()) {
-            Some(handle) => {
-                handle.layers = layers.clone();
-                match handle.commands.send(Command::Sync(Box::new(input))) {
-                    Ok(()) => return,
-                    Err(mpsc::error::SendError(Command::Sync(input))) => *input,
-                    Err(_) => return,
-                }
-            }
-            None => input,
-        };
+        if self.inner.site.is_gone(&uid) {
+            // Said before the pod's end was heard of.
+            return;
+        }
+        if let Some(handle) = pods.get_mut(&uid).filter(|handle| !handle.task.is_finished()) {
+            handle.layers = layers;
+            // A pod that is ending at this moment reads no more.
+            let _ = handle.commands.send(Command::Sync(Box::new(input)));
+            return;
+        }
         let (commands, orders) = mpsc::unbounded_channel();
         let task = pod::spawn(Arc::clone(&self.inner.site), input, orders);
         pods.retain(|_, handle| !handle.task.is_finished());
@@ -131,7 +129,7 @@ impl Node {
     /// Deletes unpacked layers that are neither in `keep` (digests of layers' blobs) nor named by a pod.
     pub async fn collect_layers(&self, keep: BTreeSet<String>) {
         let mut keep = keep;
-        for handle in self.inner.pods().values().filter(|handle| !handle.task.is_finished()) {
+        for handle in self.inner.pods().values().filter(|handle| !handle.commands.is_closed()) {
             keep.extend(handle.layers.iter().cloned());
         }
         let site = Arc::clone(&self.inner.site);
@@ -222,6 +220,7 @@ impl Inner {
             memory: memory(&name),
             config,
             updates,
+            gone: Mutex::default(),
         };
         Ok(Self { site: Arc::new(site), capabilities, pods: Mutex::default(), _lock: lock })
     }

@@ -3,22 +3,33 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, lchown, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::unpack::Hidden;
 use crate::sys;
 
-/// Lays `layers` (lowest first) over one another in `into`.
-pub(crate) fn copy_image(layers: &[PathBuf], into: &Path) -> io::Result<()> {
-    fs::create_dir_all(into)?;
-    layers.iter().try_for_each(|layer| lay(layer, into))
+/// Lays a layer's directory over what is in `into`. `hidden`: what it hides beside what its files say.
+pub(super) fn lay(layer: &Path, into: &Path, hidden: &[Hidden]) -> io::Result<()> {
+    for hidden in hidden {
+        match hidden {
+            Hidden::Path(path) => remove(&into.join(path))?,
+            Hidden::Below(path) => clear(&into.join(path))?,
+        }
+    }
+    merge(layer, into)
 }
 
-fn lay(from: &Path, into: &Path) -> io::Result<()> {
+fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        remove(&entry?.path())?;
+    }
+    Ok(())
+}
+
+fn merge(from: &Path, into: &Path) -> io::Result<()> {
     let opaque = [c"trusted.overlay.opaque", c"user.overlay.opaque"];
     if opaque.iter().any(|name| sys::attribute(from, name).as_deref() == Some(b"y")) {
-        for entry in fs::read_dir(into)? {
-            remove(&entry?.path())?;
-        }
+        clear(into)?;
     }
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -30,7 +41,7 @@ fn lay(from: &Path, into: &Path) -> io::Result<()> {
                 remove(&target)?;
                 fs::create_dir(&target)?;
             }
-            lay(&source, &target)?;
+            merge(&source, &target)?;
         } else {
             remove(&target)?;
             if kind.is_char_device() && found.rdev() == 0 {

@@ -7,6 +7,5 @@ mod unpack;
 mod users;
 
 pub(crate) use config::ImageConfig;
-pub(crate) use copy::copy_image;
 pub(crate) use layers::Layers;
 pub(crate) use users::{Identity, Lookup};

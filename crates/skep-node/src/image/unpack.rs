@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use serde::{Deserialize, Serialize};
 use tar::{Archive, Entry, EntryType};
 
 use crate::sys;
@@ -13,9 +14,18 @@ use crate::sys;
 const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 
+/// What a layer hides of the layers below, where the file system could not be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Hidden {
+    /// This path, relative to the root.
+    Path(PathBuf),
+    /// Everything in this directory.
+    Below(PathBuf),
+}
+
 /// Unpacks the archive at `blob` (tar, gzip or zstd, told by its first bytes) into the empty directory `into`. Owners are kept if
 /// `keep_owners`, which needs privilege.
-pub(super) fn unpack(blob: &Path, into: &Path, keep_owners: bool) -> io::Result<()> {
+pub(super) fn unpack(blob: &Path, into: &Path, keep_owners: bool) -> io::Result<Vec<Hidden>> {
     let mut file = File::open(blob)?;
     let mut magic = [0; 4];
     let found = file.read(&mut magic)?;
@@ -30,7 +40,7 @@ pub(super) fn unpack(blob: &Path, into: &Path, keep_owners: bool) -> io::Result<
     }
 }
 
-fn entries(reader: impl Read, into: &Path, keep_owners: bool) -> io::Result<()> {
+fn entries(reader: impl Read, into: &Path, keep_owners: bool) -> io::Result<Vec<Hidden>> {
     // unpack_in compares with the real path.
     let into = &into.canonicalize()?;
     fs::set_permissions(into, fs::Permissions::from_mode(0o755))?;
@@ -42,13 +52,14 @@ fn entries(reader: impl Read, into: &Path, keep_owners: bool) -> io::Result<()> 
     archive.set_overwrite(true);
     // A directory's mode and time come last: it must be writable until then, and what is put in would touch its time.
     let mut folders: Vec<(PathBuf, u32, u64)> = Vec::new();
+    let mut untold = Vec::new();
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
         if let Some(hidden) =
             path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(WHITEOUT))
         {
-            hide(into, &path, hidden, keep_owners)?;
+            untold.extend(hide(into, &path, hidden, keep_owners)?);
             continue;
         }
         match entry.header().entry_type() {
@@ -72,7 +83,7 @@ fn entries(reader: impl Read, into: &Path, keep_owners: bool) -> io::Result<()> 
             let _ = handle.set_modified(time);
         }
     }
-    Ok(())
+    Ok(untold)
 }
 
 fn folder<R: Read>(
@@ -125,28 +136,31 @@ fn make_way(place: &Path, for_folder: bool) -> io::Result<()> {
     }
 }
 
-/// Turns `.wh.NAME` into a whiteout over the layers below, and the opaque marker into the directory's attribute.
-fn hide(into: &Path, path: &Path, hidden: &str, keep_owners: bool) -> io::Result<()> {
+/// Turns `.wh.NAME` into a whiteout over the layers below, and the opaque marker into the directory's attribute. An overlay as
+/// the state directory's own file system takes neither (the attribute since Linux 6.7): then what is hidden is returned.
+fn hide(into: &Path, path: &Path, hidden: &str, keep_owners: bool) -> io::Result<Option<Hidden>> {
     let parent = path.parent().unwrap_or(Path::new(""));
-    let Some(folder) = inside(into, parent) else { return Ok(()) };
+    let Some(folder) = inside(into, parent) else { return Ok(None) };
     if folder.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
-        return Ok(());
+        return Ok(None);
     }
     fs::create_dir_all(&folder)?;
+    let relative = |place: &Path| place.strip_prefix(into).unwrap_or(place).to_owned();
     if path.file_name().is_some_and(|name| name == OPAQUE) {
         let name = if keep_owners { c"trusted.overlay.opaque" } else { c"user.overlay.opaque" };
-        return sys::set_attribute(&folder, name, b"y");
+        let told = sys::set_attribute(&folder, name, b"y").is_ok();
+        return Ok((!told).then(|| Hidden::Below(relative(&folder))));
     }
     // Other markers of aufs' (.wh..wh.plnk, …) say nothing to an overlay.
     if hidden.starts_with(WHITEOUT) || hidden.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let place = folder.join(hidden);
     if place.symlink_metadata().is_ok() {
-        return Ok(());
+        return Ok(None);
     }
-    mknod(&place, SFlag::S_IFCHR, Mode::empty(), makedev(0, 0))?;
-    Ok(())
+    let told = mknod(&place, SFlag::S_IFCHR, Mode::empty(), makedev(0, 0)).is_ok();
+    Ok((!told).then(|| Hidden::Path(relative(&place))))
 }
 
 #[cfg(test)]

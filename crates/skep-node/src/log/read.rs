@@ -44,7 +44,7 @@ pub(crate) fn open(logs: &Logs, request: &LogRequest) -> Result<LogStream, NodeE
     let mut tail =
         Tail::open(path).map_err(|source| NodeError::State { action: "read", path: path.clone(), source })?;
     let mut view = View::of(request);
-    let first = tail.from_start(&mut view).map_err(|source| NodeError::State {
+    let first = tail.all(&mut view).map_err(|source| NodeError::State {
         action: "read",
         path: path.clone(),
         source,
@@ -61,7 +61,7 @@ pub(crate) fn last_lines(folder: &Path, lines: usize, bytes: usize) -> String {
     let Some(path) = attempts(folder).pop() else { return String::new() };
     let Ok(mut tail) = Tail::open(&path) else { return String::new() };
     let mut view = View { tail: Some(lines), ..View::default() };
-    let text = tail.from_start(&mut view).unwrap_or_default();
+    let text = tail.all(&mut view).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let mut start = text.len().saturating_sub(bytes);
     while !text.is_char_boundary(start) {
@@ -174,8 +174,8 @@ impl Tail {
         Ok(Self { path: path.to_owned(), file: File::open(path)?, rest: Vec::new() })
     }
 
-    /// The rotated file and the present one, as `view` wants them.
-    fn from_start(&mut self, view: &mut View) -> io::Result<Vec<u8>> {
+    /// All there is, in the rotated file and the present one, as `view` wants them.
+    fn all(&mut self, view: &mut View) -> io::Result<Vec<u8>> {
         let mut text = fs::read(older(&self.path)).unwrap_or_default();
         self.file.read_to_end(&mut text)?;
         let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);

@@ -11,7 +11,8 @@ use super::env::Sources;
 use super::expand::expand;
 use super::security;
 use super::volumes;
-use crate::image::{ImageConfig, Lookup, copy_image};
+use crate::files::remove_tree;
+use crate::image::{ImageConfig, Lookup};
 use crate::init::wire::{ContainerSpec, MountSpec, RootBase, RootSpec, Upper};
 use crate::{PodInput, RootFilesystem};
 
@@ -65,8 +66,7 @@ impl Recipe<'_> {
             .clone()
             .filter(|dir| !dir.is_empty())
             .or_else(|| self.image.working_dir.clone());
-        let root =
-            self.root(&paths, mounts, &privileges).map_err(|error| Obstacle::Machine(error.to_string()))?;
+        let root = self.root(mounts, &privileges).map_err(|error| Obstacle::Machine(error.to_string()))?;
         Ok(ContainerSpec {
             root: Some(root),
             argv,
@@ -81,20 +81,19 @@ impl Recipe<'_> {
         })
     }
 
-    fn root(
-        &self,
-        layers: &[PathBuf],
-        volumes: Vec<MountSpec>,
-        privileges: &security::Privileges,
-    ) -> std::io::Result<RootSpec> {
+    fn root(&self, volumes: Vec<MountSpec>, privileges: &security::Privileges) -> std::io::Result<RootSpec> {
         let folder = own_folder(self.folder, &self.container.name);
         // Each run starts from the image alone.
-        let _ = fs::remove_dir_all(&folder);
+        remove_tree(&folder)?;
         let target = folder.join("root");
         fs::create_dir_all(&target)?;
         let base = match self.site.root_filesystem {
+            _ if !self.site.layers.overlay_well(&self.layers) => {
+                self.site.layers.copy(&self.layers, &target)?;
+                RootBase::Copied
+            }
             RootFilesystem::Copy => {
-                copy_image(layers, &target)?;
+                self.site.layers.copy(&self.layers, &target)?;
                 RootBase::Copied
             }
             over => {
@@ -174,7 +173,9 @@ pub(super) fn termination_message(pod: &Path, container: &str) -> Option<String>
 
 /// Drops what a container that ended wrote over its image.
 pub(super) fn discard(pod: &Path, container: &str) {
-    let _ = fs::remove_dir_all(own_folder(pod, container));
+    if let Err(error) = remove_tree(&own_folder(pod, container)) {
+        tracing::warn!(container, %error, "delete a container's files");
+    }
 }
 
 /// `command` replaces the image's entrypoint and its arguments; `args` alone replaces the arguments.

@@ -148,8 +148,8 @@ mod tests {
     use super::*;
 
     fn decided(
-        pod: serde_json::Value,
-        container: serde_json::Value,
+        pod: &serde_json::Value,
+        container: &serde_json::Value,
         user: Option<&str>,
     ) -> Result<Privileges, String> {
         let pod: Pod = serde_json::from_value(json!({
@@ -165,13 +165,13 @@ mod tests {
     fn the_container_overrides_the_pod_which_overrides_the_image() {
         let uid =
             |found: Result<Privileges, String>| found.map(|found| (found.identity.uid, found.identity.gid));
-        assert_eq!(uid(decided(json!({}), json!({}), Some("70:71"))), Ok((70, 71)));
-        assert_eq!(uid(decided(json!({"runAsUser": 5}), json!({}), Some("70:71"))), Ok((5, 0)));
+        assert_eq!(uid(decided(&json!({}), &json!({}), Some("70:71"))), Ok((70, 71)));
+        assert_eq!(uid(decided(&json!({"runAsUser": 5}), &json!({}), Some("70:71"))), Ok((5, 0)));
         assert_eq!(
-            uid(decided(json!({"runAsUser": 5, "runAsGroup": 6}), json!({"runAsUser": 7}), None)),
+            uid(decided(&json!({"runAsUser": 5, "runAsGroup": 6}), &json!({"runAsUser": 7}), None)),
             Ok((7, 6))
         );
-        let groups = decided(json!({"fsGroup": 9, "supplementalGroups": [8]}), json!({}), None)
+        let groups = decided(&json!({"fsGroup": 9, "supplementalGroups": [8]}), &json!({}), None)
             .unwrap()
             .identity
             .groups;
@@ -180,19 +180,19 @@ mod tests {
 
     #[test]
     fn root_is_refused_where_it_is_forbidden() {
-        let refused = decided(json!({"runAsNonRoot": true}), json!({}), None).unwrap_err();
+        let refused = decided(&json!({"runAsNonRoot": true}), &json!({}), None).unwrap_err();
         assert_eq!(
             refused,
             "container has runAsNonRoot and image will run as root (pod: \"p_n(u)\", container: c)"
         );
-        assert!(decided(json!({"runAsNonRoot": true}), json!({"runAsUser": 1}), None).is_ok());
-        assert!(decided(json!({"runAsNonRoot": true}), json!({"runAsNonRoot": false}), None).is_ok());
+        assert!(decided(&json!({"runAsNonRoot": true}), &json!({"runAsUser": 1}), None).is_ok());
+        assert!(decided(&json!({"runAsNonRoot": true}), &json!({"runAsNonRoot": false}), None).is_ok());
     }
 
     #[test]
     fn capabilities_are_dropped_then_added() {
         let of = |change: serde_json::Value| {
-            decided(json!({}), json!({"capabilities": change}), None).map(|found| found.capabilities)
+            decided(&json!({}), &json!({"capabilities": change}), None).map(|found| found.capabilities)
         };
         assert_eq!(of(json!({})), Ok(DEFAULT));
         assert_eq!(of(json!({"drop": ["ALL"]})), Ok(0));

@@ -27,7 +27,7 @@ impl Pod {
         let image = match self.image(&container) {
             Ok(image) => image,
             Err(state) => {
-                self.wait(index, state);
+                self.wait(index, *state);
                 return;
             }
         };
@@ -166,12 +166,14 @@ impl Pod {
         }));
     }
 
-    fn image(&self, container: &Container) -> Result<LocalImage, State> {
+    fn image(&self, container: &Container) -> Result<LocalImage, Box<State>> {
         match self.input.images.get(container.image.as_deref().unwrap_or_default()) {
-            None | Some(ImageState::Pulling) => Err(State::waiting("ContainerCreating", None, Hold::Input)),
+            None | Some(ImageState::Pulling) => {
+                Err(Box::new(State::waiting("ContainerCreating", None, Hold::Input)))
+            }
             Some(ImageState::Ready(image)) => Ok(image.clone()),
             Some(ImageState::Failed { reason, message }) => {
-                Err(State::waiting(reason, Some(message.clone()), Hold::Input))
+                Err(Box::new(State::waiting(reason, Some(message.clone()), Hold::Input)))
             }
         }
     }

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-fn pod(spec: serde_json::Value) -> Pod {
+fn pod(spec: &serde_json::Value) -> Pod {
     serde_json::from_value(json!({"metadata": {"name": "p", "generation": 3}, "spec": spec})).unwrap()
 }
 
@@ -52,7 +52,7 @@ const UP: StateView<'_> = StateView::Running { since: Timestamp::UNIX_EPOCH };
 
 #[test]
 fn ready_needs_every_container_and_keeps_its_time() {
-    let pod = pod(json!({"containers": []}));
+    let pod = pod(&json!({"containers": []}));
     let not_yet = [view("a", Role::App, UP, true), view("b", Role::App, UP, false)];
     let first = status(&pod, Outcome::Running, true, &not_yet, None, 100);
     assert_eq!(condition(&first, "Ready"), ("False", Some("ContainersNotReady"), 100));
@@ -68,7 +68,7 @@ fn ready_needs_every_container_and_keeps_its_time() {
 
 #[test]
 fn a_gate_holds_readiness_back() {
-    let mut pod = pod(json!({"containers": [], "readinessGates": [{"conditionType": "x/y"}]}));
+    let mut pod = pod(&json!({"containers": [], "readinessGates": [{"conditionType": "x/y"}]}));
     let up = [view("a", Role::App, UP, true)];
     let held = status(&pod, Outcome::Running, true, &up, None, 1);
     assert_eq!(condition(&held, "Ready"), ("False", Some("ReadinessGatesNotReady"), 1));
@@ -89,7 +89,7 @@ fn a_finished_pod_is_complete_not_ready() {
         container_id: "skep://1".to_owned(),
     };
     let done = [view("a", Role::App, StateView::Terminated(&ending), false)];
-    let status = status(&pod(json!({"containers": []})), Outcome::Succeeded, true, &done, None, 1);
+    let status = status(&pod(&json!({"containers": []})), Outcome::Succeeded, true, &done, None, 1);
     assert_eq!(status.phase.as_deref(), Some("Succeeded"));
     assert_eq!(condition(&status, "Ready"), ("False", Some("PodCompleted"), 1));
     let state = status.container_statuses.unwrap().remove(0).state.unwrap();
@@ -104,6 +104,6 @@ fn quality_of_service() {
         (json!({"limits": {"cpu": "1", "memory": "1Gi"}}), "Guaranteed"),
         (json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}), "Burstable"),
     ] {
-        assert_eq!(qos(&pod(json!({"containers": [{"name": "a", "resources": resources}]}))), class);
+        assert_eq!(qos(&pod(&json!({"containers": [{"name": "a", "resources": resources}]}))), class);
     }
 }

@@ -19,11 +19,9 @@ use super::plan::{self, Outcome, Restart, Role, Steps};
 use super::probing::Kind;
 use super::record::{Ending, Record};
 use super::state::{Hold, Member, Run, State};
-use super::status::{self, View};
 use super::stop::stop;
 use super::volumes::Volumes;
 use crate::init::wire::{Exit, SandboxSpec};
-use crate::log::last_lines;
 use crate::{PodInput, PodUpdate};
 
 /// How soon a pod whose sandbox or volumes failed tries again.
@@ -100,17 +98,17 @@ pub(super) struct Pod {
     pub(super) sandbox: Option<i32>,
     pub(super) happened: mpsc::UnboundedSender<Happened>,
     pub(super) tasks: JoinSet<()>,
-    address: Option<Ipv4Addr>,
-    started_at: Timestamp,
-    steps: Steps,
-    status: Option<PodStatus>,
-    record: Record,
+    pub(super) address: Option<Ipv4Addr>,
+    pub(super) started_at: Timestamp,
+    pub(super) steps: Steps,
+    pub(super) status: Option<PodStatus>,
+    pub(super) record: Record,
     /// Volumes must be looked at again.
-    stale: bool,
-    retry: Option<Instant>,
-    complaint: Option<String>,
-    leaving: Option<watch::Sender<tokio::time::Instant>>,
-    suspending: bool,
+    pub(super) stale: bool,
+    pub(super) retry: Option<Instant>,
+    pub(super) complaint: Option<String>,
+    pub(super) leaving: Option<watch::Sender<tokio::time::Instant>>,
+    pub(super) suspending: bool,
 }
 
 impl Pod {
@@ -196,6 +194,7 @@ impl Pod {
             let ending =
                 if self.leaving.is_some() || self.suspending { self.leave() } else { self.advance().await };
             if let Some(ending) = ending {
+                drop(commands);
                 self.finish(ending).await;
                 return;
             }
@@ -258,7 +257,7 @@ impl Pod {
 
     /// One step towards the end; done when nothing runs any more. Sidecars go last.
     fn leave(&mut self) -> Option<Farewell> {
-        let Some(deadline) = self.leaving.as_ref().map(watch::Sender::subscribe) else { return None };
+        let deadline = self.leaving.as_ref().map(watch::Sender::subscribe)?;
         let running = |member: &Member| member.run().is_some();
         if !self.members.iter().any(running) {
             return Some(if self.suspending { Farewell::Suspended } else { Farewell::Gone });
@@ -273,7 +272,12 @@ impl Pod {
     }
 
     /// Begins to end a container, once. `leaving`: the pod's own deadline replaces that of a restart under way.
-    fn stop(&mut self, index: usize, deadline: watch::Receiver<tokio::time::Instant>, leaving: bool) {
+    pub(super) fn stop(
+        &mut self,
+        index: usize,
+        deadline: watch::Receiver<tokio::time::Instant>,
+        leaving: bool,
+    ) {
         let happened = self.happened.clone();
         let message = format!("Stopping container {}", self.members[index].container.name);
         let first = self.members[index].run().is_some_and(|run| run.stopping.is_none());
@@ -424,156 +428,6 @@ impl Pod {
         }
     }
 
-    fn learn(&mut self, report: Happened) {
-        match report {
-            Happened::Exited { index, attempt, exit } if self.members[index].restarts == attempt => {
-                self.exited(index, exit)
-            }
-            Happened::Answered { index, attempt, kind, result }
-                if self.members[index].restarts == attempt =>
-            {
-                self.answered(index, kind, result);
-            }
-            Happened::Hooked { index, attempt, result } if self.members[index].restarts == attempt => {
-                self.hooked(index, result);
-            }
-            Happened::Exited { .. } | Happened::Answered { .. } | Happened::Hooked { .. } => {}
-            Happened::Unpacked { index, result } => {
-                let state = match result {
-                    Ok(()) => State::waiting("ContainerCreating", None, Hold::Turn),
-                    Err(message) => {
-                        self.note(index, "Failed", format!("Error: {message}"), true);
-                        State::waiting("ErrImagePull", Some(message), Hold::Input)
-                    }
-                };
-                if matches!(self.members[index].state, State::Waiting { .. }) {
-                    self.members[index].state = state;
-                }
-            }
-            Happened::StopHookFailed { index, message } => {
-                self.note(index, "FailedPreStopHook", format!("PreStopHook failed: {message}"), true);
-            }
-            Happened::SandboxGone { pid } => {
-                if self.sandbox == Some(pid) {
-                    self.sandbox = None;
-                    if self.leaving.is_none() {
-                        self.tell(
-                            "SandboxChanged",
-                            "Pod sandbox changed, it will be killed and re-created.".to_owned(),
-                            false,
-                            None,
-                        );
-                    }
-                    for run in self.members.iter().filter_map(Member::run) {
-                        self.site.nursery.signal(run.pid, nix::sys::signal::Signal::SIGKILL);
-                    }
-                }
-            }
-        }
-    }
-
-    fn answered(&mut self, index: usize, kind: Kind, result: Result<(), String>) {
-        let leaving = self.leaving.is_some();
-        let Some(run) = self.members[index].run_mut() else { return };
-        let stopping = run.stopping.is_some();
-        let Some((probe, probing)) = run.probes.get_mut(&kind) else { return };
-        let verdict = probing.answer(result.is_ok());
-        let grace = probe.termination_grace_period_seconds;
-        if let Err(message) = result {
-            if stopping || leaving {
-                return;
-            }
-            self.note(index, "Unhealthy", format!("{} probe failed: {message}", kind.title()), true);
-            if verdict == Some(false) && kind != Kind::Readiness {
-                let name = &self.members[index].container.name;
-                let message = format!(
-                    "Container {name} failed {} probe, will be restarted",
-                    kind.title().to_lowercase()
-                );
-                self.note(index, "Killing", message, false);
-                self.restart(index, grace);
-            }
-        }
-    }
-
-    fn hooked(&mut self, index: usize, result: Result<(), String>) {
-        if let Some(run) = self.members[index].run_mut() {
-            run.hooked = false;
-        }
-        if let Err(message) = result {
-            self.note(index, "FailedPostStartHook", format!("PostStartHook failed: {message}"), true);
-            self.restart(index, None);
-        }
-    }
-
-    /// Ends a container so that its policy brings it back. `grace` in seconds; the pod's own if absent.
-    fn restart(&mut self, index: usize, grace: Option<i64>) {
-        let grace =
-            grace.and_then(|grace| u64::try_from(grace).ok()).map_or(self.grace(), Duration::from_secs);
-        let deadline = tokio::time::Instant::now() + grace;
-        self.stop(index, watch::channel(deadline).1, false);
-    }
-
-    fn exited(&mut self, index: usize, exit: Option<Exit>) {
-        let member = &mut self.members[index];
-        let placeholder = State::waiting("ContainerCreating", None, Hold::Turn);
-        let State::Running(run) = std::mem::replace(&mut member.state, placeholder) else { return };
-        if let Some(stopping) = &run.stopping {
-            stopping.abort();
-        }
-        let exit = exit.unwrap_or(Exit::Signal(9));
-        let oom = exit == Exit::Signal(9) && run.group.oom_kills() > 0;
-        let code = exit.code();
-        let reason = if oom {
-            "OOMKilled"
-        } else if code == 0 {
-            "Completed"
-        } else {
-            "Error"
-        };
-        let container = Arc::clone(&member.container);
-        let container_id = member.container_id.clone();
-        let mut message = container::termination_message(&self.folder, &container.name);
-        if message.is_none()
-            && code != 0
-            && container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError")
-        {
-            let folder = self.site.logs.folder(&self.namespace, &self.name, &self.uid, &container.name);
-            message = Some(last_lines(&folder, 80, 2048)).filter(|text| !text.is_empty());
-        }
-        let ending = Ending {
-            code,
-            signal: if let Exit::Signal(signal) = exit { Some(signal) } else { None },
-            reason: reason.to_owned(),
-            message,
-            started_at: run.since,
-            finished_at: Timestamp::now(),
-            container_id,
-        };
-        let ran = run.at.elapsed();
-        drop(run);
-        self.ended(index, ending, ran);
-    }
-
-    /// Decides what a run's end means. `ran`: how long it was.
-    pub(super) fn ended(&mut self, index: usize, ending: Ending, ran: Duration) {
-        let again = self.leaving.is_none() && self.policy().again(self.members[index].role, ending.code);
-        let backoff = self.site.config.backoff;
-        let member = &mut self.members[index];
-        if !again {
-            member.state = State::Ended(ending);
-            return;
-        }
-        let delay = member.ladder.step(&backoff, ran);
-        member.state = State::Backing { ending, until: Instant::now() + delay, delay };
-        if !delay.is_zero() {
-            let name = Arc::clone(&self.members[index].container);
-            let message =
-                format!("Back-off restarting failed container {} in pod {}", name.name, self.full_name());
-            self.note(index, "BackOff", message, true);
-        }
-    }
-
     /// The next time that something is due.
     fn wake(&self) -> Option<Instant> {
         if self.leaving.is_some() {
@@ -585,73 +439,6 @@ impl Pod {
             run.probes.values().filter_map(move |(_, probing)| probing.wakes(started))
         });
         probes.chain(self.steps.wake).chain(self.retry).min()
-    }
-
-    /// Says what changed, and remembers it.
-    fn publish(&mut self) {
-        if !self.suspending {
-            self.remember();
-        }
-        let status = self.render();
-        if self.status.as_ref() != Some(&status) {
-            let _ = self.site.updates.send(PodUpdate::Status {
-                uid: self.uid.clone(),
-                namespace: self.namespace.clone(),
-                name: self.name.clone(),
-                status: Box::new(status.clone()),
-            });
-            self.status = Some(status);
-        }
-    }
-
-    fn remember(&mut self) {
-        let containers =
-            self.members.iter().map(|member| (member.container.name.clone(), member.record())).collect();
-        let record = Record { address: self.address, started_at: Some(self.started_at), containers };
-        if record == self.record || self.sandbox.is_none() && !self.steps.outcome.is_final() {
-            return;
-        }
-        if let Err(error) = record.save(&self.folder) {
-            tracing::warn!(pod = self.name, %error, "remember a pod");
-        }
-        self.record = record;
-    }
-
-    fn render(&self) -> PodStatus {
-        let messages: Vec<Option<String>> = self
-            .members
-            .iter()
-            .map(|member| match &member.state {
-                State::Backing { delay, .. } if !delay.is_zero() => Some(format!(
-                    "back-off {} restarting failed container={} pod={}",
-                    spoken(*delay),
-                    member.container.name,
-                    self.full_name()
-                )),
-                _ => None,
-            })
-            .collect();
-        let has_init = self.members.iter().any(|member| member.role != Role::App);
-        let containers: Vec<_> = self
-            .members
-            .iter()
-            .zip(&messages)
-            .map(|(member, message)| {
-                let turn = member.role != Role::App || self.steps.initialized || !has_init;
-                member.view(turn, message.as_deref())
-            })
-            .collect();
-        let view = View {
-            pod: &self.input.pod,
-            outcome: self.steps.outcome,
-            initialized: self.steps.initialized,
-            sandbox: self.sandbox.is_some(),
-            address: self.status_address(),
-            host: self.host(),
-            started_at: self.started_at,
-            containers: &containers,
-        };
-        status::build(&view, self.status.as_ref(), Timestamp::now())
     }
 
     async fn finish(&mut self, ending: Farewell) {
@@ -668,9 +455,7 @@ impl Pod {
         let (site, folder, uid) = (Arc::clone(&self.site), self.folder.clone(), self.uid.clone());
         let (namespace, name) = (self.namespace.clone(), self.name.clone());
         let _ = tokio::task::spawn_blocking(move || {
-            if let Err(error) = std::fs::remove_dir_all(&folder)
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
+            if let Err(error) = crate::files::remove_tree(&folder) {
                 tracing::warn!(folder = %folder.display(), %error, "delete a pod's directory");
             }
             if let Some(memory) = &site.memory {
@@ -682,6 +467,7 @@ impl Pod {
         if let Some(address) = self.address {
             self.site.addresses.release(address);
         }
+        self.site.mark_gone(&self.uid);
         let _ = self.site.updates.send(PodUpdate::Gone {
             uid: self.uid.clone(),
             namespace: self.namespace.clone(),
@@ -690,34 +476,11 @@ impl Pod {
         });
     }
 
-    /// An event about one container.
-    pub(super) fn note(&self, index: usize, reason: &str, message: String, warning: bool) {
-        let member = &self.members[index];
-        let list = if member.role == Role::App { "containers" } else { "initContainers" };
-        self.tell(reason, message, warning, Some(format!("spec.{list}{{{}}}", member.container.name)));
-    }
-
-    fn tell(&self, reason: &str, message: String, warning: bool, field_path: Option<String>) {
-        let _ = self.site.updates.send(PodUpdate::Event {
-            uid: self.uid.clone(),
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-            reason: reason.to_owned(),
-            message,
-            warning,
-            field_path,
-        });
-    }
-
-    fn full_name(&self) -> String {
-        format!("{}_{}({})", self.name, self.namespace, self.uid)
-    }
-
-    fn policy(&self) -> Restart {
+    pub(super) fn policy(&self) -> Restart {
         Restart::read(self.input.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()))
     }
 
-    fn grace(&self) -> Duration {
+    pub(super) fn grace(&self) -> Duration {
         let seconds = self.input.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
         Duration::from_secs(seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(30))
     }
@@ -737,7 +500,7 @@ impl Pod {
         self.site.plumbing.network.gateway
     }
 
-    fn status_address(&self) -> Option<Ipv4Addr> {
+    pub(super) fn status_address(&self) -> Option<Ipv4Addr> {
         if self.on_host_network() && !self.site.rootless { Some(self.host()) } else { self.address }
     }
 
@@ -759,18 +522,6 @@ fn members(input: &PodInput) -> Vec<Member> {
         Member::new(container, if sidecar { Role::Sidecar } else { Role::Init })
     });
     init.chain(spec.containers.iter().map(|container| Member::new(container, Role::App))).collect()
-}
-
-/// `10s`, `1m20s`, `5m0s`, as Go prints them.
-fn spoken(delay: Duration) -> String {
-    let seconds = delay.as_secs();
-    if seconds == 0 {
-        format!("{}ms", delay.as_millis())
-    } else if seconds < 60 {
-        format!("{seconds}s")
-    } else {
-        format!("{}m{}s", seconds / 60, seconds % 60)
-    }
 }
 
 async fn sleep_until(at: Option<Instant>) {
