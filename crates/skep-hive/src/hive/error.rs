@@ -51,6 +51,14 @@ pub enum HiveError {
     /// The API did not start.
     #[error("the hive's API could not be started")]
     Api(#[source] ServeError),
+    /// A part that runs until the hive is stopped ended on its own.
+    #[error(
+        "a part of the hive ended on its own ({why}), so all of it was stopped; start it again, and please report this"
+    )]
+    PartEnded {
+        /// What the part ended with.
+        why: String,
+    },
     /// An object that every cluster has was refused.
     #[error("the hive's own objects could not be made")]
     Seed(#[from] Status),

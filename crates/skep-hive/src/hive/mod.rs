@@ -78,16 +78,23 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), HiveError> {
     let home = StateDir::claim(&config.state_dir)?;
-    let parts = Parts::start(&config, &home).await?;
+    let mut parts = Parts::start(&config, &home).await?;
+    let mut ended_early = None;
     let written = parts.address().write(&home);
     if written.is_ok() {
         ready(parts.address());
-        shutdown.cancelled().await;
+        ended_early = tokio::select! {
+            () = shutdown.cancelled() => None,
+            part = parts.any_ended() => Some(part),
+        };
     }
     let in_time = tokio::time::timeout(STOP, parts.stop()).await;
     if in_time.is_err() {
         tracing::warn!(limit = ?STOP, "the hive did not stop in time and was cut off");
     }
     address::remove(&home);
-    written
+    match ended_early {
+        Some(part) => Err(part),
+        None => written,
+    }
 }

@@ -145,6 +145,15 @@ impl Parts {
         &self.address
     }
 
+    /// Waits for a part that ends although nobody asked: without it the rest would only seem to work.
+    pub(super) async fn any_ended(&mut self) -> HiveError {
+        let why = match self.tasks.join_next().await {
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(())) | None => "without an error".to_owned(),
+        };
+        HiveError::PartEnded { why }
+    }
+
     /// Stops everything: first what takes new work, then the pods, then what carried their traffic.
     pub(super) async fn stop(mut self) {
         self.api.shutdown().await;

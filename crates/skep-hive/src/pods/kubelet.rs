@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::images::{ImageNews, ImageSource, Images, PullBackoff};
 use super::inputs::{Configuration, containers};
-use super::status;
+use super::{service_env, status};
 use crate::controllers::replicaset::is_finished;
 use crate::kind::Kind;
 use crate::network::wiring::{self, DOMAIN, Traffic};
@@ -211,6 +211,7 @@ impl Kubelet {
                 tracing::warn!(%error, path = %directory.display(), "a claim's directory could not be made");
             }
         }
+        let services = self.parts.resources.list(Kind::SERVICE, Some(object::namespace(pod)));
         self.parts.node.sync(PodInput {
             pod: Arc::new(typed),
             config_maps: configuration.config_maps,
@@ -218,6 +219,8 @@ impl Kubelet {
             images,
             claims: configuration.claims,
             hosts,
+            // No part of the fingerprint: a running container's environment does not change.
+            service_env: service_env::variables(pod, &services),
             ..PodInput::default()
         });
         let tracked = self.tracked.entry(uid.to_owned()).or_insert_with(|| Tracked {

@@ -7,6 +7,7 @@ mod images;
 mod inputs;
 mod kubelet;
 pub(crate) mod recovery;
+mod service_env;
 mod status;
 
 pub(crate) use images::{ImageDirs, ImageSource, PullBackoff};

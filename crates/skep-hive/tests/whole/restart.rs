@@ -1,7 +1,9 @@
 //! What survives a hive that was killed, and what a stopped one leaves behind: nothing.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use serde_json::Value;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
 
 use crate::hive::{Hive, command, directory, possible, until};
 use crate::image;
@@ -36,6 +38,35 @@ async fn a_killed_hive_brings_its_pods_back() {
     assert_eq!(pod_names(&hive).await, names, "the same pods, not new ones");
     assert!(hive.stop());
     assert!(!dir.path().join("hive.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hive_killed_in_the_middle_of_a_rollout_finishes_it() {
+    if !possible() {
+        return;
+    }
+    let dir = directory();
+    let mut hive = Hive::start(dir.path()).await;
+    let (first, second) = (image::push(&hive, "version one").await, image::push(&hive, "version two").await);
+    let _: Deployment = hive.create(deployment("web", 3, &first)).await;
+    expose(&hive, "web").await;
+    hive.rolled_out("web").await;
+    let deployments: Api<Deployment> = hive.api();
+    let update = json!({"spec": {"template": {"spec": {"containers": [{"name": "page", "image": second}]}}}});
+    deployments.patch("web", &PatchParams::default(), &Patch::Strategic(update)).await.unwrap();
+    for pods in [4, 3] {
+        until("the rollout is on its way", async || hive.pods("app=web").await.len() >= pods).await;
+        hive.kill();
+        hive = Hive::start(dir.path()).await;
+    }
+    hive.rolled_out("web").await;
+    until("only the new version is left", async || hive.pods("app=web").await.len() == 3).await;
+    until(
+        "it is served",
+        async || matches!(hive.get("web.localhost").await, Ok((200, page)) if page == "version two"),
+    )
+    .await;
+    assert!(hive.stop());
 }
 
 async fn pod_names(hive: &Hive) -> Vec<String> {
