@@ -9,6 +9,14 @@ if [ -x "$program" ]; then
     echo "$program"
     exit 0
 fi
+# Tests run side by side: the first one fetches, the others wait for it.
+mkdir -p "$into"
+exec 9>"$into/lock"
+flock 9
+if [ -x "$program" ]; then
+    echo "$program"
+    exit 0
+fi
 mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
     sed -n -E 's/^URIs: *([^ ]*\/debian)\/?( .*)?$/\1/p; s/^deb +(\[[^]]*\] +)?([^ ]*\/debian)\/? .*$/\2/p' | head -n 1)
 if [ -z "$mirror" ]; then
@@ -29,6 +37,8 @@ sid() {
 }
 sid update >&2
 (cd "$apt" && sid download kubectl >&2)
-mkdir -p "$into"
-dpkg-deb -x "$apt"/kubectl_*.deb "$into"
+dpkg-deb -x "$apt"/kubectl_*.deb "$into/unpacked"
+rm -rf "$into/usr"
+mv "$into/unpacked/usr" "$into/usr"
+rm -rf "$into/unpacked"
 echo "$program"

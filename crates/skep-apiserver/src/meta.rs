@@ -53,10 +53,8 @@ pub(crate) fn fields(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = Value::Object(Map::new());
     }
-    match value {
-        Value::Object(map) => map,
-        _ => unreachable!("an object was put there"),
-    }
+    let Value::Object(map) = value else { unreachable!("an object was put there") };
+    map
 }
 
 /// The map under a key, made if it is missing.

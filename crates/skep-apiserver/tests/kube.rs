@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use serde_json::json;
 use support::Server;
@@ -176,8 +177,8 @@ async fn metadata_alone_can_be_asked_for() {
     api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
     assert_eq!(api.get_metadata("a").await.unwrap().metadata.name.as_deref(), Some("a"));
     assert_eq!(api.list_metadata(&ListParams::default()).await.unwrap().items.len(), 1);
-    let mut events =
-        Box::pin(kube::runtime::metadata_watcher(api, watcher::Config::default().streaming_lists()));
+    let metadata: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(server.client().await, "default");
+    let mut events = Box::pin(watcher::watcher(metadata, watcher::Config::default().streaming_lists()));
     let first = events.try_next().await.unwrap().unwrap();
     assert!(matches!(first, Event::Init));
     let second = events.try_next().await.unwrap().unwrap();

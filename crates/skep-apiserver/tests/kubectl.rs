@@ -109,6 +109,11 @@ async fn is_told_what_is_wrong() {
     let typo = APP.replace("replicas: 2", "replica: 2");
     let said = server.fails(&["apply", "--server-side", "-f", "-"], &typo).await;
     assert!(said.contains("unknown field \"spec.replica\""), "{said}");
+    let said = server.ok(&["apply", "--server-side", "--validate=warn", "-f", "-"], &typo).await;
+    assert!(said.contains("Warning: unknown field \"spec.replica\""), "{said}");
+    let live = server.resources.get(Kind::DEPLOYMENT, Some("default"), "web").unwrap();
+    assert_eq!(live["spec"].get("replica"), None, "what does not belong is not stored");
+    server.ok(&["delete", "deploy", "web"], "").await;
     let selector = APP.replace("matchLabels: {app: web}", "matchLabels: {app: other}");
     let said = server.fails(&["create", "-f", "-"], &selector).await;
     assert!(said.contains("`selector` does not match template `labels`"), "{said}");

@@ -1,6 +1,6 @@
 //! Sets of fields, as `managedFields` writes them (FieldsV1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -144,6 +144,26 @@ pub(crate) fn steps(items: &[Value], place: &Place<'_>) -> Option<Vec<String>> {
                 Some(format!("k:{{{}}}", fields.join(",")))
             })
             .collect(),
+    }
+}
+
+/// The first item that a list has twice, as `.spec.ports: duplicate entries for key [port=80,protocol="TCP"]`.
+pub(super) fn duplicate(value: &Value, place: &Place<'_>, path: &str) -> Option<String> {
+    match value {
+        Value::Object(map) if !place.is_atomic_map() => map
+            .iter()
+            .find_map(|(name, child)| duplicate(child, &place.field(name), &format!("{path}.{name}"))),
+        Value::Array(items) => {
+            let steps = steps(items, place)?;
+            let mut seen = HashSet::new();
+            let twice = steps.iter().find(|step| !seen.insert(step.as_str()));
+            if let Some(step) = twice {
+                return Some(format!("{path}: duplicate entries for key {}", shown(step)));
+            }
+            let mut both = steps.iter().zip(items);
+            both.find_map(|(step, item)| duplicate(item, place, &format!("{path}{}", shown(step))))
+        }
+        _ => None,
     }
 }
 

@@ -183,7 +183,7 @@ pub(crate) struct Applied {
 /// Applies a configuration.
 ///
 /// # Errors
-/// 409 when a field with another value belongs to another manager, unless `force`.
+/// 409 when a field with another value belongs to another manager, unless `force`; 400 when a list has an item twice.
 pub(crate) fn apply(
     kind: Kind,
     live: Option<&Value>,
@@ -193,6 +193,15 @@ pub(crate) fn apply(
     force: bool,
 ) -> Result<Applied, Status> {
     let place = Place::root(kind);
+    if let Some(twice) = fields::duplicate(config, &place, "") {
+        let names = format!(
+            "{}/{}; {}",
+            meta::namespace(config).unwrap_or_default(),
+            meta::name(config),
+            kind.resource()
+        );
+        return Err(Status::bad_request(format!("failed to create typed patch object ({names}): {twice}")));
+    }
     let wanted = without_unowned(FieldSet::of(config, &place));
     let part = part_name(part);
     let mut owner = Owner {

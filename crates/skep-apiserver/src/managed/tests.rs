@@ -252,3 +252,13 @@ fn an_empty_list_lets_go_of_everything_and_the_next_apply_conflicts_with_before(
     let status = scene.try_apply("a", json!({"replicas": 2}), false).unwrap_err();
     assert!(status.message.contains("\"before-first-apply\" using apps/v1: .spec.replicas"), "{status}");
 }
+
+#[test]
+fn an_item_that_is_there_twice_is_refused() {
+    let mut scene = Scene::default();
+    let env = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
+    let status = scene.try_apply("a", containers(json!([{"name": "c", "env": env}])), false).unwrap_err();
+    assert_eq!(status.code, 400);
+    let said = ".spec.template.spec.containers[name=\"c\"].env: duplicate entries for key [name=\"A\"]";
+    assert!(status.message.ends_with(said), "{status}");
+}
