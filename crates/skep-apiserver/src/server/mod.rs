@@ -24,10 +24,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 pub use credentials::CredentialsError;
 pub use logs::{LogRequest, PodLogs};
@@ -131,10 +130,11 @@ impl ApiServer {
 }
 
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, context: Arc<Context>) {
-    let connections = TaskTracker::new();
+    let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
             () = context.ending.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -147,9 +147,10 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, context: Arc<Conte
         };
         connections.spawn(connection(stream, acceptor.clone(), context.clone()));
     }
-    connections.close();
-    // Whoever has not finished by then is cut off when the tasks are dropped with the runtime.
-    _ = tokio::time::timeout(DRAIN, connections.wait()).await;
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        connections.shutdown().await;
+    }
 }
 
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, context: Arc<Context>) {
