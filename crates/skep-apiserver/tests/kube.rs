@@ -231,3 +231,24 @@ async fn the_stream_of_one_watch_goes_on_from_a_version() {
         .collect();
     assert_eq!(seen, ["+b", "-a", "bookmark"], "no replay of what was known, and a last word at the end");
 }
+
+#[tokio::test]
+async fn what_is_too_old_is_expired() {
+    let server = Server::start().await;
+    let api: Api<ConfigMap> = Api::namespaced(server.client().await, "default");
+    let first = api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
+    api.create(&PostParams::default(), &config_map("b", "1")).await.unwrap();
+    let page = api.list(&ListParams::default().limit(1)).await.unwrap();
+    let kind = skep_apiserver::Kind::CONFIG_MAP;
+    for n in 0..9000 {
+        let patch = skep_apiserver::Patch::Merge(json!({"data": {"a": n.to_string()}}));
+        server.resources.patch(kind, Some("default"), "a", patch, Default::default()).await.unwrap();
+    }
+    let version = first.metadata.resource_version.unwrap();
+    let mut events = api.watch(&WatchParams::default(), &version).await.unwrap().boxed();
+    let event = events.try_next().await.unwrap().unwrap();
+    assert!(matches!(event, WatchEvent::Error(status) if status.code == 410 && status.reason == "Expired"));
+    let params = ListParams::default().limit(1).continue_token(&page.metadata.continue_.unwrap());
+    let error = api.list(&params).await.unwrap_err();
+    assert!(matches!(error, kube::Error::Api(status) if status.code == 410 && status.reason == "Expired"));
+}
