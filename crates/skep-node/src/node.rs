@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::cgroup::Hierarchy;
+use crate::files::remove_tree;
 use crate::image::Layers;
 use crate::log::{self, Logs};
 use crate::network::{Addresses, Plumbing};
@@ -136,6 +137,25 @@ impl Node {
         let _ = tokio::task::spawn_blocking(move || site.layers.collect(&keep)).await;
     }
 
+    /// Deletes the directories and logs of pods that are neither in `known` (uids) nor running: those that were deleted while no
+    /// node ran.
+    pub async fn collect_pods(&self, known: BTreeSet<String>) {
+        let mut known = known;
+        known.extend(self.inner.pods().keys().cloned());
+        let site = Arc::clone(&self.inner.site);
+        let _ = tokio::task::spawn_blocking(move || {
+            for entry in fs::read_dir(site.config.state_dir.join("pods")).into_iter().flatten().flatten() {
+                if !known.contains(entry.file_name().to_string_lossy().as_ref())
+                    && let Err(error) = remove_tree(&entry.path())
+                {
+                    tracing::warn!(folder = %entry.path().display(), %error, "delete a pod's directory");
+                }
+            }
+            site.logs.forget_others(&known);
+        })
+        .await;
+    }
+
     /// The id of the process that holds the pods.
     #[must_use]
     pub fn init_pid(&self) -> u32 {
@@ -253,6 +273,8 @@ fn lock(state_dir: &Path) -> Result<File, NodeError> {
 
 /// The client for HTTP probes: what the kubelet's does and does not mind.
 fn prober() -> Result<reqwest::Client, NodeError> {
+    // The binary's main does this first; without it the client would panic. An error: somebody was faster.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent("kube-probe/1.36")
         .tls_danger_accept_invalid_certs(true)

@@ -1,6 +1,6 @@
 //! From a container's pipes into its log file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -35,6 +35,18 @@ impl Logs {
     /// Deletes a pod's logs.
     pub(crate) fn forget(&self, namespace: &str, pod: &str, uid: &str) {
         let _ = fs::remove_dir_all(self.folder.join(format!("{namespace}_{pod}_{uid}")));
+    }
+
+    /// Deletes the logs of pods whose uid is not in `known`.
+    pub(crate) fn forget_others(&self, known: &BTreeSet<String>) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            // Neither a namespace nor a pod's name has an underscore.
+            let uid = name.to_str().and_then(|name| name.splitn(3, '_').nth(2));
+            if uid.is_some_and(|uid| !known.contains(uid)) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     /// Told on every write; `None` once the file is complete.
@@ -146,18 +158,29 @@ impl Sink {
         }
     }
 
+    /// Writes whole lines, as many to a file as its limit allows.
     fn write(&mut self, batch: &[u8]) -> io::Result<()> {
-        if batch.is_empty() {
-            return Ok(());
+        let mut rest = batch;
+        while !rest.is_empty() {
+            let room = usize::try_from(self.limit.saturating_sub(self.written)).unwrap_or(usize::MAX);
+            let end = |part: &[u8]| part.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
+            let fits = end(&rest[..room.min(rest.len())]);
+            if fits.is_none() && self.written > 0 {
+                fs::rename(&self.path, older(&self.path))?;
+                self.file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+                self.written = 0;
+                continue;
+            }
+            // A line longer than a whole file has one of its own.
+            let first = || rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |at| at + 1);
+            let length = fits.unwrap_or_else(first);
+            self.file.write_all(&rest[..length])?;
+            self.written += length as u64;
+            rest = &rest[length..];
         }
-        if self.written > 0 && self.written + batch.len() as u64 > self.limit {
-            fs::rename(&self.path, older(&self.path))?;
-            self.file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-            self.written = 0;
+        if !batch.is_empty() {
+            self.grown.send_replace(());
         }
-        self.file.write_all(batch)?;
-        self.written += batch.len() as u64;
-        self.grown.send_replace(());
         Ok(())
     }
 }

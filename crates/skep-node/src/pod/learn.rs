@@ -14,6 +14,9 @@ use super::worker::{Happened, Pod};
 use crate::init::wire::Exit;
 use crate::log::last_lines;
 
+/// When a layer that could not be unpacked (a full disk) is tried again.
+const UNPACK_AGAIN: Duration = Duration::from_secs(10);
+
 impl Pod {
     /// Takes in one report.
     pub(super) fn learn(&mut self, report: Happened) {
@@ -35,11 +38,23 @@ impl Pod {
                     Ok(()) => State::waiting("ContainerCreating", None, Hold::Turn),
                     Err(message) => {
                         self.note(index, "Failed", format!("Error: {message}"), true);
+                        let happened = self.happened.clone();
+                        self.tasks.spawn(async move {
+                            tokio::time::sleep(UNPACK_AGAIN).await;
+                            let _ = happened.send(Happened::Again { index });
+                        });
                         State::waiting("ErrImagePull", Some(message), Hold::Input)
                     }
                 };
                 if matches!(self.members[index].state, State::Waiting { .. }) {
                     self.members[index].state = state;
+                }
+            }
+            Happened::Again { index } => {
+                if let State::Waiting { hold, .. } = &mut self.members[index].state
+                    && *hold == Hold::Input
+                {
+                    *hold = Hold::Turn;
                 }
             }
             Happened::StopHookFailed { index, message } => {
@@ -110,7 +125,7 @@ impl Pod {
         let member = &mut self.members[index];
         let placeholder = State::waiting("ContainerCreating", None, Hold::Turn);
         let State::Running(run) = std::mem::replace(&mut member.state, placeholder) else { return };
-        if let Some(stopping) = &run.stopping {
+        if let Some((stopping, _)) = &run.stopping {
             stopping.abort();
         }
         let exit = exit.unwrap_or(Exit::Signal(9));

@@ -74,8 +74,8 @@ pub(super) struct Run {
     pub(super) hooked: bool,
     pub(super) group: Group,
     pub(super) stop_signal: Signal,
-    /// The task that is stopping it.
-    pub(super) stopping: Option<AbortHandle>,
+    /// The task that is stopping it, and whether that is the pod's own end.
+    pub(super) stopping: Option<(AbortHandle, bool)>,
 }
 
 impl Run {

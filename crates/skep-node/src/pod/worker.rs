@@ -39,12 +39,37 @@ pub(crate) enum Command {
 /// What a pod's own tasks report.
 #[derive(Debug)]
 pub(super) enum Happened {
-    Exited { index: usize, attempt: i32, exit: Option<Exit> },
-    Answered { index: usize, attempt: i32, kind: Kind, result: Result<(), String> },
-    Hooked { index: usize, attempt: i32, result: Result<(), String> },
-    Unpacked { index: usize, result: Result<(), String> },
-    StopHookFailed { index: usize, message: String },
-    SandboxGone { pid: i32 },
+    Exited {
+        index: usize,
+        attempt: i32,
+        exit: Option<Exit>,
+    },
+    Answered {
+        index: usize,
+        attempt: i32,
+        kind: Kind,
+        result: Result<(), String>,
+    },
+    Hooked {
+        index: usize,
+        attempt: i32,
+        result: Result<(), String>,
+    },
+    Unpacked {
+        index: usize,
+        result: Result<(), String>,
+    },
+    StopHookFailed {
+        index: usize,
+        message: String,
+    },
+    SandboxGone {
+        pid: i32,
+    },
+    /// What failed for a reason that may pass is to be tried again.
+    Again {
+        index: usize,
+    },
 }
 
 /// How a pod's task ends.
@@ -280,15 +305,22 @@ impl Pod {
     ) {
         let happened = self.happened.clone();
         let message = format!("Stopping container {}", self.members[index].container.name);
-        let first = self.members[index].run().is_some_and(|run| run.stopping.is_none());
-        if !first {
-            return;
-        }
+        let Some(run) = self.members[index].run_mut() else { return };
+        let hooked = match &run.stopping {
+            None => false,
+            // The pod's end takes over from a restart under way, whose hook has run or runs.
+            Some((restart, false)) if leaving => {
+                restart.abort();
+                true
+            }
+            Some(_) => return,
+        };
         if leaving {
             self.note(index, "Killing", message, false);
         }
         let hook =
             self.members[index].container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.clone());
+        let hook = hook.filter(|_| !hooked);
         let Some(run) = self.members[index].run_mut() else { return };
         let complain = move |message| {
             let _ = happened.send(Happened::StopHookFailed { index, message });
@@ -296,7 +328,7 @@ impl Pod {
         // Only its readiness still matters to anybody.
         run.probes.retain(|kind, _| *kind == Kind::Readiness);
         let stopping = stop(run.target.clone(), hook, run.stop_signal, deadline, complain);
-        run.stopping = Some(self.tasks.spawn(stopping));
+        run.stopping = Some((self.tasks.spawn(stopping), leaving));
     }
 
     /// One step towards what the pod should be.

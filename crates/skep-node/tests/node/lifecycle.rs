@@ -269,3 +269,33 @@ async fn logs_are_cut_as_asked() {
     assert_eq!(text, b"a\nb\n");
     bench.node.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_rotate_and_are_followed_across_it() {
+    if !root("logs_rotate_and_are_followed_across_it") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.log_bytes = 64 * 1024;
+    let mut bench = Bench::over(config, folder.path()).await;
+    bench.run("much", json!({"restartPolicy": "Never", "containers": [{"name": "c", "command": ["sh", "-c", "sleep 0.3; seq 1 20000"]}]}));
+    bench.phase("much", "Running").await;
+    let stream =
+        bench.node.logs(LogRequest { follow: true, ..bench.log_request("much", "c") }).await.unwrap();
+    let followed: Vec<_> = stream.try_collect().await.unwrap();
+    let followed = String::from_utf8(followed.concat()).unwrap();
+    assert_eq!(followed.lines().last(), Some("20000"));
+    bench.phase("much", "Succeeded").await;
+    let logs = bench.folder.join("state/logs/default_much_uid-much/c");
+    let sizes: Vec<u64> =
+        std::fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
+    assert!(sizes.len() == 2 && sizes.iter().all(|size| *size <= 64 * 1024), "{sizes:?}");
+    let tail = bench.log(LogRequest { tail_lines: Some(3), ..bench.log_request("much", "c") }).await;
+    assert_eq!(tail, "19998\n19999\n20000\n");
+    bench.terminate("much", Duration::ZERO).await;
+    std::fs::create_dir_all(bench.folder.join("state/pods/uid-old/volumes")).unwrap();
+    bench.node.collect_pods(Default::default()).await;
+    assert_eq!(std::fs::read_dir(bench.folder.join("state/pods")).unwrap().count(), 0);
+    bench.node.shutdown().await;
+}

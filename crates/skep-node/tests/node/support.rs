@@ -53,8 +53,6 @@ impl Bench {
     }
 
     pub(crate) async fn over(config: NodeConfig, folder: &Path) -> Self {
-        // As the binary's main does.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let (node, updates) = Node::start(config, NetworkPlan::default()).await.unwrap();
         Self {
             node,
