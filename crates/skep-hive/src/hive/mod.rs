@@ -10,6 +10,7 @@ mod housekeeping;
 mod logs;
 mod parts;
 mod ports;
+mod readdress;
 mod seeds;
 mod state_dir;
 

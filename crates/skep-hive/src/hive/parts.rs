@@ -19,7 +19,7 @@ use super::logs::NodeLogs;
 use super::ports::{self, Listeners, Settings};
 use super::seeds::{self, Machine};
 use super::state_dir::StateDir;
-use super::{HiveAddress, HiveConfig, api};
+use super::{HiveAddress, HiveConfig, api, readdress};
 use crate::controllers::job::RetryDelay;
 use crate::kind::Kind;
 use crate::network::wiring::{DOMAIN, Traffic, Wiring};
@@ -80,6 +80,9 @@ impl Parts {
         let registry = open_registry(config, home)?;
         let registry_address = ports::address(&listeners.registry, "registry")?;
         plant(&resources, home, name, &start, network).await?;
+        if let Some(network) = network {
+            readdress::readdress(&resources, network.service_cidr).await?;
+        }
         recover(&resources).await?;
         let dns = network.and_then(start_dns);
         let traffic = Traffic { services: ServiceProxy::start(), ingress };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
@@ -61,10 +61,12 @@ async fn an_update_under_load_loses_no_request() {
         .collect();
     let deployments: Api<Deployment> = hive.api();
     for image in [&second, &first, &second] {
+        let begun = Instant::now();
         let patch =
             json!({"spec": {"template": {"spec": {"containers": [{"name": "page", "image": image}]}}}});
         deployments.patch("web", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
         hive.rolled_out("web").await;
+        eprintln!("three replicas rolled in {:?}", begun.elapsed());
     }
     until("the old pods are gone", async || hive.pods("app=web").await.len() == 3).await;
     going.store(false, Ordering::Relaxed);
