@@ -5,7 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::cgroup::Hierarchy;
 use crate::files::remove_tree;
 use crate::image::Layers;
+use crate::init::wire::HolderSpec;
 use crate::log::{self, Logs};
 use crate::network::{Addresses, Plumbing};
 use crate::nursery::Nursery;
@@ -24,6 +25,9 @@ use crate::{
 
 /// How long pods get to end when the node stops. Databases use it to leave a clean state.
 const SUSPEND_GRACE: Duration = Duration::from_secs(5);
+
+/// How long the processes of a killed node may take to die.
+const PREDECESSOR_GRACE: Duration = Duration::from_secs(20);
 
 /// A running node. Clones are the same node.
 #[derive(Debug, Clone)]
@@ -209,6 +213,8 @@ impl Inner {
         // Names derive from the path, so it has one spelling.
         config.state_dir = config.state_dir.canonicalize().map_err(state("resolve"))?;
         let lock = lock(&config.state_dir)?;
+        let holder_lock = config.state_dir.join("holder.lock");
+        await_predecessor(&holder_lock)?;
         let mut capabilities = probe(&config.state_dir);
         let level = config.level.clone().unwrap_or_else(|| capabilities.level.clone());
         let rootless = match &level {
@@ -225,8 +231,10 @@ impl Inner {
         let name = plumbing.name().to_owned();
         let hierarchy = Hierarchy::open(&name);
         capabilities.cgroups = hierarchy.version().clone();
-        let nursery =
-            Arc::new(Nursery::start(&config.init_program, rootless).inspect_err(|_| plumbing.tear_down())?);
+        let holder = HolderSpec { rootless, lock: holder_lock, leftovers: plumbing.leftovers() };
+        let nursery = Nursery::start(&config.init_program, holder)
+            .inspect_err(|_| plumbing.tear_down())
+            .map(Arc::new)?;
         let site = Site {
             rootless,
             root_filesystem: capabilities.root_filesystem,
@@ -268,6 +276,28 @@ fn lock(state_dir: &Path) -> Result<File, NodeError> {
             Err(failed(io::Error::new(io::ErrorKind::ResourceBusy, "another node uses this state directory")))
         }
         Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Waits until the last process of a node that was killed is gone: two databases on one volume would spoil it.
+fn await_predecessor(path: &Path) -> Result<(), NodeError> {
+    let failed = |source| NodeError::State { action: "lock", path: path.to_owned(), source };
+    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+    let deadline = Instant::now() + PREDECESSOR_GRACE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(failed(io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    "processes of the node that ran here before do not end",
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
     }
 }
 

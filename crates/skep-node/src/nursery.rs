@@ -50,8 +50,7 @@ pub(crate) struct Nursery {
 
 impl Nursery {
     /// Starts the holder and waits for its word. Blocks.
-    pub(crate) fn start(program: &Path, rootless: bool) -> Result<Self, NodeError> {
-        let spec = HolderSpec { rootless };
+    pub(crate) fn start(program: &Path, spec: HolderSpec) -> Result<Self, NodeError> {
         let connection = Mutex::new(Connection::open(program, &spec)?);
         Ok(Self { program: program.to_owned(), spec, connection })
     }

@@ -1,6 +1,7 @@
 //! The loop of the process that holds pods: requests in, children out, exits back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -14,15 +15,23 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getgid, getuid, setsid};
 
 use super::sandbox::Sandbox;
-use super::wire::{ContainerSpec, Exit, HolderSpec, Order, Reply, Request};
+use super::wire::{ContainerSpec, Exit, HolderSpec, Leftovers, Order, Reply, Request};
 use super::{container, process, sandbox};
+use crate::network::link;
 use crate::sys;
 
 /// Serves the socket on stdin until the node is gone. Returns the exit code.
 pub(super) fn hold(argument: &str) -> i32 {
     let Ok(socket) = io::stdin().as_fd().try_clone_to_owned() else { return 1 };
     let holder = match prepare(argument) {
-        Ok(signals) => Holder { socket, signals, sandboxes: BTreeMap::new(), children: BTreeSet::new() },
+        Ok((spec, signals, lock)) => Holder {
+            socket,
+            signals,
+            sandboxes: BTreeMap::new(),
+            children: BTreeSet::new(),
+            leftovers: spec.leftovers,
+            _lock: lock,
+        },
         Err(message) => {
             tell(&socket, &Reply::Unable { message });
             return 1;
@@ -32,9 +41,13 @@ pub(super) fn hold(argument: &str) -> i32 {
 }
 
 /// Leaves the node's terminal, enters a user namespace if asked to, and takes signals as readable events.
-fn prepare(argument: &str) -> Result<SignalFd, String> {
+fn prepare(argument: &str) -> Result<(HolderSpec, SignalFd, File), String> {
     let spec: HolderSpec =
         serde_json::from_str(argument).map_err(|error| format!("read its argument {argument:?}: {error}"))?;
+    let lock = File::options().create(true).append(true).open(&spec.lock);
+    // Waits for the processes of a holder that was killed.
+    let lock = lock.and_then(|file| file.lock().map(|()| file));
+    let lock = lock.map_err(|error| format!("lock {}: {error}", spec.lock.display()))?;
     // Ctrl-C at a terminal is the node's to answer. EPERM: it already leads a session.
     let _ = setsid();
     sys::close_on_exec_from(3).map_err(|error| format!("keep descriptors from containers: {error}"))?;
@@ -47,8 +60,9 @@ fn prepare(argument: &str) -> Result<SignalFd, String> {
         mask.add(signal);
     }
     mask.thread_block().map_err(|error| format!("block signals: {error}"))?;
-    SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-        .map_err(|error| format!("make a signalfd: {error}"))
+    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+        .map_err(|error| format!("make a signalfd: {error}"))?;
+    Ok((spec, signals, lock))
 }
 
 /// A user namespace whose root is the calling user. More ids would need `newuidmap` and `/etc/subuid`.
@@ -64,6 +78,8 @@ struct Holder {
     /// By the id of the process that holds the namespaces.
     sandboxes: BTreeMap<i32, Sandbox>,
     children: BTreeSet<i32>,
+    leftovers: Option<Leftovers>,
+    _lock: File,
 }
 
 impl Holder {
@@ -87,7 +103,12 @@ impl Holder {
             if asked {
                 match sys::receive(self.socket.as_fd()) {
                     Ok(Some((packet, descriptors))) => self.answer(&packet, descriptors),
-                    Ok(None) | Err(_) => break,
+                    Ok(None) => {
+                        self.end();
+                        self.clear_network();
+                        return 0;
+                    }
+                    Err(_) => break,
                 }
             }
         }
@@ -145,6 +166,14 @@ impl Holder {
         }
     }
 
+    /// The node is gone, by a kill perhaps, and its state directory may never be used again.
+    fn clear_network(&self) {
+        if let Some(Leftovers { bridge, service_cidr }) = &self.leftovers {
+            let _ = link::remove(bridge);
+            let _ = link::make_foreign(*service_cidr);
+        }
+    }
+
     /// Kills and awaits every child, so that nothing of a pod is left when this process is gone.
     fn end(&self) {
         for pid in &self.children {
@@ -162,7 +191,7 @@ fn start(
     let [spec, stdout, stderr, status]: [OwnedFd; 4] = descriptors
         .try_into()
         .map_err(|found: Vec<_>| format!("expected 4 descriptors, found {}", found.len()))?;
-    let mut file = std::fs::File::from(spec);
+    let mut file = File::from(spec);
     let text =
         process::read_from_start(&mut file).map_err(|error| format!("read the specification: {error}"))?;
     let spec = serde_json::from_slice(&text).map_err(|error| format!("read the specification: {error}"))?;

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Cidr;
+
 /// A request; `id` comes back in its reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
@@ -67,6 +69,17 @@ impl Exit {
 pub(crate) struct HolderSpec {
     /// Enter a user namespace first, in which the caller is root.
     pub(crate) rootless: bool,
+    /// A file that is kept locked until the last process is gone.
+    pub(crate) lock: PathBuf,
+    /// What to remove from this machine's network when the node is gone, however it went.
+    pub(crate) leftovers: Option<Leftovers>,
+}
+
+/// The node's part of this machine's network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Leftovers {
+    pub(crate) bridge: String,
+    pub(crate) service_cidr: Cidr,
 }
 
 /// A pod's namespaces.

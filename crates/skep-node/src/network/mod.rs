@@ -19,7 +19,7 @@ pub(crate) use addresses::Addresses;
 pub use cidr::{Cidr, CidrError};
 use plan::{Chosen, Names};
 
-use crate::init::wire::LinkSpec;
+use crate::init::wire::{Leftovers, LinkSpec};
 use crate::{NetworkPlan, NodeError};
 
 /// The network as it was set up.
@@ -104,6 +104,12 @@ impl Plumbing {
             gateway: self.network.gateway,
             mtu: self.mtu,
         })
+    }
+
+    /// What another process must remove if this one can't.
+    pub(crate) fn leftovers(&self) -> Option<Leftovers> {
+        let bridge = self.network.bridge.clone()?;
+        Some(Leftovers { bridge, service_cidr: self.network.service_cidr })
     }
 
     /// Undoes all of it.

@@ -83,7 +83,7 @@ async fn a_killed_node_takes_its_pods_along_and_the_next_brings_them_back() {
     wait_until("every process is gone", || {
         !processes.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists())
     });
-    assert!(Path::new("/sys/class/net").join(bridge).exists(), "the kill left the bridge");
+    wait_until("the bridge is gone", || !Path::new("/sys/class/net").join(bridge).exists());
 
     let mut bench = Bench::over(config(folder.path()), folder.path()).await;
     assert_eq!(bench.node.network().bridge.as_deref(), Some(bridge));
