@@ -80,7 +80,7 @@ pub enum PodUpdate {
         /// The whole status.
         status: Box<PodStatus>,
     },
-    /// The pod was terminated: no process, mount, address or directory of it is left, its logs aside.
+    /// The pod was terminated: no process, mount, address, directory or log of it is left.
     Gone {
         /// `metadata.uid`.
         uid: String,
