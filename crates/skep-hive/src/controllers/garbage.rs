@@ -74,7 +74,7 @@ impl<'a> Graph<'a> {
             match self.owner_of(one, owner) {
                 None if served(object::text(owner, "/apiVersion"), object::text(owner, "/kind")) => gone += 1,
                 Some(found) if object::is_deleting(found) && object::has_finalizer(found, FOREGROUND) => {
-                    waiting += 1
+                    waiting += 1;
                 }
                 _ => solid.push(owner.clone()),
             }

@@ -107,7 +107,7 @@ fn typed<T: DeserializeOwned>(
                 found.insert(name.clone(), value);
             }
             Err(error) => {
-                tracing::warn!(kind = kind.name(), namespace, name, %error, "an object can't be read as its type")
+                tracing::warn!(kind = kind.name(), namespace, name, %error, "an object can't be read as its type");
             }
         }
     }

@@ -75,7 +75,7 @@ fn pod(resources: &Resources, event: &WatchEvent, look: &mut impl FnMut(Controll
     }
     match object::controller(pod) {
         Some(owner) if object::text(owner, "/kind") == "Job" => {
-            look(Controller::Job, object::text(owner, "/name"))
+            look(Controller::Job, object::text(owner, "/name"));
         }
         _ => {}
     }

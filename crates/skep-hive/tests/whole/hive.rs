@@ -19,15 +19,15 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running hive with its client. Stopped when dropped.
-pub struct Hive {
+pub(crate) struct Hive {
     child: Child,
-    pub address: Value,
-    pub client: Client,
-    pub http: reqwest::Client,
+    pub(crate) address: Value,
+    pub(crate) client: Client,
+    pub(crate) http: reqwest::Client,
 }
 
 /// Whether this machine lets the tests run; says loudly if not.
-pub fn possible() -> bool {
+pub(crate) fn possible() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let root =
         status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"));
@@ -40,11 +40,11 @@ pub fn possible() -> bool {
     root && busybox
 }
 
-pub fn directory() -> TempDir {
+pub(crate) fn directory() -> TempDir {
     tempfile::Builder::new().prefix("skep-hive-").tempdir().unwrap()
 }
 
-pub fn command(dir: &Path) -> Command {
+pub(crate) fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep-hive"));
     command
         .arg("--state-dir")
@@ -55,11 +55,11 @@ pub fn command(dir: &Path) -> Command {
 }
 
 impl Hive {
-    pub async fn start(dir: &Path) -> Self {
+    pub(crate) async fn start(dir: &Path) -> Self {
         Self::start_with(command(dir)).await
     }
 
-    pub async fn start_with(mut command: Command) -> Self {
+    pub(crate) async fn start_with(mut command: Command) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
@@ -76,7 +76,7 @@ impl Hive {
         Self { child, address, client, http }
     }
 
-    pub fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,
@@ -84,7 +84,7 @@ impl Hive {
         Api::namespaced(self.client.clone(), "default")
     }
 
-    pub async fn create<K>(&self, object: Value) -> K
+    pub(crate) async fn create<K>(&self, object: Value) -> K
     where
         K: Resource<Scope = NamespaceResourceScope>
             + DeserializeOwned
@@ -98,19 +98,20 @@ impl Hive {
     }
 
     /// GET through the Ingress.
-    pub async fn get(&self, host: &str) -> Result<(u16, String), reqwest::Error> {
-        let url = format!("http://{}/", self.address["ingress"].as_str().unwrap());
-        let response = self.http.get(url).header("host", host).send().await?;
-        let status = response.status().as_u16();
-        Ok((status, response.text().await?))
+    pub(crate) async fn get(&self, host: &str) -> Result<(u16, String), reqwest::Error> {
+        page(&self.http, &self.ingress_url(), host).await
     }
 
-    pub async fn pods(&self, labels: &str) -> Vec<Pod> {
+    pub(crate) fn ingress_url(&self) -> String {
+        format!("http://{}/", self.address["ingress"].as_str().unwrap())
+    }
+
+    pub(crate) async fn pods(&self, labels: &str) -> Vec<Pod> {
         self.api().list(&ListParams::default().labels(labels)).await.unwrap().items
     }
 
     /// Waits until the Deployment is rolled out as `kubectl rollout status` judges it.
-    pub async fn rolled_out(&self, name: &str) {
+    pub(crate) async fn rolled_out(&self, name: &str) {
         let deployments: Api<Deployment> = self.api();
         until(&format!("{name} is rolled out"), async || {
             let one = deployments.get(name).await.unwrap();
@@ -153,7 +154,7 @@ impl Hive {
     }
 
     /// Asks the hive to stop and waits. Returns whether it ended well.
-    pub fn stop(mut self) -> bool {
+    pub(crate) fn stop(mut self) -> bool {
         self.signal("-TERM");
         let begun = Instant::now();
         let status = self.child.wait().unwrap();
@@ -161,7 +162,7 @@ impl Hive {
         status.success()
     }
 
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -179,8 +180,19 @@ impl Drop for Hive {
     }
 }
 
+/// GET: status and body.
+pub(crate) async fn page(
+    http: &reqwest::Client,
+    url: &str,
+    host: &str,
+) -> Result<(u16, String), reqwest::Error> {
+    let response = http.get(url).header("host", host).send().await?;
+    let status = response.status().as_u16();
+    Ok((status, response.text().await?))
+}
+
 /// Polls a condition until it holds.
-pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !holds().await {
         assert!(begun.elapsed() < PATIENCE, "never: {what}");

@@ -10,7 +10,7 @@ use skep_registry::{Blob, Client, ClientConfig, Descriptor, OnBytes, Package};
 use crate::hive::Hive;
 
 /// Pushes an image whose page is `page`; returns its reference, pinned by digest.
-pub async fn push(hive: &Hive, page: &str) -> String {
+pub(crate) async fn push(hive: &Hive, page: &str) -> String {
     let layer = layer(page);
     let config = json!({
         "architecture": "amd64", "os": "linux",

@@ -11,13 +11,13 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::hive::{Hive, directory, possible, until};
+use crate::hive::{Hive, directory, page, possible, until};
 use crate::image;
 
 /// Serves its page until told to stop. A shell in front, since the first process of a pid namespace has no default SIGTERM.
 const SERVE: &str = "trap 'kill $!; exit 0' TERM; httpd -f -p 8000 -h /www & wait";
 
-pub fn deployment(name: &str, replicas: i32, image: &str) -> Value {
+pub(crate) fn deployment(name: &str, replicas: i32, image: &str) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
         "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
@@ -29,7 +29,7 @@ pub fn deployment(name: &str, replicas: i32, image: &str) -> Value {
 }
 
 /// The Deployment's Service and an Ingress at `<name>.localhost`.
-pub async fn expose(hive: &Hive, name: &str) {
+pub(crate) async fn expose(hive: &Hive, name: &str) {
     let _: Service = hive
         .create(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
             "spec": {"selector": {"app": name}, "ports": [{"name": "web", "port": 80, "targetPort": "http"}]}}))
@@ -47,7 +47,7 @@ async fn an_update_under_load_loses_no_request() {
         return;
     }
     let dir = directory();
-    let hive = Arc::new(Hive::start(dir.path()).await);
+    let hive = Hive::start(dir.path()).await;
     let (first, second) = (image::push(&hive, "version one").await, image::push(&hive, "version two").await);
     let _: Deployment = hive.create(deployment("web", 3, &first)).await;
     expose(&hive, "web").await;
@@ -56,8 +56,13 @@ async fn an_update_under_load_loses_no_request() {
     assert_eq!(hive.get("web.localhost").await.unwrap().1, "version one");
 
     let (going, sent) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
-    let load: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(load(Arc::clone(&hive), Arc::clone(&going), Arc::clone(&sent))))
+    let services: Api<Service> = hive.api();
+    let service = services.get("web").await.unwrap().spec.unwrap().cluster_ip.unwrap();
+    // Three through the Ingress, one straight to the Service's address.
+    let urls = [hive.ingress_url(), hive.ingress_url(), hive.ingress_url(), format!("http://{service}/")];
+    let load: Vec<_> = urls
+        .into_iter()
+        .map(|url| tokio::spawn(load(hive.http.clone(), url, Arc::clone(&going), Arc::clone(&sent))))
         .collect();
     let deployments: Api<Deployment> = hive.api();
     for image in [&second, &first, &second] {
@@ -91,19 +96,24 @@ async fn an_update_under_load_loses_no_request() {
     deployments.delete("web", &DeleteParams::default()).await.unwrap();
     until("no pod is left", async || hive.pods("app=web").await.is_empty()).await;
     until("nobody answers", async || matches!(hive.get("web.localhost").await, Ok((503, _)))).await;
-    assert!(Arc::into_inner(hive).expect("all tasks ended").stop());
+    assert!(hive.stop());
 }
 
 /// Asks for the page again and again; returns what went wrong.
-async fn load(hive: Arc<Hive>, going: Arc<AtomicBool>, sent: Arc<AtomicUsize>) -> Vec<String> {
+async fn load(
+    http: reqwest::Client,
+    url: String,
+    going: Arc<AtomicBool>,
+    sent: Arc<AtomicUsize>,
+) -> Vec<String> {
     let mut failures = Vec::new();
     let mut pace = tokio::time::interval(Duration::from_millis(15));
     while going.load(Ordering::Relaxed) {
         pace.tick().await;
         sent.fetch_add(1, Ordering::Relaxed);
-        match hive.get("web.localhost").await {
+        match page(&http, &url, "web.localhost").await {
             Ok((200, page)) if page.starts_with("version") => {}
-            other => failures.push(format!("{other:?}")),
+            other => failures.push(format!("{url}: {other:?}")),
         }
     }
     failures

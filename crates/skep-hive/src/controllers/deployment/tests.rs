@@ -28,7 +28,7 @@ fn set_image(world: &mut World, image: &str) {
     // A second passes between a user's edits, so that ReplicaSets have an order of age.
     world.pass(1);
     world.edit("Deployment", "web", |one| {
-        one["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image)
+        one["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
     });
 }
 
