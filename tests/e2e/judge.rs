@@ -15,7 +15,9 @@ fn kubectl_is_at_home() {
         .says("2/2");
     kubectl(&["get", "pods", "-o", "wide"]).ok().says("Running");
     kubectl(&["describe", "deployment", "shop"]).ok().says("NewReplicaSetAvailable").says("RollingUpdate");
-    kubectl(&["describe", "pods"]).ok().says("Readiness").says("Started container");
+    let pods = kubectl(&["get", "pods", "-o", "name"]).ok().stdout;
+    let pod = pods.lines().next().expect("a pod");
+    kubectl(&["describe", pod]).ok().says("Readiness").says("Started container");
     kubectl(&["rollout", "status", "deployment/shop", "--timeout=20s"]).ok().says("successfully rolled out");
     kubectl(&["rollout", "history", "deployment/shop"]).ok().says("REVISION");
     kubectl(&["logs", "deployment/shop"]).ok().says("release one listens on");

@@ -33,28 +33,30 @@ pub enum Symptom {
         exit_code: i64,
         /// The kubelet's word for it.
         reason: String,
+        /// Whose log tells: the container that ended, until it is started again.
+        log: LogWanted,
     },
 }
 
-/// Reads what is wrong with a pod. `schema_exit_code` is what an app exits with when it refuses an old schema.
-pub fn symptoms(pod: &Value, schema_exit_code: i64) -> Vec<Symptom> {
+/// Reads what is wrong with a pod.
+pub fn symptoms(pod: &Value) -> Vec<Symptom> {
     let name = text(&pod["metadata"], "name");
     let statuses = ["initContainerStatuses", "containerStatuses"]
         .into_iter()
         .filter_map(|list| pod["status"].get(list)?.as_array())
         .flatten();
-    statuses.filter_map(|status| symptom(&name, status, schema_exit_code)).collect()
+    statuses.filter_map(|status| symptom(&name, status)).collect()
 }
 
-fn symptom(pod: &str, status: &Value, schema_exit_code: i64) -> Option<Symptom> {
+fn symptom(pod: &str, status: &Value) -> Option<Symptom> {
     let container = text(status, "name");
     let image = text(status, "image");
-    let diagnosed = |cause, log| {
+    let diagnosed = |cause| {
         Symptom::Final(Diagnosis {
             pod: Some(pod.to_owned()),
             container: Some(container.clone()),
             cause,
-            log,
+            log: None,
         })
     };
     let waiting = &status["state"]["waiting"];
@@ -67,30 +69,32 @@ fn symptom(pod: &str, status: &Value, schema_exit_code: i64) -> Option<Symptom> 
                 .iter()
                 .any(|sign| lower.contains(sign))
             {
-                return Some(diagnosed(Cause::ImageMissing { image, message }, None));
+                return Some(diagnosed(Cause::ImageMissing { image, message }));
             }
             if ["unauthorized", "denied", "forbidden", "authentication required", "authorization failed"]
                 .iter()
                 .any(|sign| lower.contains(sign))
             {
-                return Some(diagnosed(Cause::ImageDenied { image, message }, None));
+                return Some(diagnosed(Cause::ImageDenied { image, message }));
             }
             return Some(Symptom::PullFailed { container, image, message, fresh: reason == "ErrImagePull" });
         }
         "InvalidImageName" | "ErrImageNeverPull" => {
-            return Some(diagnosed(Cause::ImageMissing { image, message }, None));
+            return Some(diagnosed(Cause::ImageMissing { image, message }));
         }
-        "CreateContainerConfigError" => return Some(diagnosed(Cause::ConfigMissing { message }, None)),
+        "CreateContainerConfigError" => return Some(diagnosed(Cause::ConfigMissing { message })),
         "CreateContainerError" | "RunContainerError" => {
-            return Some(diagnosed(start_failure(&image, message), None));
+            return Some(diagnosed(start_failure(&image, message)));
         }
         _ => {}
     }
-    let restarts = status["restartCount"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    let restarts = restarts(status);
     let now = &status["state"]["terminated"];
     let last = &status["lastState"]["terminated"];
     let (ended, crashes, log) = match (now.is_object(), last.is_object()) {
         (true, _) => (now, restarts + 1, LogWanted::Current),
+        // Between two starts the last one has ended too.
+        (false, true) if waiting.is_object() => (last, restarts + 1, LogWanted::Previous),
         (false, true) => (last, restarts.max(1), LogWanted::Previous),
         (false, false) => return None,
     };
@@ -101,15 +105,12 @@ fn symptom(pod: &str, status: &Value, schema_exit_code: i64) -> Option<Symptom> 
         return None;
     }
     if matches!(why.as_str(), "StartError" | "ContainerCannotRun") {
-        return Some(diagnosed(start_failure(&image, detail), None));
+        return Some(diagnosed(start_failure(&image, detail)));
     }
     if detail.contains("exec format error") {
-        return Some(diagnosed(Cause::ExecFormat { image }, None));
+        return Some(diagnosed(Cause::ExecFormat { image }));
     }
-    if exit_code == schema_exit_code {
-        return Some(diagnosed(Cause::SchemaRefused { exit_code }, Some(log)));
-    }
-    Some(Symptom::Crashed { container, crashes, exit_code, reason: why })
+    Some(Symptom::Crashed { container, crashes, exit_code, reason: why, log })
 }
 
 fn start_failure(image: &str, message: String) -> Cause {
@@ -118,6 +119,18 @@ fn start_failure(image: &str, message: String) -> Cause {
     } else {
         Cause::CannotStart { message }
     }
+}
+
+/// How often each container has been started, by its name.
+pub(crate) fn starts(pod: &Value) -> Vec<(String, u32)> {
+    let lists = ["initContainerStatuses", "containerStatuses"]
+        .into_iter()
+        .filter_map(|list| pod["status"].get(list)?.as_array());
+    lists.flatten().map(|status| (text(status, "name"), restarts(status) + 1)).collect()
+}
+
+fn restarts(status: &Value) -> u32 {
+    status["restartCount"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
 }
 
 /// Whether the pod's `Ready` condition is true.

@@ -55,7 +55,7 @@ pub struct Rollout {
     schema_exit_code: i64,
     last_progress: Timestamp,
     seen: Option<Mark>,
-    crashes_before: BTreeMap<(String, String), u32>,
+    before: BTreeMap<(String, String), Before>,
     pulls: BTreeMap<(String, String), PullTries>,
 }
 
@@ -65,6 +65,13 @@ struct Mark {
     counts: Counts,
     pods_ready: usize,
     pods: usize,
+}
+
+/// What a container had behind it when the rollout began.
+#[derive(Debug, Clone, Copy, Default)]
+struct Before {
+    starts: u32,
+    ready: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -81,7 +88,7 @@ impl Rollout {
             schema_exit_code,
             last_progress: now,
             seen: None,
-            crashes_before: BTreeMap::new(),
+            before: BTreeMap::new(),
             pulls: BTreeMap::new(),
         }
     }
@@ -110,7 +117,7 @@ impl Rollout {
         }
         let pods = new_pods(workload, observed);
         if self.seen.is_none() {
-            self.forgive_the_past(&pods);
+            self.note_the_past(&pods);
         }
         self.note_progress(counts, &pods, now);
         if let Some(diagnosis) = self.failure(&pods) {
@@ -154,9 +161,7 @@ impl Rollout {
     fn failure(&mut self, pods: &[&Value]) -> Option<Diagnosis> {
         pods.iter().filter(|pod| !pod::is_leaving(pod)).find_map(|pod| {
             let name = text(&pod["metadata"], "name");
-            pod::symptoms(pod, self.schema_exit_code)
-                .into_iter()
-                .find_map(|symptom| self.count(&name, symptom))
+            pod::symptoms(pod).into_iter().find_map(|symptom| self.count(&name, symptom))
         })
     }
 
@@ -178,27 +183,34 @@ impl Rollout {
                     log: None,
                 })
             }
-            Symptom::Crashed { container, crashes, exit_code, reason } => {
-                let crashes =
-                    crashes.saturating_sub(self.crashes_before.get(&at(&container)).copied().unwrap_or(0));
-                (crashes >= CRASHES_THAT_FAIL).then(|| Diagnosis {
+            Symptom::Crashed { container, crashes, exit_code, reason, log } => {
+                let before = self.before.get(&at(&container)).copied().unwrap_or_default();
+                let ours = if before.ready { crashes.saturating_sub(before.starts - 1) } else { crashes };
+                // What started before this rollout has met another schema, or another outage: only a new start proves anything.
+                let is_new = crashes > before.starts;
+                let cause = if is_new && exit_code == self.schema_exit_code {
+                    Cause::SchemaRefused { exit_code }
+                } else if (is_new || before.ready) && ours >= CRASHES_THAT_FAIL {
+                    Cause::CrashLoop { crashes: ours, exit_code, reason }
+                } else {
+                    return None;
+                };
+                Some(Diagnosis {
                     pod: Some(pod.to_owned()),
                     container: Some(container),
-                    cause: Cause::CrashLoop { crashes, exit_code, reason },
-                    log: Some(LogWanted::Previous),
+                    cause,
+                    log: Some(log),
                 })
             }
         }
     }
 
-    /// A pod that is ready when the rollout begins brings restarts of other days along; they are not this rollout's.
-    fn forgive_the_past(&mut self, pods: &[&Value]) {
-        for pod in pods.iter().filter(|pod| pod::is_ready(pod)) {
+    /// Pods that are there when the rollout begins may bring crashes along.
+    fn note_the_past(&mut self, pods: &[&Value]) {
+        for pod in pods {
             let name = text(&pod["metadata"], "name");
-            for symptom in pod::symptoms(pod, self.schema_exit_code) {
-                if let Symptom::Crashed { container, crashes, .. } = symptom {
-                    self.crashes_before.insert((name.clone(), container), crashes);
-                }
+            for (container, starts) in pod::starts(pod) {
+                self.before.insert((name.clone(), container), Before { starts, ready: pod::is_ready(pod) });
             }
         }
     }

@@ -103,6 +103,7 @@ fn a_missing_image_is_final_at_once_and_a_network_failure_at_the_third_try() {
 #[test]
 fn a_crash_loop_fails_at_the_third_crash() {
     let mut rollout = rollout();
+    judge(&mut rollout, &deployment(0, 0, 3), &[], at(0));
     for restarts in 1..=2 {
         let verdict =
             judge(&mut rollout, &deployment(1, 0, 4), &[pod("new", &crashed(restarts, 1, false))], at(1));
@@ -132,9 +133,25 @@ fn restarts_of_other_days_and_of_old_pods_do_not_count() {
 
 #[test]
 fn an_app_that_refuses_the_schema_is_not_waited_for() {
-    let verdict =
-        judge(&mut rollout(), &deployment(1, 0, 4), &[pod("new", &crashed(1, SCHEMA, false))], at(1));
+    let mut rollout = rollout();
+    judge(&mut rollout, &deployment(0, 0, 3), &[], at(0));
+    let verdict = judge(&mut rollout, &deployment(1, 0, 4), &[pod("new", &crashed(1, SCHEMA, false))], at(1));
     assert!(matches!(verdict, Verdict::Failed(d) if d.cause == Cause::SchemaRefused { exit_code: SCHEMA }));
+}
+
+/// A first deploy that forgot its migration leaves pods that refuse to boot; the next one migrates, and they will boot.
+#[test]
+fn a_start_from_before_the_rollout_proves_nothing() {
+    for exit_code in [1, SCHEMA] {
+        let mut rollout = rollout();
+        let looping = |restarts| [pod("new", &crashed(restarts, exit_code, false))];
+        for restarts in [7, 7, 8] {
+            let verdict = judge(&mut rollout, &deployment(3, 0, 3), &looping(restarts), at(1));
+            assert!(matches!(verdict, Verdict::Progressing { .. }), "{verdict:?}");
+        }
+        let verdict = judge(&mut rollout, &deployment(3, 0, 3), &looping(9), at(2));
+        assert!(matches!(verdict, Verdict::Failed(_)), "{verdict:?}");
+    }
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey) -> Verdict {
     match rollout.step(Observed { workload: Some(job), replica_sets: &[], pods: &pods }, Timestamp::now()) {
         Verdict::Progressing { ready, wanted, waiting_for } => {
             // A Job whose pod can't start has no condition yet; a final symptom of the pod is final for it.
-            match roll::final_symptom(&roll::pods_of(job, &pods), i64::MIN) {
+            match roll::final_symptom(&roll::pods_of(job, &pods)) {
                 Some(diagnosis) => Verdict::Failed(diagnosis),
                 None => Verdict::Progressing { ready, wanted, waiting_for },
             }

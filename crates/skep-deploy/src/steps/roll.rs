@@ -159,8 +159,8 @@ pub(crate) fn pods_of<'a>(owner: &Value, pods: &[&'a Value]) -> Vec<&'a Value> {
 }
 
 /// The first thing in these pods that no waiting will heal.
-pub(crate) fn final_symptom(pods: &[&Value], schema_exit_code: i64) -> Option<Diagnosis> {
-    pods.iter().flat_map(|pod| pod::symptoms(pod, schema_exit_code)).find_map(|symptom| match symptom {
+pub(crate) fn final_symptom(pods: &[&Value]) -> Option<Diagnosis> {
+    pods.iter().flat_map(|pod| pod::symptoms(pod)).find_map(|symptom| match symptom {
         pod::Symptom::Final(diagnosis) => Some(diagnosis),
         pod::Symptom::PullFailed { .. } | pod::Symptom::Crashed { .. } => None,
     })
