@@ -9,6 +9,14 @@ if [ ! -e /usr/bin/python3 ]; then
     exit 1
 fi
 version=$(/usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+# Laid out once for as long as Python's files and this script stay the same: what is laid anew has to be packed anew.
+made_from=$({
+    cat "$0"
+    find -L /usr/bin/python3 "/usr/lib/$version" -name __pycache__ -prune -o -type f -printf '%p %s %i %T@ %C@\n' 2>/dev/null | sort
+} | sha256sum)
+if [ "$(cat .skep/stage/made-from 2>/dev/null)" = "$made_from" ]; then
+    exit 0
+fi
 rm -rf .skep/stage
 mkdir -p .skep/stage/usr/bin ".skep/stage/usr/lib/$version"
 cp -Lp /usr/bin/python3 .skep/stage/usr/bin/python3
@@ -20,3 +28,4 @@ for unused in test idlelib lib2to3 tkinter turtledemo ensurepip distutils pydoc_
 done
 # Debian's site hook and sysconfig are links to outside of what is laid; nothing needs them.
 find ".skep/stage/usr/lib/$version" -type l -delete
+echo "$made_from" >.skep/stage/made-from

@@ -45,7 +45,7 @@ pub(crate) fn layer(
     if let Some(written) = recall(&record_path, cache_dir) {
         return Ok((written, true));
     }
-    let before = SystemTime::now();
+    let before = outwait(entries);
     let written = write(entries, compression, epoch, cache_dir)?;
     if settled(entries, before) {
         // A record that can't be written costs time at the next build, and nothing else.
@@ -103,6 +103,25 @@ fn key(entries: &[Entry], compression: Compression, epoch: u64) -> Digest {
         let _ = writeln!(text, "{path:?} {mode:o} {owner:?} {node:?}");
     }
     Digest::of(text.as_bytes())
+}
+
+/// Waits until the youngest input is older than a tick, which an output of the build command may not be, and says when that was:
+/// a record that isn't kept would have the same layer packed again at the next build.
+fn outwait(entries: &[Entry]) -> SystemTime {
+    let now = SystemTime::now();
+    let youngest = entries.iter().filter_map(|entry| match &entry.node {
+        Node::File { stat, .. } => u64::try_from(stat.modified.max(stat.changed)).ok(),
+        _ => None,
+    });
+    let settled = youngest.max().map(|nanos| UNIX_EPOCH + Duration::from_nanos(nanos) + TICK + TICK / 20);
+    match settled.and_then(|settled| settled.duration_since(now).ok()) {
+        // A time in the future says nothing about a tick.
+        Some(left) if left <= TICK + TICK / 20 => {
+            std::thread::sleep(left);
+            SystemTime::now()
+        }
+        _ => now,
+    }
 }
 
 /// True when no input is so young that a later change might look the same.

@@ -22,6 +22,16 @@ for needed in "$lib/bin/initdb" "$lib/lib/plpgsql.so" "$lib/lib/dict_snowball.so
     fi
 done
 
+# Laid out once for as long as the packages' files and this script stay the same: what is laid anew has to be packed anew.
+made_from=$({
+    cat "$0"
+    find "$lib/bin" "$lib/lib" "$share" /usr/share/postgresql-common /usr/share/zoneinfo/Etc /usr/lib/locale/C.utf8 \
+        -type f -printf '%p %s %i %T@ %C@\n' 2>/dev/null | sort
+} | sha256sum)
+if [ "$(cat "$stage/made-from" 2>/dev/null)" = "$made_from" ]; then
+    exit 0
+fi
+
 rm -rf "$stage"
 mkdir -p "$stage/root$lib/bin" "$stage/root$lib/lib" "$stage/root$share" "$stage/root/usr/share/zoneinfo/Etc"
 for program in postgres initdb pg_isready; do
@@ -44,3 +54,4 @@ for zone in Etc/UTC UTC GMT; do
 done
 mkdir -p "$stage/root/usr/lib/locale"
 cp -Rp /usr/lib/locale/C.utf8 "$stage/root/usr/lib/locale/"
+echo "$made_from" >"$stage/made-from"
