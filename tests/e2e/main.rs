@@ -3,6 +3,8 @@
 mod architecture;
 mod crash;
 mod errors;
+mod guestbook;
+mod honeydue;
 mod judge;
 mod kill;
 mod migration;

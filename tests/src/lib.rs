@@ -2,12 +2,16 @@
 //!
 //! Start at [`World`]: a hive, a project folder, and ways to run Skep in it.
 
+mod example;
+mod honeydue;
 mod load;
 mod project;
 mod skep;
 mod wait;
 mod world;
 
+pub use example::{Answer, Example};
+pub use honeydue::HoneyDue;
 pub use load::{Load, Tally};
 pub use project::Project;
 pub use skep::{Outcome, program};

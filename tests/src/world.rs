@@ -166,8 +166,7 @@ impl Drop for World {
 /// # Errors
 /// When there is no answer, or not a 2xx.
 pub fn get(host: &str, port: u16, path: &str) -> Result<String, String> {
-    let url = format!("http://{host}:{port}{path}");
-    let resolve = format!("{host}:{port}:127.0.0.1");
+    let (url, resolve) = address(host, port, path);
     let outcome = Outcome::of(Command::new("curl").args([
         "-sS",
         "--fail",
@@ -178,6 +177,11 @@ pub fn get(host: &str, port: u16, path: &str) -> Result<String, String> {
         &url,
     ]));
     if outcome.code == Some(0) { Ok(outcome.stdout) } else { Err(outcome.stderr) }
+}
+
+/// A URL of hive's ingress, and what tells curl where that is: not every resolver knows `*.localhost`.
+pub(crate) fn address(host: &str, port: u16, path: &str) -> (String, String) {
+    (format!("http://{host}:{port}{path}"), format!("{host}:{port}:127.0.0.1"))
 }
 
 /// A port that nobody listened on a moment ago.
