@@ -61,3 +61,35 @@ fn there_is_nothing_to_go_back_to_after_the_first_deploy() {
     world.skep(&["deploy"]).ok();
     world.skep(&["rollback"]).code(14).says("no earlier good release");
 }
+
+#[test]
+fn old_releases_are_dropped_with_their_config_and_the_hold_on_their_images() {
+    let world = World::new();
+    world.project.edit("skep.yaml", "\nconfig:", "\nkeep-releases: 2\nconfig:");
+    for release in ["one", "two", "three", "four"] {
+        world.project.write("release", &format!("{release}\n"));
+        world.project.write("shop.env", &format!("GREETING=hello {release}\n"));
+        world.skep(&["deploy"]).ok();
+    }
+    let history = world.skep(&["history", "--output", "json"]).ok().json();
+    let numbers: Vec<u64> = history.iter().filter_map(|release| release["number"].as_u64()).collect();
+    assert_eq!(numbers, [4, 3]);
+    world.skep(&["rollback", "v1"]).code(14).says("there is no release v1");
+
+    let image =
+        world.object("deployment", "shop")["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let repository = image.as_str().and_then(|image| image.split('@').next()).expect("pinned");
+    let tags = skep_tests::Outcome::of(std::process::Command::new("skopeo").args([
+        "list-tags",
+        "--tls-verify=false",
+        &format!("docker://{repository}"),
+    ]));
+    assert_eq!(
+        tags.ok().stdout.matches("\"skep-").count(),
+        2,
+        "an image is held as long as a release needs it"
+    );
+
+    world.skep(&["rollback"]).ok();
+    assert_eq!(world.get("/").as_deref(), Ok("hello three from three\n"));
+}

@@ -10,6 +10,7 @@ use crate::{
     App, Failure, Plan,
     error::{InStep, Problem},
     session::Session,
+    steps::images::keeping_tag,
 };
 
 /// Closes the record of a deploy that failed and gives the lock back; the failure says where things stand.
@@ -85,10 +86,22 @@ async fn remove(app: &App, plan: &Plan, release: &Release, session: &Session) ->
     }
     for release in old {
         session.may_write(Step::Prune)?;
+        let_go_of_images(app, release, &kept).await?;
         store.remove(release.number).await.in_step(Step::Prune)?;
     }
     debug_assert!(plan.desired.inventory().iter().all(|key| needed.contains(key)));
     Ok(removed)
+}
+
+/// The registry may clean up what only this release ran.
+async fn let_go_of_images(app: &App, release: &Release, kept: &[&Release]) -> Result<(), Failure> {
+    for (name, digest) in &release.images {
+        if kept.iter().all(|kept| kept.images.get(name) != Some(digest)) {
+            let image = app.repository(name).in_step(Step::Prune)?;
+            app.images.untag(&image, &keeping_tag(digest)).await.in_step(Step::Prune)?;
+        }
+    }
+    Ok(())
 }
 
 /// The newest good releases, all that came after the oldest of them, and the rest.

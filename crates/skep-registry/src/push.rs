@@ -189,6 +189,24 @@ impl Client {
         Ok(package.digest)
     }
 
+    /// Takes a tag away; what it named stays until the registry cleans up. False where there was none, or where the registry
+    /// doesn't let go of single tags (the specification makes that optional).
+    ///
+    /// # Errors
+    /// As [`RegistryError`] lists them.
+    pub async fn untag(&self, image: &ImageRef, tag: &str) -> Result<bool, RegistryError> {
+        let named = image.tagged(tag);
+        let at = self.at(&named, "push");
+        let url = self.url(&named, &format!("manifests/{tag}"))?;
+        match self.call(&named, Call::new(reqwest::Method::DELETE, url, Access::Push), &at).await {
+            Ok(_) => Ok(true),
+            Err(
+                RegistryError::NotFound { .. } | RegistryError::Unexpected { status: 400 | 405 | 501, .. },
+            ) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn push_blobs(
         &self,
         package: &Package,

@@ -111,25 +111,24 @@ async fn build_all(app: &App, wanted: &BTreeSet<String>) -> Result<Vec<BuiltImag
 
 async fn push(app: &App, built: &[BuiltImage], clock: &mut Clock) -> Result<ImageDigests, Failure> {
     clock.start(Step::Push);
-    let tags: Vec<String> = app.author.clean_commit().map(str::to_owned).into_iter().collect();
+    let commit = app.author.clean_commit();
     let pushed: Result<Vec<(String, Digest, u64)>, Failure> = stream::iter(built)
-        .map(|image| {
-            let tags = &tags;
-            async move {
-                let target = app.repository(&image.name).in_step(Step::Push)?;
-                let on_bytes = OnBytes::emitting(&app.emit, &image.name);
-                let pushed = app
-                    .images
-                    .push(&image.package_for(&target), &target, tags, &on_bytes)
-                    .await
-                    .in_step(Step::Push)?;
-                app.emit.emit(Event::Pushed {
-                    image: image.name.clone(),
-                    digest: pushed.digest,
-                    bytes: pushed.bytes_sent,
-                });
-                Ok((image.name.clone(), pushed.digest, pushed.bytes_sent))
-            }
+        .map(|image| async move {
+            let target = app.repository(&image.name).in_step(Step::Push)?;
+            let on_bytes = OnBytes::emitting(&app.emit, &image.name);
+            let tags: Vec<String> =
+                commit.map(str::to_owned).into_iter().chain([keeping_tag(&image.digest)]).collect();
+            let pushed = app
+                .images
+                .push(&image.package_for(&target), &target, &tags, &on_bytes)
+                .await
+                .in_step(Step::Push)?;
+            app.emit.emit(Event::Pushed {
+                image: image.name.clone(),
+                digest: pushed.digest,
+                bytes: pushed.bytes_sent,
+            });
+            Ok((image.name.clone(), pushed.digest, pushed.bytes_sent))
         })
         .buffered(AT_ONCE)
         .try_collect()
@@ -145,6 +144,11 @@ async fn push(app: &App, built: &[BuiltImage], clock: &mut Clock) -> Result<Imag
         digests: pushed.into_iter().map(|(name, digest, _)| (name, digest)).collect(),
         tag: None,
     })
+}
+
+/// A tag of the image's own, so that a registry that cleans up untagged manifests leaves it alone while a release needs it.
+pub(crate) fn keeping_tag(digest: &Digest) -> String {
+    format!("skep-{}", digest.short(16))
 }
 
 /// `--skip-build`: this commit's images if the registry has them all, else those of the last release.
