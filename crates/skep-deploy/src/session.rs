@@ -1,8 +1,10 @@
 //! A deploy from its lock to its record: what must be given back and closed however it ends.
 
 use jiff::Timestamp;
-use skep_cluster::{Force, Lock, LockError, RecordError};
+use skep_cluster::{Force, Lock, LockError, RecordError, Route, Selector};
 use skep_model::{Event, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
+
+use skep_rollout::Past;
 
 use crate::{
     App, Failure, Plan,
@@ -15,6 +17,8 @@ use crate::{
 pub(crate) struct Session {
     lock: Lock,
     release: Release,
+    /// What the pods had behind them before anything was written.
+    pub(crate) past: Past,
     pub(crate) clock: Clock,
 }
 
@@ -27,27 +31,25 @@ impl Session {
         mut clock: Clock,
     ) -> Result<Self, Failure> {
         clock.start(Step::Lock);
-        let opened = Self::lock_and_open(app, plan, reason, &mut clock).await;
-        let (lock, release) = clock.settle(Step::Lock, opened, |(_, release)| {
+        let opened = Self::lock_and_open(app, plan, reason).await;
+        let (lock, release, past) = clock.settle(Step::Lock, opened, |(_, release, _)| {
             (Outcome::Done, format!("release v{}", release.number))
         })?;
         app.emit.emit(Event::ReleaseOpened { number: release.number });
-        Ok(Self { lock, release, clock })
+        Ok(Self { lock, release, past, clock })
     }
 
     async fn lock_and_open(
         app: &App,
         plan: &Plan,
         reason: ReasonForRelease,
-        clock: &mut Clock,
-    ) -> Result<(Lock, Release), Failure> {
+    ) -> Result<(Lock, Release, Past), Failure> {
         app.cluster.apply(&plan.desired.namespace_object(), Force::No).await.in_step(Step::Lock)?;
         let lock = Lock::take(&app.cluster, app.namespace(), &app.project.app, &app.author.holder)
             .await
             .in_step(Step::Lock)?;
-        let opened = open_record(app, plan, reason, clock).await;
-        match opened {
-            Ok(release) => Ok((lock, release)),
+        match tokio::try_join!(open_record(app, plan, reason), past(app)) {
+            Ok((release, past)) => Ok((lock, release, past)),
             Err(failure) => {
                 lock.release().await.in_step(Step::Lock)?;
                 Err(failure)
@@ -101,13 +103,15 @@ impl Session {
     }
 }
 
+async fn past(app: &App) -> Result<Past, Failure> {
+    let Some(route) = Route::built_in("v1", "Pod") else { return Ok(Past::default()) };
+    let pods =
+        app.cluster.list(&route, Some(app.namespace()), &Selector::default()).await.in_step(Step::Lock)?;
+    Ok(Past::of_pods(&pods))
+}
+
 /// Closes what dead deploys left open, then creates the next record.
-async fn open_record(
-    app: &App,
-    plan: &Plan,
-    reason: ReasonForRelease,
-    _clock: &mut Clock,
-) -> Result<Release, Failure> {
+async fn open_record(app: &App, plan: &Plan, reason: ReasonForRelease) -> Result<Release, Failure> {
     let store = app.releases();
     let mut known = store.all().await.in_step(Step::Lock)?;
     let newest = known.last().map_or(0, |release| release.number);

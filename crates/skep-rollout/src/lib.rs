@@ -9,4 +9,4 @@ mod rollout;
 pub mod workload;
 
 pub use diagnosis::{Cause, Diagnosis, LogWanted};
-pub use rollout::{Observed, Rollout, Verdict};
+pub use rollout::{Observed, Past, Rollout, Verdict};

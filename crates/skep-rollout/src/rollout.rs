@@ -55,7 +55,7 @@ pub struct Rollout {
     schema_exit_code: i64,
     last_progress: Timestamp,
     seen: Option<Mark>,
-    before: BTreeMap<(String, String), Before>,
+    past: Past,
     pulls: BTreeMap<(String, String), PullTries>,
 }
 
@@ -67,11 +67,31 @@ struct Mark {
     pods: usize,
 }
 
-/// What a container had behind it when the rollout began.
+/// What the containers of a namespace had behind them before a release was applied: crashes of that time are not its own.
+#[derive(Debug, Clone, Default)]
+pub struct Past(BTreeMap<(String, String), Before>);
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Before {
     starts: u32,
     ready: bool,
+}
+
+impl Past {
+    /// Reads it off the pods.
+    pub fn of_pods<'a>(pods: impl IntoIterator<Item = &'a Value>) -> Self {
+        let containers = pods.into_iter().flat_map(|pod| {
+            let (name, ready) = (text(&pod["metadata"], "name"), pod::is_ready(pod));
+            pod::starts(pod)
+                .into_iter()
+                .map(move |(container, starts)| ((name.clone(), container), Before { starts, ready }))
+        });
+        Self(containers.collect())
+    }
+
+    fn of(&self, pod: &str, container: &str) -> Before {
+        self.0.get(&(pod.to_owned(), container.to_owned())).copied().unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -81,16 +101,10 @@ struct PullTries {
 }
 
 impl Rollout {
-    /// A rollout that begins at `now`. `no_progress` is how long nothing may move.
-    pub fn new(no_progress: Duration, schema_exit_code: i64, now: Timestamp) -> Self {
-        Self {
-            no_progress,
-            schema_exit_code,
-            last_progress: now,
-            seen: None,
-            before: BTreeMap::new(),
-            pulls: BTreeMap::new(),
-        }
+    /// A rollout that begins at `now`. `no_progress` is how long nothing may move; `past` is what the pods had behind them before
+    /// anything was written.
+    pub fn new(no_progress: Duration, schema_exit_code: i64, past: Past, now: Timestamp) -> Self {
+        Self { no_progress, schema_exit_code, last_progress: now, seen: None, past, pulls: BTreeMap::new() }
     }
 
     /// Judges what is seen now.
@@ -116,9 +130,6 @@ impl Rollout {
             return Verdict::Ready { wanted: counts.wanted };
         }
         let pods = new_pods(workload, observed);
-        if self.seen.is_none() {
-            self.note_the_past(&pods);
-        }
         self.note_progress(counts, &pods, now);
         if let Some(diagnosis) = self.failure(&pods) {
             return Verdict::Failed(diagnosis);
@@ -184,7 +195,7 @@ impl Rollout {
                 })
             }
             Symptom::Crashed { container, crashes, exit_code, reason, log } => {
-                let before = self.before.get(&at(&container)).copied().unwrap_or_default();
+                let before = self.past.of(pod, &container);
                 let ours = if before.ready { crashes.saturating_sub(before.starts - 1) } else { crashes };
                 // What started before this rollout has met another schema, or another outage: only a new start proves anything.
                 let is_new = crashes > before.starts;
@@ -201,16 +212,6 @@ impl Rollout {
                     cause,
                     log: Some(log),
                 })
-            }
-        }
-    }
-
-    /// Pods that are there when the rollout begins may bring crashes along.
-    fn note_the_past(&mut self, pods: &[&Value]) {
-        for pod in pods {
-            let name = text(&pod["metadata"], "name");
-            for (container, starts) in pod::starts(pod) {
-                self.before.insert((name.clone(), container), Before { starts, ready: pod::is_ready(pod) });
             }
         }
     }

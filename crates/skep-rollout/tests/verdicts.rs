@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
-use skep_rollout::{Cause, LogWanted, Observed, Rollout, Verdict};
+use skep_rollout::{Cause, LogWanted, Observed, Past, Rollout, Verdict};
 
 const SCHEMA: i64 = 78;
 
@@ -17,7 +17,12 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn rollout() -> Rollout {
-    Rollout::new(Duration::from_secs(60), SCHEMA, start())
+    after(&[])
+}
+
+/// A rollout that found these pods when it began.
+fn after(pods: &[Value]) -> Rollout {
+    Rollout::new(Duration::from_secs(60), SCHEMA, Past::of_pods(pods), start())
 }
 
 fn deployment(updated: u32, available: u32, total: u32) -> Value {
@@ -103,7 +108,6 @@ fn a_missing_image_is_final_at_once_and_a_network_failure_at_the_third_try() {
 #[test]
 fn a_crash_loop_fails_at_the_third_crash() {
     let mut rollout = rollout();
-    judge(&mut rollout, &deployment(0, 0, 3), &[], at(0));
     for restarts in 1..=2 {
         let verdict =
             judge(&mut rollout, &deployment(1, 0, 4), &[pod("new", &crashed(restarts, 1, false))], at(1));
@@ -124,8 +128,8 @@ fn a_crash_loop_fails_at_the_third_crash() {
 
 #[test]
 fn restarts_of_other_days_and_of_old_pods_do_not_count() {
-    let mut rollout = rollout();
     let healthy_with_a_past = pod("new", &crashed(40, 1, true));
+    let mut rollout = after(std::slice::from_ref(&healthy_with_a_past));
     let old_in_a_loop = pod("old", &crashed(9, 1, false));
     let verdict = judge(&mut rollout, &deployment(2, 2, 3), &[healthy_with_a_past, old_in_a_loop], at(1));
     assert!(matches!(verdict, Verdict::Progressing { .. }), "{verdict:?}");
@@ -134,7 +138,6 @@ fn restarts_of_other_days_and_of_old_pods_do_not_count() {
 #[test]
 fn an_app_that_refuses_the_schema_is_not_waited_for() {
     let mut rollout = rollout();
-    judge(&mut rollout, &deployment(0, 0, 3), &[], at(0));
     let verdict = judge(&mut rollout, &deployment(1, 0, 4), &[pod("new", &crashed(1, SCHEMA, false))], at(1));
     assert!(matches!(verdict, Verdict::Failed(d) if d.cause == Cause::SchemaRefused { exit_code: SCHEMA }));
 }
@@ -143,8 +146,8 @@ fn an_app_that_refuses_the_schema_is_not_waited_for() {
 #[test]
 fn a_start_from_before_the_rollout_proves_nothing() {
     for exit_code in [1, SCHEMA] {
-        let mut rollout = rollout();
         let looping = |restarts| [pod("new", &crashed(restarts, exit_code, false))];
+        let mut rollout = after(&looping(7));
         for restarts in [7, 7, 8] {
             let verdict = judge(&mut rollout, &deployment(3, 0, 3), &looping(restarts), at(1));
             assert!(matches!(verdict, Verdict::Progressing { .. }), "{verdict:?}");

@@ -79,7 +79,8 @@ async fn remove(app: &App, key: &ObjectKey) -> Result<(), Failure> {
 }
 
 async fn watch(app: &App, session: &Session, key: &ObjectKey) -> Result<(), Failure> {
-    let mut rollout = Rollout::new(app.patience(), app.schema_exit_code, Timestamp::now());
+    let mut rollout =
+        Rollout::new(app.patience(), app.schema_exit_code, session.past.clone(), Timestamp::now());
     let mut view = app.cluster.view(app.namespace());
     let mut logs = Logs::new(app);
     loop {

@@ -34,7 +34,7 @@ pub(crate) async fn await_ready(
     step: Step,
     workloads: &[&Value],
 ) -> Result<(), Failure> {
-    let mut waiting = Waiting::new(app, workloads);
+    let mut waiting = Waiting::new(app, session, workloads);
     let mut view = app.cluster.view(app.namespace());
     view.changed().await.in_step(step)?;
     loop {
@@ -61,9 +61,11 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(app: &App, workloads: &[&Value]) -> Self {
+    fn new(app: &App, session: &Session, workloads: &[&Value]) -> Self {
         let now = Timestamp::now();
-        let new = |key| (key, (Rollout::new(app.patience(), app.schema_exit_code, now), None));
+        let new = |key| {
+            (key, (Rollout::new(app.patience(), app.schema_exit_code, session.past.clone(), now), None))
+        };
         Self {
             since: Instant::now(),
             rollouts: workloads.iter().filter_map(|object| ObjectKey::of(object)).map(new).collect(),
