@@ -35,20 +35,12 @@ pub struct ImageRefError {
 impl ImageRef {
     /// The same image, pinned to `digest` and without its tag.
     pub fn pinned(&self, digest: Digest) -> Self {
-        Self {
-            tag: None,
-            digest: Some(digest),
-            ..self.clone()
-        }
+        Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
     /// The same repository at `tag`.
     pub fn tagged(&self, tag: &str) -> Self {
-        Self {
-            tag: Some(tag.to_owned()),
-            digest: None,
-            ..self.clone()
-        }
+        Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() }
     }
 
     /// What a registry's API wants after `/manifests/`: the digest, else the tag, else `latest`.
@@ -65,19 +57,11 @@ impl FromStr for ImageRef {
     type Err = ImageRefError;
 
     fn from_str(text: &str) -> Result<Self, ImageRefError> {
-        let wrong = |why: &str| ImageRefError {
-            text: text.to_owned(),
-            why: why.to_owned(),
-        };
+        let wrong = |why: &str| ImageRefError { text: text.to_owned(), why: why.to_owned() };
         let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (
-                rest,
-                Some(
-                    digest
-                        .parse()
-                        .map_err(|error: crate::DigestError| wrong(&error.to_string()))?,
-                ),
-            ),
+            Some((rest, digest)) => {
+                (rest, Some(digest.parse().map_err(|error: crate::DigestError| wrong(&error.to_string()))?))
+            }
             None => (text, None),
         };
         let (registry, path) = match rest.split_once('/') {
@@ -93,9 +77,7 @@ impl FromStr for ImageRef {
         }
         let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
         if !path.chars().all(fine) || path.starts_with('/') || path.ends_with('/') || path.contains("//") {
-            return Err(wrong(
-                "a repository has only lower-case letters, digits, `.`, `_`, `-` and `/`",
-            ));
+            return Err(wrong("a repository has only lower-case letters, digits, `.`, `_`, `-` and `/`"));
         }
         if let Some(tag) = &tag {
             let fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -110,12 +92,7 @@ impl FromStr for ImageRef {
         } else {
             path.to_owned()
         };
-        Ok(Self {
-            registry: registry.to_owned(),
-            repository,
-            tag,
-            digest,
-        })
+        Ok(Self { registry: registry.to_owned(), repository, tag, digest })
     }
 }
 
@@ -163,10 +140,7 @@ mod tests {
                 "registry.example.com/admin/honeydue-api:d3708e6",
             ),
         ] {
-            assert_eq!(
-                text.parse::<ImageRef>().map(|image| image.to_string()),
-                Ok(full.to_owned())
-            );
+            assert_eq!(text.parse::<ImageRef>().map(|image| image.to_string()), Ok(full.to_owned()));
         }
     }
 
@@ -174,25 +148,14 @@ mod tests {
     fn pinning_drops_the_tag() {
         let image: ImageRef = "localhost:5000/api:v1".parse().expect("valid");
         let digest = Digest::of(b"x");
-        assert_eq!(
-            image.pinned(digest).to_string(),
-            format!("localhost:5000/api@{digest}")
-        );
+        assert_eq!(image.pinned(digest).to_string(), format!("localhost:5000/api@{digest}"));
         assert_eq!(image.pinned(digest).reference(), digest.to_string());
         assert_eq!(image.reference(), "v1");
     }
 
     #[test]
     fn rejects_nonsense() {
-        for text in [
-            "",
-            "UPPER/case",
-            "a:",
-            "a:b c",
-            "a@sha256:zz",
-            "localhost:5000/",
-            "a//b",
-        ] {
+        for text in ["", "UPPER/case", "a:", "a:b c", "a@sha256:zz", "localhost:5000/", "a//b"] {
             assert!(text.parse::<ImageRef>().is_err(), "{text}");
         }
     }

@@ -32,22 +32,14 @@ impl FromStr for AppName {
     type Err = NameError;
 
     fn from_str(name: &str) -> Result<Self, NameError> {
-        let wrong = |why| {
-            Err(NameError {
-                name: name.to_owned(),
-                why,
-            })
-        };
+        let wrong = |why| Err(NameError { name: name.to_owned(), why });
         if name.is_empty() {
             return wrong("it is empty");
         }
         if name.len() > 40 {
             return wrong("it is longer than 40 characters");
         }
-        if !name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        {
+        if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             return wrong("only lower-case letters, digits and `-` are allowed");
         }
         if name.starts_with('-') || name.ends_with('-') {
@@ -84,12 +76,9 @@ mod tests {
     #[test]
     fn says_what_is_wrong() {
         assert!("honeydue".parse::<AppName>().is_ok());
-        for (name, why) in [
-            ("", "empty"),
-            ("Honey", "lower-case"),
-            ("-a", "begin"),
-            (&"a".repeat(41), "longer"),
-        ] {
+        for (name, why) in
+            [("", "empty"), ("Honey", "lower-case"), ("-a", "begin"), (&"a".repeat(41), "longer")]
+        {
             let error = name.parse::<AppName>().expect_err(name);
             assert!(error.why.contains(why), "{error}");
         }

@@ -25,10 +25,7 @@ impl ObjectKey {
     pub fn of(object: &Value) -> Option<Self> {
         Some(Self {
             kind: object.get("kind")?.as_str()?.to_owned(),
-            namespace: object
-                .pointer("/metadata/namespace")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            namespace: object.pointer("/metadata/namespace").and_then(Value::as_str).map(str::to_owned),
             name: object.pointer("/metadata/name")?.as_str()?.to_owned(),
             api_version: object.get("apiVersion")?.as_str()?.to_owned(),
         })

@@ -114,11 +114,7 @@ impl Release {
         failure: Option<String>,
     ) -> Result<(), IllegalTransition> {
         if self.status != ReleaseStatus::Pending || status == ReleaseStatus::Pending {
-            return Err(IllegalTransition {
-                number: self.number,
-                from: self.status,
-                to: status,
-            });
+            return Err(IllegalTransition { number: self.number, from: self.status, to: status });
         }
         self.status = status;
         self.closed = Some(at);

@@ -209,7 +209,7 @@ mod tests {
         let pods = [
             pod("old-ready", |_| {}),
             pod("young-ready", |p| {
-                p["status"]["conditions"][0]["lastTransitionTime"] = json!("2026-01-01T00:05:00Z")
+                p["status"]["conditions"][0]["lastTransitionTime"] = json!("2026-01-01T00:05:00Z");
             }),
             pod("costly", |p| {
                 p["metadata"]["annotations"] = json!({"controller.kubernetes.io/pod-deletion-cost": "100"});

@@ -75,7 +75,7 @@ impl World {
         match action {
             Action::Create(object) => self.create(object),
             Action::Patch { target, patch } => {
-                self.edit(target.kind.name(), &target.name, |one| merge(one, &patch))
+                self.edit(target.kind.name(), &target.name, |one| merge(one, &patch));
             }
             Action::Status(new) => {
                 let kind = object::text(&new, "/kind").to_owned();

@@ -1,6 +1,5 @@
 //! The controllers together, over the real API in memory, with a pretended kubelet.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -81,33 +80,31 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// Bound pods run at once; those with the command `exit N` end so; leaving ones are gone at once.
-fn pretend_kubelet(resources: Resources, shutdown: CancellationToken) -> impl Future<Output = ()> {
-    async move {
-        let mut pods = resources.watch(Kind::POD, None);
-        loop {
-            let event = tokio::select! {
-                () = shutdown.cancelled() => return,
-                Some(event) = pods.next() => event,
+async fn pretend_kubelet(resources: Resources, shutdown: CancellationToken) {
+    let mut pods = resources.watch(Kind::POD, None);
+    loop {
+        let event = tokio::select! {
+            () = shutdown.cancelled() => return,
+            Some(event) = pods.next() => event,
+        };
+        let pod = event.object();
+        let (namespace, name) = (object::namespace(pod), object::name(pod));
+        let Some(pod) = resources.get(Kind::POD, Some(namespace), name) else { continue };
+        if object::is_deleting(&pod) {
+            let now = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+            drop(resources.delete(Kind::POD, Some(namespace), name, now).await);
+        } else if !object::text(&pod, "/spec/nodeName").is_empty()
+            && object::text(&pod, "/status/podIP").is_empty()
+        {
+            let phase = match object::text(&pod, "/spec/containers/0/command/0") {
+                "succeed" => "Succeeded",
+                "fail" => "Failed",
+                _ => "Running",
             };
-            let pod = event.object();
-            let (namespace, name) = (object::namespace(pod), object::name(pod));
-            let Some(pod) = resources.get(Kind::POD, Some(namespace), name) else { continue };
-            if object::is_deleting(&pod) {
-                let now = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
-                drop(resources.delete(Kind::POD, Some(namespace), name, now).await);
-            } else if !object::text(&pod, "/spec/nodeName").is_empty()
-                && object::text(&pod, "/status/podIP").is_empty()
-            {
-                let phase = match object::text(&pod, "/spec/containers/0/command/0") {
-                    "succeed" => "Succeeded",
-                    "fail" => "Failed",
-                    _ => "Running",
-                };
-                let mut pod = Value::clone(&pod);
-                pod["status"] = json!({"phase": phase, "podIP": "10.98.0.2", "conditions": [{"type": "Ready",
-                    "status": "True", "lastTransitionTime": object::stamp(Timestamp::now())}]});
-                drop(resources.update_status(pod, "kubelet").await);
-            }
+            let mut pod = Value::clone(&pod);
+            pod["status"] = json!({"phase": phase, "podIP": "10.98.0.2", "conditions": [{"type": "Ready",
+                "status": "True", "lastTransitionTime": object::stamp(Timestamp::now())}]});
+            drop(resources.update_status(pod, "kubelet").await);
         }
     }
 }

@@ -136,7 +136,7 @@ fn final_only_when_nothing_runs_any_more() {
         }
     }
     world.edit("Pod", object::name(&pod), |pod| {
-        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:02:00Z")
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:02:00Z");
     });
     look(&mut world);
     assert_eq!(conditions(&world), ["FailureTarget:DeadlineExceeded"]);
@@ -165,7 +165,7 @@ fn pods_deleted_by_others_count_as_failed_once_each() {
         look(&mut world);
         let pod = active(&world).remove(0);
         world.edit("Pod", object::name(&pod), |pod| {
-            pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:02:00Z")
+            pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:02:00Z");
         });
         look(&mut world);
         // Gone for good, its finalizer having been removed.
