@@ -89,6 +89,15 @@ impl ClusterError {
         match self {
             Self::Kubeconfig { .. } => Some("check `kubeconfig` and `context` of the target in skep.yaml".to_owned()),
             Self::Unreachable { .. } => Some("is the cluster up, and does the kubeconfig name the right server?".to_owned()),
+            Self::Refused { code: 403, message, .. } if message.contains("being terminated") => {
+                Some("the namespace is being deleted: wait for it to go, then deploy again".to_owned())
+            }
+            Self::Refused { code: 422, message, .. } if message.contains("immutable") => Some(
+                "this field can't be changed in place: delete the object with kubectl and deploy again, or give it another name".to_owned(),
+            ),
+            Self::Refused { code: 400, message, .. } if message.contains("unknown field") => {
+                Some("correct the field's name or its indentation; `kubectl explain` knows them".to_owned())
+            }
             Self::Refused { code: 401, .. } => Some("the kubeconfig's credentials were not accepted: renew them".to_owned()),
             Self::Refused { code: 403, .. } => {
                 Some("ask the cluster's owner for this permission; `kubectl auth can-i --list` shows what you have".to_owned())

@@ -1,6 +1,6 @@
 //! `skep deploy`: the story, in order.
 
-use skep_model::{ReasonForRelease, Release, ReleaseStatus, Step};
+use skep_model::{Event, ReasonForRelease, Release, ReleaseStatus, Step};
 
 use crate::{
     App, Failure, Plan,
@@ -10,6 +10,9 @@ use crate::{
     steps::{self, Clock},
 };
 
+/// How often a plan is made again because another release came between.
+const TRIES: u32 = 3;
+
 /// What is to be deployed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeployRequest {
@@ -17,6 +20,8 @@ pub struct DeployRequest {
     pub services: Vec<String>,
     /// Where the images come from.
     pub images: Images,
+    /// Await the services and ask the URLs even when nothing has to be changed.
+    pub settle: bool,
 }
 
 /// Where a deploy's images come from.
@@ -45,6 +50,20 @@ pub struct Done {
 /// # Errors
 /// A [`Failure`] names the step. From the lock on, the release is closed with its outcome before this returns.
 pub async fn deploy(app: &App, request: &DeployRequest) -> Result<Done, Failure> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match deploy_once(app, request).await {
+            Err(failure) if failure.is_stale_plan() && tries < TRIES => {
+                let message = "another deploy was faster; planning again".to_owned();
+                app.emit.emit(Event::Warning { message });
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn deploy_once(app: &App, request: &DeployRequest) -> Result<Done, Failure> {
     let mut clock = Clock::new(&app.emit);
     let planned = tokio::select! {
         planned = prepare(app, request, &mut clock) => planned,
@@ -52,9 +71,24 @@ pub async fn deploy(app: &App, request: &DeployRequest) -> Result<Done, Failure>
     };
     let plan = planned?;
     if plan.is_empty() {
+        if request.settle || !plan.is_settled() {
+            settle(app, &plan, &mut clock).await?;
+        }
         return Ok(Done { release: None, plan });
     }
     ship(app, plan, ReasonForRelease::Deploy, clock).await
+}
+
+/// Nothing is to be changed, but what runs may not be up: after the machine was restarted, or somebody deleted pods.
+async fn settle(app: &App, plan: &Plan, clock: &mut Clock) -> Result<(), Failure> {
+    let up = async {
+        steps::roll::settle(app, plan, clock).await?;
+        steps::verify::verify(app, clock).await
+    };
+    tokio::select! {
+        up = up => up,
+        () = app.cancel.cancelled() => Err(Failure::at(Step::Roll, Problem::Interrupted)),
+    }
 }
 
 /// Up to the plan: the cluster is read and not written.
@@ -93,5 +127,5 @@ async fn change_the_cluster(app: &App, plan: &Plan, session: &mut Session) -> Re
     steps::migrate::migrate(app, plan, session).await?;
     steps::apply::apply(app, plan, session).await?;
     steps::roll::roll(app, plan, session).await?;
-    steps::verify::verify(app, session).await
+    steps::verify::verify(app, &mut session.clock).await
 }

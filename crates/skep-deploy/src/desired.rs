@@ -34,6 +34,8 @@ pub(crate) struct Desired {
     pub(crate) third_party: BTreeMap<String, Digest>,
     /// Commit of the project.
     pub(crate) commit: Option<String>,
+    /// Where each object's manifest is; empty for a recorded release.
+    pub(crate) places: BTreeMap<ObjectKey, String>,
     /// Keys of earlier releases' config that is still referred to.
     pub(crate) kept_config: Vec<ObjectKey>,
 }
@@ -89,6 +91,11 @@ impl Desired {
             images: pins.ours,
             third_party: pins.third_party,
             commit: app.author.commit.clone(),
+            places: manifests
+                .objects
+                .iter()
+                .filter_map(|object| Some((object.key()?, object.origin.to_string())))
+                .collect(),
             kept_config: Vec::new(),
         };
         if !request.services.is_empty() {
@@ -148,6 +155,23 @@ impl Desired {
         let kept: Vec<Value> = kept.filter(missing).cloned().collect();
         self.objects.extend(kept);
         Ok(())
+    }
+
+    /// Whether the release brings the definition of this object's kind.
+    pub(crate) fn defines(&self, key: &ObjectKey) -> bool {
+        let names = |object: &&Value| {
+            object["kind"] == "CustomResourceDefinition"
+                && object["spec"]["names"]["kind"] == key.kind.as_str()
+        };
+        self.objects.iter().any(|object| names(&object))
+    }
+
+    /// A problem with an object, told with the place of its manifest.
+    pub(crate) fn place(&self, key: &ObjectKey, problem: Problem) -> Problem {
+        match self.places.get(key) {
+            Some(place) => Problem::Manifested { place: place.clone(), problem: Box::new(problem) },
+            None => problem,
+        }
     }
 
     /// The app's Namespace.

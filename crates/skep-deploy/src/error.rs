@@ -1,8 +1,8 @@
 //! How a deploy ends badly: in which step, why, where things stand now, and what to do.
 
-use skep_cluster::{ClusterError, LockError, RecordError};
+use skep_cluster::{ClusterError, FieldConflict, LockError, RecordError};
 use skep_manifest::ManifestError;
-use skep_model::Step;
+use skep_model::{ObjectKey, Step};
 use skep_registry::RegistryError;
 use skep_rollout::Diagnosis;
 use thiserror::Error;
@@ -80,6 +80,17 @@ pub enum Problem {
         /// The last answer.
         answer: String,
     },
+    /// Fields that others own, of every object that has some.
+    #[error("{}", contested(.0))]
+    Contested(Vec<(ObjectKey, Vec<FieldConflict>)>),
+    /// A problem with an object, and where its manifest is.
+    #[error("{place}: {problem}")]
+    Manifested {
+        /// `k8s/api.yaml:5`.
+        place: String,
+        /// What is wrong.
+        problem: Box<Problem>,
+    },
     /// A name in skep.yaml makes no image reference.
     #[error(transparent)]
     ImageName(#[from] skep_model::ImageRefError),
@@ -102,7 +113,36 @@ pub struct FailedWorkload {
 impl Failure {
     /// What the user can do next.
     pub fn hint(&self) -> Option<String> {
+        self.problem.hint()
+    }
+
+    /// Another release was made after this one was planned.
+    pub(crate) fn is_stale_plan(&self) -> bool {
+        matches!(*self.problem, Problem::Record(RecordError::Taken(_)))
+    }
+
+    /// Lines of evidence: a log's end.
+    pub fn evidence(&self) -> Vec<(String, &[String])> {
         match &*self.problem {
+            Problem::Migration { log, .. } => vec![("the migration's log".to_owned(), log)],
+            Problem::Rollout(failed) => failed
+                .iter()
+                .map(|failed| (format!("the log of {}", failed.workload), failed.log.as_slice()))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn at(step: Step, problem: impl Into<Problem>) -> Self {
+        Self { step, release: None, standing: None, problem: Box::new(problem.into()) }
+    }
+}
+
+impl Problem {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Problem::Contested(_) => Some("if the other manager is right, take the field out of the manifest; if the manifest is right, `skep rollback vN` to the release that runs takes back what it wrote, and then deploy".to_owned()),
+            Problem::Manifested { problem, .. } => problem.hint(),
             Problem::File { hint, .. } | Problem::Project { hint, .. } => Some(hint.clone()),
             Problem::Registry(error) => error.hint(),
             Problem::Build(error) => error.hint(),
@@ -123,22 +163,6 @@ impl Failure {
             Problem::Manifest(error) => error.hint(),
         }
     }
-
-    /// Lines of evidence: a log's end.
-    pub fn evidence(&self) -> Vec<(String, &[String])> {
-        match &*self.problem {
-            Problem::Migration { log, .. } => vec![("the migration's log".to_owned(), log)],
-            Problem::Rollout(failed) => failed
-                .iter()
-                .map(|failed| (format!("the log of {}", failed.workload), failed.log.as_slice()))
-                .collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    pub(crate) fn at(step: Step, problem: impl Into<Problem>) -> Self {
-        Self { step, release: None, standing: None, problem: Box::new(problem.into()) }
-    }
 }
 
 /// Names the step of an error on its way up.
@@ -150,6 +174,14 @@ impl<T, E: Into<Problem>> InStep<T> for Result<T, E> {
     fn in_step(self, step: Step) -> Result<T, Failure> {
         self.map_err(|error| Failure::at(step, error))
     }
+}
+
+fn contested(objects: &[(ObjectKey, Vec<FieldConflict>)]) -> String {
+    let field = |conflict: &FieldConflict| format!("{} (owned by {})", conflict.field, conflict.manager);
+    let one = |(object, conflicts): &(ObjectKey, Vec<FieldConflict>)| {
+        format!("{object}: {}", conflicts.iter().map(field).collect::<Vec<_>>().join(", "))
+    };
+    format!("fields that others have changed: {}", objects.iter().map(one).collect::<Vec<_>>().join("; "))
 }
 
 fn rolls(failed: &[FailedWorkload]) -> String {

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use skep_cluster::{Route, Selector};
+use skep_cluster::{ClusterError, Route, Selector};
 use skep_model::{Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
 
 use crate::{
     App, Failure, Plan,
     error::{InStep, Problem},
     session::Session,
+    status::status,
     steps::images::keeping_tag,
 };
 
@@ -21,7 +22,10 @@ pub(crate) async fn failed(app: &App, mut session: Session, mut failure: Failure
     };
     session.clock.abandon("stopped");
     failure.release = Some(session.number());
-    failure.standing = Some(standing(failure.step).to_owned());
+    failure.standing = Some(match failure.step {
+        Step::Roll => who_serves(app, &failure).await.unwrap_or_else(|| standing(Step::Roll).to_owned()),
+        step => standing(step).to_owned(),
+    });
     let why = failure.to_string();
     for problem in
         [session.close(app, status, Some(why)).await.err(), session.end().await.err()].into_iter().flatten()
@@ -31,6 +35,28 @@ pub(crate) async fn failed(app: &App, mut session: Session, mut failure: Failure
         });
     }
     failure
+}
+
+/// Which of the services that failed are still served, counted, not assumed.
+async fn who_serves(app: &App, failure: &Failure) -> Option<String> {
+    let Problem::Rollout(failed) = &*failure.problem else { return None };
+    let status = status(app).await.ok()?;
+    let mut said = Vec::new();
+    for service in status
+        .services
+        .iter()
+        .filter(|service| failed.iter().any(|one| one.workload == service.object.to_string()))
+    {
+        let name = &service.object.name;
+        said.push(match service.pods.iter().filter(|pod| pod.ready).count() {
+            0 => format!(
+                "NOTHING serves {name} now: `skep rollback` puts the last good release back, if there is one"
+            ),
+            1 => format!("1 pod of the release before serves {name}"),
+            pods => format!("{pods} pods of the release before serve {name}"),
+        });
+    }
+    Some(said.join("; "))
 }
 
 /// What runs after a failure in this step.
@@ -79,7 +105,12 @@ async fn remove(app: &App, plan: &Plan, release: &Release, session: &Session) ->
     let mut removed = 0;
     for key in unneeded {
         session.may_write(Step::Prune)?;
-        if app.cluster.delete(key).await.in_step(Step::Prune)? {
+        let deleted = match app.cluster.delete(key).await {
+            // A kind that the cluster doesn't serve has no objects.
+            Err(ClusterError::UnknownKind { .. }) => false,
+            deleted => deleted.in_step(Step::Prune)?,
+        };
+        if deleted {
             app.emit.emit(Event::Pruned { object: key.clone() });
             removed += 1;
         }

@@ -1,8 +1,8 @@
 //! `skep logs`: the lines of every pod of a service.
 
 use futures::{StreamExt, stream::SelectAll};
-use skep_cluster::{LogQuery, Route, Selector};
-use skep_model::{ObjectKey, Step};
+use skep_cluster::{ClusterError, LogQuery, Route, Selector};
+use skep_model::{Event, ObjectKey, Step};
 
 use crate::{
     App, Failure,
@@ -47,7 +47,15 @@ pub async fn logs(app: &App, request: &LogsRequest, mut each: impl FnMut(LogLine
             tail: request.tail,
             previous: false,
         };
-        let lines = app.cluster.log_lines(&query).await.in_step(Step::Load)?;
+        let lines = match app.cluster.log_lines(&query).await {
+            Ok(lines) => lines,
+            // A pod that has not started has printed nothing; the others' logs are wanted all the same.
+            Err(error) if matches!(error, ClusterError::Refused { code: 400 | 404, .. }) => {
+                app.emit.emit(Event::Warning { message: format!("{pod} has no log yet: {error}") });
+                continue;
+            }
+            Err(error) => return Err(Failure::at(Step::Load, error)),
+        };
         let mut lines = Box::pin(
             lines.filter_map(|line| async { line.ok() }).map(move |line| LogLine { pod: pod.clone(), line }),
         );

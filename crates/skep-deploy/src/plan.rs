@@ -8,7 +8,7 @@ use serde_json::Value;
 use skep_cluster::{Applied, ClusterError, Force};
 use skep_manifest::{differences, owner_of};
 use skep_model::{ObjectKey, Outcome, Release, ReleaseStatus, Step};
-use skep_rollout::workload::JobState;
+use skep_rollout::workload::{Counts, JobState};
 
 use crate::{
     App, DeployRequest, Failure,
@@ -36,6 +36,8 @@ pub struct Plan {
     prune: Vec<ObjectKey>,
     migration_is_due: bool,
     images_changed: bool,
+    /// Every workload is as wanted, by its controller's own word.
+    settled: bool,
 }
 
 /// One object of a plan.
@@ -65,6 +67,11 @@ impl Plan {
             && !self.migration_is_due
             && !self.images_changed
             && self.good.is_some()
+    }
+
+    /// Whether every workload is as wanted: an empty plan of an app that is down is no success.
+    pub fn is_settled(&self) -> bool {
+        self.settled
     }
 
     /// What will be written, in the order of kinds and names.
@@ -151,15 +158,26 @@ pub(crate) async fn against_live(
             ));
         }
     }
+    refuse_to_remove_everything(releases, &desired)?;
     desired.respect_autoscalers(&live);
     let wanted: Vec<Value> = desired.all_objects().cloned().collect();
-    let mut changes = Vec::new();
+    let (mut changes, mut contested) = (Vec::new(), Vec::new());
     for (object, rehearsed) in wanted.iter().zip(app.cluster.rehearse_all(&wanted, force).await) {
         let Some(key) = ObjectKey::of(object) else {
             continue;
         };
-        changes.extend(change(key, live_of(&live, object), rehearsed)?);
+        match change(key.clone(), live_of(&live, object), rehearsed, desired.defines(&key)) {
+            Ok(change) => changes.extend(change),
+            Err(ClusterError::Conflict { object, conflicts }) => contested.push((object, conflicts)),
+            Err(error) => return Err(Failure::at(Step::Plan, desired.place(&key, error.into()))),
+        }
     }
+    if !contested.is_empty() {
+        return Err(Failure::at(Step::Plan, Problem::Contested(contested)));
+    }
+    let settled = desired
+        .workloads()
+        .all(|workload| live_of(&live, workload).and_then(Counts::read).is_none_or(|counts| counts.done()));
     let migration_is_due = match &desired.migration {
         Some(job) => live_of(&live, job).map(JobState::read) != Some(JobState::Complete),
         None => false,
@@ -176,6 +194,7 @@ pub(crate) async fn against_live(
         changes,
         prune,
         migration_is_due,
+        settled,
         desired,
     })
 }
@@ -199,22 +218,38 @@ fn live_of<'a>(live: &'a BTreeMap<ObjectKey, Value>, object: &Value) -> Option<&
     live.get(&ObjectKey::of(object)?)
 }
 
+/// `defined`: the release brings the definition of the object's kind along.
 fn change(
     key: ObjectKey,
     live: Option<&Value>,
     rehearsed: Result<Applied, ClusterError>,
-) -> Result<Option<Change>, Failure> {
+    defined: bool,
+) -> Result<Option<Change>, ClusterError> {
     let verb = match (live, rehearsed) {
         // The namespace of the object may not be there yet, or its definition: then the object isn't either.
-        (None, Err(error)) if error.is_not_found() || matches!(error, ClusterError::UnknownKind { .. }) => {
+        (None, Err(error))
+            if error.is_not_found() || defined && matches!(error, ClusterError::UnknownKind { .. }) =>
+        {
             Verb::Create
         }
-        (_, Err(error)) => return Err(Failure::at(Step::Plan, error)),
+        (_, Err(error)) => return Err(error),
         (None, Ok(_)) => Verb::Create,
         (Some(live), Ok(rehearsed)) if differences(live, &rehearsed.object).is_empty() => return Ok(None),
         (Some(_), Ok(_)) => Verb::Update,
     };
     Ok(Some(Change { object: key, verb }))
+}
+
+/// A manifests folder that is empty, or another one, must not take the whole app away.
+fn refuse_to_remove_everything(releases: &[Release], desired: &Desired) -> Result<(), Failure> {
+    let ran = releases.last().is_some_and(|last| last.objects.iter().any(skep_manifest::is_workload));
+    if ran && desired.workloads().next().is_none() {
+        let what = "this would remove every service: the manifests hold no workload any more".to_owned();
+        let hint = "check `manifests` in skep.yaml; to take the app away, delete its namespace with kubectl"
+            .to_owned();
+        return Err(Failure::at(Step::Plan, Problem::Project { what, hint }));
+    }
+    Ok(())
 }
 
 /// What the last release wrote and this one lacks.

@@ -63,19 +63,29 @@ fn choose(releases: &[Release], asked: Option<u64>) -> Result<&Release, Failure>
                 Err(refused(format!("there is no release v{number}"), "`skep history` shows which are kept"))
             }
         },
-        None => {
-            let newest_is_good = releases.last().is_some_and(|newest| good(&newest));
-            let contents = |release: &Release| (release.images.clone(), release.objects.clone());
-            let runs = releases.last().filter(|_| newest_is_good).map(contents);
-            let other = |release: &&Release| runs.as_ref() != Some(&contents(release));
-            releases.iter().rev().filter(good).find(other).ok_or_else(|| {
-                refused(
-                    "there is no earlier good release to go back to".to_owned(),
-                    "`skep history` shows which are kept",
-                )
-            })
-        }
+        None => earlier(releases).ok_or_else(|| {
+            refused(
+                "there is no earlier good release to go back to".to_owned(),
+                "`skep history` shows which are kept",
+            )
+        }),
     }
+}
+
+/// The release before the one that runs, by contents: a rollback runs what it went back to, so the next one goes further back.
+fn earlier(releases: &[Release]) -> Option<&Release> {
+    let good = |release: &&Release| release.status == ReleaseStatus::Deployed;
+    let newest = releases.last()?;
+    if !good(&newest) {
+        return releases.iter().rfind(good);
+    }
+    let runs = match newest.reason {
+        ReasonForRelease::Rollback { to } => to,
+        ReasonForRelease::Deploy => newest.number,
+    };
+    let contents = |release: &Release| (release.images.clone(), release.objects.clone());
+    let now = contents(newest);
+    releases.iter().rfind(|release| release.number < runs && good(release) && contents(release) != now)
 }
 
 async fn images_are_there(app: &App, release: &Release) -> Result<(), Failure> {

@@ -21,6 +21,8 @@ pub struct Status {
 pub struct ServiceStatus {
     /// Which.
     pub object: ObjectKey,
+    /// Whether the cluster has it; somebody may have deleted it.
+    pub exists: bool,
     /// Pods wanted.
     pub wanted: u32,
     /// Pods of the newest template that are available.
@@ -71,6 +73,7 @@ pub async fn status(app: &App) -> Result<Status, Failure> {
         } else {
             services.push(ServiceStatus {
                 object: key.clone(),
+                exists: false,
                 wanted: 0,
                 available: 0,
                 settled: false,
@@ -106,6 +109,7 @@ fn service(key: &ObjectKey, workload: &Value, sets: &[&Value], pods: &[&Value]) 
     let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     ServiceStatus {
         object: key.clone(),
+        exists: true,
         wanted: counts.wanted,
         available: counts.available,
         settled: counts.done(),
@@ -121,11 +125,13 @@ fn service(key: &ObjectKey, workload: &Value, sets: &[&Value], pods: &[&Value]) 
 fn pod_status(object: &Value) -> PodStatus {
     let ready = pod::is_ready(object);
     let restarts = object["status"]["containerStatuses"].as_array().into_iter().flatten();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     PodStatus {
-        name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
         ready,
         restarts: restarts.filter_map(|status| status["restartCount"].as_u64()).sum(),
-        waits_for: (!ready)
-            .then(|| if pod::is_leaving(object) { "ending".to_owned() } else { pod::waits_for(object) }),
+        waits_for: (!ready).then(|| {
+            if pod::is_leaving(object) { format!("{name}: ending") } else { pod::waits_for(object) }
+        }),
+        name,
     }
 }

@@ -40,7 +40,7 @@ Examples
 
 /// Ships a small fleet of services to Kubernetes, or to this machine.
 #[derive(Debug, Parser)]
-#[command(name = "skep", version, about, help_template = HELP, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "skep", version, about, help_template = HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Work as if started in DIR
     #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".", hide_default_value = true)]

@@ -149,11 +149,28 @@ fn read_trimmed(path: &PathBuf) -> Result<String> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// Ctrl-C; or, from a CI that cancels or a terminal that goes away, SIGTERM or SIGHUP.
+#[cfg(unix)]
+pub(crate) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    let first = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures::future::select_all(first).await;
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+pub(crate) async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// The first Ctrl-C stops cleanly; a second one, while that takes its time, ends the process at once.
 fn cancel_on_interrupt(cancel: CancellationToken) {
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            cancel.cancel();
-        }
+        interrupted().await;
+        cancel.cancel();
     });
 }

@@ -128,7 +128,13 @@ pub(crate) fn release_line(release: &Release) -> String {
         ReasonForRelease::Rollback { to } => format!("  back to v{to}"),
     };
     let number = format!("v{}", release.number);
-    format!("{number:<4} {status} {:>10}  {}  {commit}  {took}{why}", ago(release.created), release.by)
+    let failure = release.failure.as_deref().and_then(|failure| failure.lines().next());
+    let failure = failure.map(|line| format!("\n       {}", line.dimmed())).unwrap_or_default();
+    format!(
+        "{number:<4} {status} {:>10}  {}  {commit}  {took}{why}{failure}",
+        ago(release.created),
+        release.by
+    )
 }
 
 /// A record's outline; its objects are left out.

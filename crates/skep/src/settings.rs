@@ -29,7 +29,10 @@ pub(crate) struct Settings {
     pub(crate) show: Show,
     pub(crate) json: bool,
     /// Where hive keeps its state.
-    #[cfg_attr(not(all(feature = "hive", target_os = "linux")), expect(dead_code, reason = "this build has no hive"))]
+    #[cfg_attr(
+        not(all(feature = "hive", target_os = "linux")),
+        expect(dead_code, reason = "this build has no hive")
+    )]
     pub(crate) hive_dir: PathBuf,
     /// Where layers are kept between builds.
     pub(crate) cache_dir: PathBuf,

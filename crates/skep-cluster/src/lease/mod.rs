@@ -25,6 +25,8 @@ const DURATION: Duration = Duration::from_secs(15);
 const STOP_BEFORE: Duration = Duration::from_secs(5);
 /// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// How often a lease that goes away under our hands is taken anew.
+const TRIES: u32 = 5;
 /// How often a lease that may be dead is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -81,19 +83,25 @@ impl Lock {
             name: format!("skep.{app}"),
             api_version: "coordination.k8s.io/v1".to_owned(),
         };
-        let lease = match cluster.get(&key).await? {
-            None => cluster.create(&lease(&key, me, None), "skep").await,
-            Some(found) => {
-                wait_until_dead(cluster, &key, app, &found).await?;
-                let latest = cluster.get(&key).await?.unwrap_or(found);
-                cluster
-                    .replace(&lease(&key, me, latest["metadata"]["resourceVersion"].as_str()), "skep")
-                    .await
+        let mut tries = 0;
+        let lease = loop {
+            tries += 1;
+            let taken = match cluster.get(&key).await? {
+                None => cluster.create(&lease(&key, me, None), "skep").await,
+                Some(found) => {
+                    wait_until_dead(cluster, &key, app, &found).await?;
+                    let latest = cluster.get(&key).await?.unwrap_or(found);
+                    let version = latest["metadata"]["resourceVersion"].as_str();
+                    cluster.replace(&lease(&key, me, version), "skep").await
+                }
+            };
+            match taken {
+                Ok(lease) => break lease,
+                Err(error) if error.is_conflict() => return Err(held(cluster, &key, app).await?),
+                // Its holder gave it back between our reading and our writing.
+                Err(error) if error.is_not_found() && tries < TRIES => {}
+                Err(error) => return Err(error.into()),
             }
-        };
-        let lease = match lease {
-            Err(error) if error.is_conflict() => return Err(held(cluster, &key, app).await?),
-            lease => lease?,
         };
         let renewal =
             Renewal::start(cluster.clone(), key.clone(), lease, DURATION - STOP_BEFORE, RENEW_EVERY);

@@ -221,11 +221,11 @@ pub(crate) async fn third_party(
                 if let Some(digest) = known.get(&text) {
                     return Ok((text, *digest));
                 }
-                let image: ImageRef = text.parse().in_step(Step::Push)?;
+                let image: ImageRef = text.parse().in_step(Step::Plan)?;
                 if let Some(digest) = image.digest {
                     return Ok((text, digest));
                 }
-                let resolved = app.images.resolve(&image, platform).await.in_step(Step::Push)?;
+                let resolved = app.images.resolve(&image, platform).await.in_step(Step::Plan)?;
                 Ok((text, resolved.digest))
             }
         })

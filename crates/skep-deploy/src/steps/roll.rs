@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, time::Instant};
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_cluster::{LogQuery, Snapshot};
+use skep_cluster::{LogQuery, Route, Selector, Snapshot};
 use skep_model::{Event, ObjectKey, Outcome, Step, WorkloadState};
-use skep_rollout::{Diagnosis, LogWanted, Observed, Rollout, Verdict, pod};
+use skep_rollout::{Cause, Diagnosis, LogWanted, Observed, Past, Rollout, Verdict, pod};
 
+use super::Clock;
 use crate::{
     App, Failure, Plan,
     error::{FailedWorkload, InStep, Problem},
@@ -17,28 +18,44 @@ use crate::{
 
 /// How many lines of a crashed container are shown.
 const TAIL: u32 = 15;
+/// How many of the cluster's complaints are.
+const COMPLAINTS: usize = 6;
 
 pub(crate) async fn roll(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     session.clock.start(Step::Roll);
     let workloads: Vec<&Value> = plan.desired.workloads().collect();
-    let rolled = await_ready(app, session, Step::Roll, &workloads).await;
-    session
-        .clock
-        .settle(Step::Roll, rolled, |()| (Outcome::Done, format!("{} services ready", workloads.len())))
+    let rolled = await_ready(app, Some(session), Step::Roll, &workloads).await;
+    session.clock.settle(Step::Roll, rolled, |()| summary(workloads.len()))
+}
+
+/// The same where nothing was changed and no lock is held: pods may be coming back from elsewhere.
+pub(crate) async fn settle(app: &App, plan: &Plan, clock: &mut Clock) -> Result<(), Failure> {
+    clock.start(Step::Roll);
+    let workloads: Vec<&Value> = plan.desired.workloads().collect();
+    let settled = await_ready(app, None, Step::Roll, &workloads).await;
+    clock.settle(Step::Roll, settled, |()| summary(workloads.len()))
+}
+
+fn summary(services: usize) -> (Outcome, String) {
+    match services {
+        1 => (Outcome::Done, "1 service ready".to_owned()),
+        all => (Outcome::Done, format!("{all} services ready")),
+    }
 }
 
 /// Waits until each is ready, or until one has failed.
 pub(crate) async fn await_ready(
     app: &App,
-    session: &Session,
+    session: Option<&Session>,
     step: Step,
     workloads: &[&Value],
 ) -> Result<(), Failure> {
-    let mut waiting = Waiting::new(app, session, workloads);
+    let past = session.map(|session| session.past.clone()).unwrap_or_default();
+    let mut waiting = Waiting::new(app, &past, workloads);
     let mut view = app.cluster.view(app.namespace());
     view.changed().await.in_step(step)?;
     loop {
-        session.may_write(step)?;
+        session.map_or(Ok(()), |session| session.may_write(step))?;
         let failed = waiting.judge(app, view.latest());
         if !failed.is_empty() {
             return Err(Failure::at(step, Problem::Rollout(with_logs(app, failed).await)));
@@ -61,11 +78,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(app: &App, session: &Session, workloads: &[&Value]) -> Self {
+    fn new(app: &App, past: &Past, workloads: &[&Value]) -> Self {
         let now = Timestamp::now();
-        let new = |key| {
-            (key, (Rollout::new(app.patience(), app.schema_exit_code, session.past.clone(), now), None))
-        };
+        let new = |key| (key, (Rollout::new(app.patience(), app.schema_exit_code, past.clone(), now), None));
         Self {
             since: Instant::now(),
             rollouts: workloads.iter().filter_map(|object| ObjectKey::of(object)).map(new).collect(),
@@ -122,10 +137,39 @@ impl Waiting {
 async fn with_logs(app: &App, failed: Vec<(ObjectKey, Diagnosis)>) -> Vec<FailedWorkload> {
     let mut all = Vec::new();
     for (key, diagnosis) in failed {
-        let log = last_lines(app, &diagnosis).await;
+        let log = match diagnosis.cause {
+            Cause::NoProgress { .. } => complaints(app, &key).await,
+            _ => last_lines(app, &diagnosis).await,
+        };
         all.push(FailedWorkload { workload: key.to_string(), diagnosis, log });
     }
     all
+}
+
+/// What the cluster has complained of about a workload's pods: a probe's own error says more than "not ready".
+async fn complaints(app: &App, workload: &ObjectKey) -> Vec<String> {
+    let Some(route) = Route::built_in("v1", "Event") else { return Vec::new() };
+    let selector = Selector { labels: None, fields: Some("involvedObject.kind=Pod".to_owned()) };
+    let Ok(events) = app.cluster.list(&route, Some(app.namespace()), &selector).await else {
+        return Vec::new();
+    };
+    let of_the_workload = |event: &&Value| {
+        let pod = event["involvedObject"]["name"].as_str().unwrap_or_default();
+        event["type"] == "Warning"
+            && pod.strip_prefix(&workload.name).is_some_and(|rest| rest.starts_with('-'))
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for event in events.iter().filter(of_the_workload) {
+        let line = format!(
+            "{} ({} times): {}",
+            event["reason"].as_str().unwrap_or_default(),
+            event["count"].as_u64().unwrap_or(1),
+            event["message"].as_str().unwrap_or_default(),
+        );
+        lines.push(line);
+    }
+    let surplus = lines.len().saturating_sub(COMPLAINTS);
+    lines.split_off(surplus)
 }
 
 /// The end of the log that the diagnosis names. The runtime may have let go of a crashed container: then there is none.

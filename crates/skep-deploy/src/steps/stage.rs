@@ -23,7 +23,7 @@ async fn write(app: &App, plan: &Plan, session: &mut Session) -> Result<usize, F
     }
     let needed: Vec<&Value> = plan.desired.needed_workloads().collect();
     if !needed.is_empty() {
-        roll::await_ready(app, session, Step::Stage, &needed).await?;
+        roll::await_ready(app, Some(session), Step::Stage, &needed).await?;
     }
     Ok(written)
 }

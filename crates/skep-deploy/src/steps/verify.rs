@@ -7,7 +7,8 @@ use reqwest::{Client, Url};
 use skep_model::{Event, Outcome, Step, UrlCheck};
 use tokio::time::{Instant, sleep};
 
-use crate::{App, Failure, error::Problem, session::Session};
+use super::Clock;
+use crate::{App, Failure, error::Problem};
 
 /// How long one answer may take.
 const ONE_TRY: Duration = Duration::from_secs(10);
@@ -16,14 +17,14 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// The port that skep.yaml writes for hive's ingress.
 const WRITTEN_PORT: u16 = 8080;
 
-pub(crate) async fn verify(app: &App, session: &mut Session) -> Result<(), Failure> {
+pub(crate) async fn verify(app: &App, clock: &mut Clock) -> Result<(), Failure> {
     let checks = &app.project.verify;
     if checks.is_empty() {
         return Ok(());
     }
-    session.clock.start(Step::Verify);
+    clock.start(Step::Verify);
     let verified = try_join_all(checks.iter().map(|check| answer(app, check))).await;
-    session.clock.settle(Step::Verify, verified, |all| match all.len() {
+    clock.settle(Step::Verify, verified, |all| match all.len() {
         1 => (Outcome::Done, "1 URL answers".to_owned()),
         urls => (Outcome::Done, format!("{urls} URLs answer")),
     })?;
@@ -31,9 +32,11 @@ pub(crate) async fn verify(app: &App, session: &mut Session) -> Result<(), Failu
 }
 
 async fn answer(app: &App, check: &UrlCheck) -> Result<(), Failure> {
-    let broken =
-        |answer: String| Failure::at(Step::Verify, Problem::Verify { url: check.url.clone(), answer });
-    let url = actual(app, &check.url).map_err(&broken)?;
+    let at = |url: &str, answer: String| {
+        Failure::at(Step::Verify, Problem::Verify { url: url.to_owned(), answer })
+    };
+    let url = actual(app, &check.url).map_err(|why| at(&check.url, why))?;
+    let broken = |answer: String| at(url.as_str(), answer);
     let client = client(&url).map_err(|error| broken(innermost(&error)))?;
     let deadline = Instant::now() + check.within;
     loop {

@@ -17,7 +17,11 @@ pub(crate) async fn run(settings: &Settings, deploy: args::Deploy) -> Result<()>
         (None, true) => Images::AsTheyAre,
         (None, false) => Images::Build,
     };
-    let request = DeployRequest { services: deploy.services, images };
+    ship(settings, DeployRequest { services: deploy.services, images, settle: false }).await
+}
+
+/// Deploys what the settings name.
+pub(crate) async fn ship(settings: &Settings, request: DeployRequest) -> Result<()> {
     let composed = compose::load(settings, Needs::Contents)?;
     let view = View::open(settings, &composed.title());
     let app = compose::app(settings, composed, view.emit()).await?;

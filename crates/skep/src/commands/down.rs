@@ -12,7 +12,7 @@ pub(crate) async fn run(settings: &Settings, down: &args::Down) -> Result<()> {
             settings.target
         );
     }
-    hive::stop(settings).await?;
+    hive::stop(settings, down.wipe).await?;
     if down.wipe {
         hive::wipe(settings)?;
     }

@@ -14,7 +14,7 @@ pub(crate) async fn start(_settings: &Settings, _up: &args::Up) -> Result<()> {
     bail!(WHY)
 }
 
-pub(crate) async fn stop(_settings: &Settings) -> Result<()> {
+pub(crate) async fn stop(_settings: &Settings, _wiped: bool) -> Result<()> {
     bail!(WHY)
 }
 

@@ -43,9 +43,7 @@ pub(crate) fn run(settings: &Settings, command: Command) -> Result<()> {
 /// The first Ctrl-C stops cleanly; the second, while that takes its time, ends the command where it is.
 async fn interrupted_twice() {
     for _ in 0..2 {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        crate::compose::interrupted().await;
     }
 }
 

@@ -33,6 +33,11 @@ fn print(title: &str, status: &Status) {
     anstream::println!("{}  {}", title.bold(), report::release_line(release));
     let width = status.services.iter().map(|service| service.object.name.len()).max().unwrap_or(0);
     for service in &status.services {
+        if !service.exists {
+            let gone = "deleted from the cluster; `skep deploy` puts it back";
+            anstream::println!("  {} {:<width$}  {gone}", "✗".red(), service.object.name);
+            continue;
+        }
         let mark = if service.settled { "✓".green().to_string() } else { "●".yellow().to_string() };
         let restarts: u64 = service.pods.iter().map(|pod| pod.restarts).sum();
         let restarts = if restarts == 0 { String::new() } else { format!("  {restarts} restarts") };
@@ -43,7 +48,8 @@ fn print(title: &str, status: &Status) {
             service.wanted
         );
         for pod in service.pods.iter().filter(|pod| !pod.ready) {
-            anstream::println!("      {}", pod.waits_for.as_deref().unwrap_or(&pod.name).dimmed());
+            let waits = pod.waits_for.as_deref().unwrap_or("not ready");
+            anstream::println!("      {}", waits.dimmed());
         }
     }
 }
@@ -62,6 +68,7 @@ fn service_json(service: &ServiceStatus) -> serde_json::Value {
         "name": service.object.name,
         "wanted": service.wanted,
         "available": service.available,
+        "exists": service.exists,
         "settled": service.settled,
         "images": service.images,
         "pods": service.pods.iter().map(|pod| json!({

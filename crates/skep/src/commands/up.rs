@@ -1,6 +1,7 @@
 //! `skep up`: hive if it is not running, then deploy to `local`.
 
 use anyhow::Result;
+use skep_deploy::DeployRequest;
 
 use super::{deploy, hive};
 use crate::{args, settings::Settings};
@@ -8,5 +9,5 @@ use crate::{args, settings::Settings};
 pub(crate) async fn run(settings: &Settings, up: &args::Up) -> Result<()> {
     let settings = Settings { target: skep_project::LOCAL.to_owned(), ..settings.clone() };
     hive::start(&settings, up).await?;
-    deploy::run(&settings, args::Deploy { services: Vec::new(), skip_build: false, tag: None }).await
+    deploy::ship(&settings, DeployRequest { settle: true, ..DeployRequest::default() }).await
 }

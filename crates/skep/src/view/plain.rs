@@ -22,6 +22,11 @@ impl Plain {
     }
 }
 
+/// `502 in 4 ms` without its time, so that the same answer is said once.
+fn steady(answer: &str) -> &str {
+    answer.split_once(" in ").map_or(answer, |(status, _)| status)
+}
+
 fn line(event: &Event) -> Option<String> {
     Some(match event {
         Event::StepFinished { step, outcome, summary, millis } => {
@@ -54,7 +59,7 @@ fn line(event: &Event) -> Option<String> {
             WorkloadState::Failed { cause } => format!("  {}: FAILED: {cause}", object.name),
         },
         Event::Verified { url, ok: true, answer } => format!("  {url}: {answer}"),
-        Event::Verified { url, ok: false, answer: _ } => format!("  {url}: not yet"),
+        Event::Verified { url, ok: false, answer } => format!("  {url}: not yet: {}", steady(answer)),
         Event::Warning { message } => format!("warning: {message}"),
         Event::ReleaseOpened { number } => format!("  release v{number}"),
     })

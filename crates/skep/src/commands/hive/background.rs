@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -53,16 +53,19 @@ impl Running {
 /// Whether that process is a hive on this directory, and not another program that was given the same number.
 fn is_ours(pid: i32, dir: &Path) -> bool {
     let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let wanted = format!("SKEP_HIVE_DIR={}", dir.display());
     let words = |bytes: &[u8], word: &str| bytes.split(|byte| *byte == 0).any(|part| part == word.as_bytes());
-    words(&arguments, "hive") && words(&arguments, "run") && words(&environment, &wanted)
+    let is_a_hive = words(&arguments, "hive") && words(&arguments, "run");
+    match fs::read(format!("/proc/{pid}/environ")) {
+        Ok(environment) => is_a_hive && words(&environment, &wanted),
+        // From another user namespace the environment can't be read; that this directory names the process must do then.
+        Err(error) => is_a_hive && error.kind() == std::io::ErrorKind::PermissionDenied,
+    }
 }
 
 /// How hive is set up, in the foreground and in the background alike.
 pub(crate) fn config(settings: &Settings, program: PathBuf, port: Option<u16>) -> HiveConfig {
-    let usual = HiveConfig::new(settings.hive_dir.clone(), program);
-    HiveConfig { http_port: port.unwrap_or(usual.http_port), ..usual }
+    HiveConfig { http_port: port, ..HiveConfig::new(settings.hive_dir.clone(), program) }
 }
 
 /// Starts hive detached from this terminal and waits until it is ready.
@@ -90,7 +93,7 @@ pub(crate) async fn start(settings: &Settings, port: Option<u16>) -> Result<Runn
             return Ok(running);
         }
         if let Some(status) = child.try_wait()? {
-            bail!("hive did not start ({status}):\n{}", tail(&log, before));
+            bail!("hive did not start: {}", last_words(&tail(&log, before), status, &log));
         }
         if Instant::now() > deadline {
             bail!("hive is not ready after {} s\nhint: its log is {}", PATIENCE.as_secs(), log.display());
@@ -104,6 +107,14 @@ fn tail(log: &Path, from: u64) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let from = usize::try_from(from).unwrap_or(0).min(bytes.len());
     String::from_utf8_lossy(&bytes[from..]).trim().to_owned()
+}
+
+/// The error that hive ended with, hint and all; or, when it was not even able to say one, its exit and what it wrote.
+fn last_words(written: &str, status: ExitStatus, log: &Path) -> String {
+    match written.strip_prefix("error: ").or_else(|| Some(written.rsplit_once("\nerror: ")?.1)) {
+        Some(said) => said.to_owned(),
+        None => format!("it ended with {status}\n{written}\nhint: its log is {}", log.display()),
+    }
 }
 
 /// Asks hive to stop and waits until it is gone. True if it was running.

@@ -4,7 +4,7 @@ mod background;
 
 use std::{path::PathBuf, process};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use owo_colors::OwoColorize;
 use serde_json::json;
 
@@ -21,7 +21,7 @@ pub(crate) fn become_pod_init_if_asked() {
 pub(crate) async fn run(settings: &Settings, hive: args::Hive) -> Result<()> {
     match hive {
         args::Hive::Start(up) => start(settings, &up).await,
-        args::Hive::Stop => stop(settings).await,
+        args::Hive::Stop => stop(settings, false).await,
         args::Hive::Status => status(settings),
         args::Hive::Kubeconfig => {
             anstream::println!("{}", running(settings)?.kubeconfig.display());
@@ -34,6 +34,12 @@ pub(crate) async fn run(settings: &Settings, hive: args::Hive) -> Result<()> {
 /// Starts hive unless it runs.
 pub(crate) async fn start(settings: &Settings, up: &args::Up) -> Result<()> {
     if let Some(running) = Running::find(&settings.hive_dir) {
+        if let Some(port) = up.port.filter(|port| *port != running.ingress_port) {
+            bail!(
+                "hive runs on port {}, not {port}\nhint: `skep hive stop`, then start it again with the other port",
+                running.ingress_port
+            );
+        }
         say(settings, "running", &running);
         return Ok(());
     }
@@ -42,15 +48,19 @@ pub(crate) async fn start(settings: &Settings, up: &args::Up) -> Result<()> {
     Ok(())
 }
 
-/// Stops hive if it runs.
-pub(crate) async fn stop(settings: &Settings) -> Result<()> {
+/// Stops hive if it runs; `wiped`: its data goes too, so nothing is said of it.
+pub(crate) async fn stop(settings: &Settings, wiped: bool) -> Result<()> {
     let stopped = background::stop(&settings.hive_dir).await?;
     if settings.json {
         report::json_line(json!({"type": "hive", "is": "stopped", "was_running": stopped}));
     } else {
         anstream::println!(
             "{}",
-            if stopped { "hive is stopped; its data stays" } else { "hive is not running" }
+            match (stopped, wiped) {
+                (true, false) => "hive is stopped; its data stays",
+                (true, true) => "hive is stopped",
+                (false, _) => "hive is not running",
+            }
         );
     }
     Ok(())
@@ -58,13 +68,8 @@ pub(crate) async fn stop(settings: &Settings) -> Result<()> {
 
 /// Removes hive's data. It must not run.
 pub(crate) fn wipe(settings: &Settings) -> Result<()> {
-    match std::fs::remove_dir_all(&settings.hive_dir) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => {
-            return Err(error).with_context(|| format!("can't remove {}", settings.hive_dir.display()));
-        }
-    }
+    skep_node::remove_tree(&settings.hive_dir)
+        .with_context(|| format!("can't remove {}", settings.hive_dir.display()))?;
     if !settings.json {
         anstream::println!("removed {}", settings.hive_dir.display());
     }
@@ -118,5 +123,12 @@ async fn foreground(settings: &Settings, up: &args::Up) -> Result<()> {
     )
     .await;
     signals.abort();
-    Ok(ended?)
+    ended.map_err(|error| {
+        let hint = error.hint();
+        let error = anyhow::Error::new(error);
+        match hint {
+            Some(hint) => anyhow!("{error:#}\nhint: {hint}"),
+            None => error,
+        }
+    })
 }
