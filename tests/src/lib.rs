@@ -3,6 +3,7 @@
 //! Start at [`World`]: a hive, a project folder, and ways to run Skep in it.
 
 mod example;
+mod ground;
 mod honeydue;
 mod load;
 mod project;
@@ -11,6 +12,7 @@ mod wait;
 mod world;
 
 pub use example::{Answer, Example};
+pub use ground::{Footprint, Ground, Mount, after, behind_mounts, wrapped};
 pub use honeydue::HoneyDue;
 pub use load::{Load, Tally};
 pub use project::Project;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use skep_hive::{HiveAddress, HiveConfig};
+use skep_hive::{HiveAddress, HiveConfig, HiveError};
 use skep_node::Level;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -71,7 +71,7 @@ fn configured(mut arguments: impl Iterator<Item = String>) -> Result<HiveConfig,
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value\n{USAGE}"));
         match argument.as_str() {
             "--state-dir" => config.state_dir = value()?.into(),
-            "--http-port" => config.http_port = value()?.parse()?,
+            "--http-port" => config.http_port = Some(value()?.parse()?),
             "--ephemeral" => config.ephemeral = true,
             "--backoff-ms" => config.backoff.initial = Duration::from_millis(value()?.parse()?),
             "--level" => config.level = Some(level(&value()?)?),
@@ -93,12 +93,15 @@ fn level(text: &str) -> Result<Level, AnyError> {
     }
 }
 
-fn report(error: &dyn std::error::Error) {
+fn report(error: &(dyn std::error::Error + Send + Sync + 'static)) {
     let mut text = error.to_string();
-    let mut cause = error.source();
+    let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {
         text = format!("{text}: {source}");
         cause = source.source();
     }
     drop(writeln!(std::io::stderr(), "skep-hive: {text}"));
+    if let Some(hint) = error.downcast_ref::<HiveError>().and_then(HiveError::hint) {
+        drop(writeln!(std::io::stderr(), "hint: {hint}"));
+    }
 }

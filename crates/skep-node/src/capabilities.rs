@@ -78,14 +78,26 @@ fn level() -> Level {
     let as_root = if geteuid().is_root() {
         match sys::try_clone(both | CloneFlags::CLONE_NEWNET) {
             Ok(()) => return Level::Root,
-            Err(error) => format!("as root: new namespaces: {error}"),
+            Err(error) => format!("as root, new namespaces are refused: {}", refusal(&error)),
         }
     } else {
         "not root".to_owned()
     };
     match sys::try_clone(both | CloneFlags::CLONE_NEWUSER) {
         Ok(()) => Level::Rootless,
-        Err(error) => Level::None { why: format!("{as_root}; without: a new user namespace: {error}") },
+        Err(error) => Level::None {
+            why: format!("{as_root}, and a new user namespace is refused: {}", refusal(&error)),
+        },
+    }
+}
+
+/// `clone` answers ENOSPC, of all things, when a limit of `/proc/sys/user` is reached (clone(2)).
+fn refusal(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => {
+            "a limit below /proc/sys/user/max_*_namespaces is reached".to_owned()
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -7,7 +7,10 @@ use std::path::Path;
 
 /// Deletes a tree if it is there, also one with directories that its owner may not read: an overlay's work directory is one, and
 /// an image can hold others.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// What the system says of the first thing that can't be deleted.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

@@ -26,6 +26,7 @@ mod sys;
 pub use capabilities::{Capabilities, Cgroups, Level, RootFilesystem, probe};
 pub use config::{Backoff, NetworkPlan, NodeConfig};
 pub use error::NodeError;
+pub use files::remove_tree;
 pub use init::{INIT_MARKER, init_main, invoked_as_init};
 pub use input::{ImageState, LayerBlob, LocalImage, PodInput, PodUpdate};
 pub use log::{LogRequest, LogStream};

@@ -10,7 +10,7 @@ use skep_node::NodeError;
 #[derive(Debug, thiserror::Error)]
 pub enum HiveError {
     /// Another hive uses the state directory.
-    #[error("{} is in use by another hive{}; stop it first, or use another state directory", path.display(), process(*.pid))]
+    #[error("{} is in use by another hive{}", path.display(), process(*.pid))]
     InUse {
         /// The state directory.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum HiveError {
         source: io::Error,
     },
     /// A port could not be listened on.
-    #[error("the hive's {what} cannot listen on port {port} of 127.0.0.1{}", hint(.what, .source))]
+    #[error("the hive's {what} cannot listen on port {port} of 127.0.0.1")]
     Port {
         /// `ingress`, `API` or `registry`.
         what: &'static str,
@@ -64,20 +64,43 @@ pub enum HiveError {
     Seed(#[from] Status),
 }
 
-fn process(pid: Option<u32>) -> String {
-    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+impl HiveError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::InUse { .. } => {
+                "stop it first (`skep hive stop`), or use another state directory (SKEP_HIVE_DIR)".to_owned()
+            }
+            Self::Port { what, source, .. } => of_port(what, source.kind())?.to_owned(),
+            Self::State { path, source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    format!("make room on the disk that holds {}", path.display())
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    "use a state directory that you may write to (SKEP_HIVE_DIR)".to_owned()
+                }
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
 }
 
-fn hint(what: &str, source: &io::Error) -> String {
-    match (source.kind(), what) {
-        (io::ErrorKind::AddrInUse, "ingress") => {
-            ": another process holds it; choose another one with --http-port, or find its owner with `ss -ltnp`".to_owned()
+fn of_port(what: &str, kind: io::ErrorKind) -> Option<&'static str> {
+    match (kind, what) {
+        (io::ErrorKind::AddrInUse, "ingress") => Some(
+            "another process holds it (`ss -ltnp` names it); choose another port with `--port` or SKEP_HTTP_PORT",
+        ),
+        (io::ErrorKind::AddrInUse, _) => Some(
+            "another process holds it (`ss -ltnp` names it); end that one, since kubeconfigs and image names hold this port",
+        ),
+        (io::ErrorKind::PermissionDenied, _) => {
+            Some("ports below 1024 need root: choose a higher one with `--port` or SKEP_HTTP_PORT")
         }
-        (io::ErrorKind::AddrInUse, _) => {
-            ": another process holds it; end that one (`ss -ltnp` names it), since kubeconfigs and image names hold this port"
-                .to_owned()
-        }
-        (io::ErrorKind::PermissionDenied, _) => ": ports below 1024 need root; choose a higher one".to_owned(),
-        _ => String::new(),
+        _ => None,
     }
+}
+
+fn process(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }

@@ -28,13 +28,16 @@ use self::state_dir::StateDir;
 /// How long the parts together may take to stop before they are cut off.
 const STOP: Duration = Duration::from_secs(20);
 
+/// Where Ingresses are served when nobody has ever said where.
+const HTTP_PORT: u16 = 8080;
+
 /// What a hive is started with.
 #[derive(Clone, Debug)]
 pub struct HiveConfig {
     /// Everything the hive keeps. One hive at a time may use it.
     pub state_dir: PathBuf,
-    /// Where Ingresses are served, on loopback; 0 lets the system choose.
-    pub http_port: u16,
+    /// Where Ingresses are served, on loopback; 0 lets the system choose. `None`: as last time, or 8080. Kept.
+    pub http_port: Option<u16>,
     /// Where the API listens on loopback. `None`: as last time, or chosen by the system and kept.
     pub api_port: Option<u16>,
     /// Where the registry listens on loopback. `None`: as last time, or chosen by the system and kept.
@@ -51,11 +54,11 @@ pub struct HiveConfig {
 }
 
 impl HiveConfig {
-    /// The usual settings: Ingress on port 8080, Kubernetes' own delays.
+    /// The usual settings: the ports of last time, Kubernetes' own delays.
     pub fn new(state_dir: impl Into<PathBuf>, init_program: impl Into<PathBuf>) -> Self {
         Self {
             state_dir: state_dir.into(),
-            http_port: 8080,
+            http_port: None,
             api_port: None,
             registry_port: None,
             ephemeral: false,

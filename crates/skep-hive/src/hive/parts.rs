@@ -1,13 +1,13 @@
 //! The hive's parts, started in the order in which they need each other and stopped in the reverse.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use jiff::Timestamp;
 use skep_apiserver::{ApiServer, Resources, ResourcesConfig};
 use skep_model::Platform;
 use skep_node::{Level, Network, NetworkPlan, Node, NodeConfig, NodeError, PodUpdate};
-use skep_proxy::{Dns, Ingress, IngressConfig, ServiceProxy};
+use skep_proxy::{Dns, ServiceProxy};
 use skep_registryd::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -52,10 +52,10 @@ impl Parts {
     pub(super) async fn start(config: &HiveConfig, home: &StateDir) -> Result<Self, HiveError> {
         let (settings, listeners) = Settings::settle(home, config).await?;
         let name = settings.node.unwrap_or_default();
-        let ingress = listen(config.http_port)?;
+        let ingress = listeners.ingress.clone();
         let start = start_node(config, home.path(), &name).await?;
         let node = start.running.as_ref().map(|(node, _)| node.clone());
-        let started = Self::start_around(config, home, &name, start, listeners, ingress.clone()).await;
+        let started = Self::start_around(config, home, &name, start, listeners).await;
         if started.is_err() {
             // What was set up in the kernel would outlive this process.
             if let Some(node) = node {
@@ -72,7 +72,6 @@ impl Parts {
         name: &str,
         start: NodeStart,
         listeners: Listeners,
-        ingress: Ingress,
     ) -> Result<Self, HiveError> {
         let node = start.running.as_ref().map(|(node, _)| node.clone());
         let network = node.as_ref().map(Node::network);
@@ -85,7 +84,7 @@ impl Parts {
         }
         recover(&resources).await?;
         let dns = network.and_then(start_dns);
-        let traffic = Traffic { services: ServiceProxy::start(), ingress };
+        let traffic = Traffic { services: ServiceProxy::start(), ingress: listeners.ingress };
         let stop = CancellationToken::new();
         let logs = NodeLogs { resources: resources.clone(), node: node.clone() };
         let (api, kubeconfig) = api::start(home, listeners.api, resources.clone(), logs).await?;
@@ -137,7 +136,7 @@ impl Parts {
             pid: std::process::id(),
             api: api.address(),
             registry: registry_address,
-            ingress: first(traffic.ingress.addresses()),
+            ingress: ports::first(&traffic.ingress),
             kubeconfig,
             started: Timestamp::now(),
         };
@@ -174,20 +173,6 @@ impl Parts {
             dns.shutdown().await;
         }
     }
-}
-
-fn listen(port: u16) -> Result<Ingress, HiveError> {
-    let start =
-        |listen: Vec<SocketAddr>| Ingress::start(IngressConfig { listen, ..IngressConfig::default() });
-    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    if port != 0 {
-        // Browsers may try ::1 for *.localhost first; a machine without IPv6 does well without.
-        let v6 = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port));
-        if let Ok(both) = start(vec![v4, v6]) {
-            return Ok(both);
-        }
-    }
-    start(vec![v4]).map_err(|error| HiveError::Port { what: "ingress", port, source: error.source })
 }
 
 async fn start_node(config: &HiveConfig, state_dir: &Path, name: &str) -> Result<NodeStart, HiveError> {
@@ -273,8 +258,4 @@ fn upstream() -> Vec<SocketAddr> {
         .filter_map(|address| address.trim().parse().ok())
         .map(|ip: std::net::IpAddr| SocketAddr::new(ip, 53))
         .collect()
-}
-
-fn first(addresses: &[SocketAddr]) -> SocketAddr {
-    addresses.first().copied().unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
 }

@@ -4,8 +4,12 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::error::HiveError;
+
+/// How long a hive that was killed may take to let go.
+const DYING: Duration = Duration::from_secs(5);
 
 /// A claimed state directory.
 #[derive(Debug)]
@@ -34,14 +38,19 @@ impl StateDir {
             .truncate(false)
             .open(&file)
             .map_err(failed("open", &file))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let pid = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-                return Err(HiveError::InUse { path, pid });
+        let deadline = Instant::now() + DYING;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let pid = noted_pid(&mut lock);
+                    if pid.is_none_or(is_alive) || Instant::now() > deadline {
+                        return Err(HiveError::InUse { path, pid });
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(TryLockError::Error(source)) => return Err(failed("lock", &file)(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(failed("lock", &file)(source)),
         }
         note_pid(&mut lock).map_err(failed("write", &file))?;
         Ok(Self { path, _lock: lock })
@@ -65,6 +74,18 @@ impl StateDir {
     }
 }
 
+fn noted_pid(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    lock.rewind().ok()?;
+    lock.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Whether a process has not given up its memory yet. A killed one does so before its files, and with them the lock, are closed.
+fn is_alive(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| !arguments.is_empty())
+}
+
 fn note_pid(lock: &mut File) -> io::Result<()> {
     lock.set_len(0)?;
     lock.rewind()?;
@@ -84,7 +105,7 @@ mod tests {
             matches!(&error, HiveError::InUse { pid: Some(pid), .. } if *pid == std::process::id()),
             "{error:?}"
         );
-        assert!(error.to_string().contains("stop it first"), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("stop it first")), "{error:?}");
         drop(first);
         StateDir::claim(dir.path()).unwrap();
     }

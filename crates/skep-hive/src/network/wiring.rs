@@ -5,13 +5,15 @@ use std::sync::Arc;
 use futures::future::{FutureExt as _, join};
 use serde_json::Value;
 use skep_apiserver::Resources;
-use skep_proxy::{Dns, Ingress, ServiceProxy};
+use skep_proxy::{BindError, Dns, Ingress, ServiceProxy};
 use std::net::IpAddr;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::tables::{Objects, Tables};
 use crate::kind::Kind;
+use crate::object;
+use crate::reconcile::recorder::{self, Note};
 
 /// The cluster's DNS domain.
 pub(crate) const DOMAIN: &str = "cluster.local";
@@ -86,6 +88,7 @@ impl Wiring {
         if tables.routes != told.routes {
             for error in self.traffic.services.set(tables.routes.clone()).await {
                 tracing::warn!(%error, "a Service has no listener");
+                self.tell_owner(&error).await;
             }
         }
         if tables.names != told.names {
@@ -95,6 +98,26 @@ impl Wiring {
             self.names_changed.send_replace(());
         }
         *told = tables;
+    }
+
+    /// An event on the Service that can't be reached by its own address: its Ingress works all the same, so nothing else
+    /// would say why a client inside the cluster is refused.
+    async fn tell_owner(&self, error: &BindError) {
+        let at = error.name.rsplit_once(':').and_then(|(service, _)| service.split_once('/'));
+        let Some(service) = at.and_then(|(ns, name)| self.resources.get(Kind::SERVICE, Some(ns), name))
+        else {
+            return;
+        };
+        let message =
+            format!("{error}; pods can't reach it by its name until then, Ingresses reach its pods directly");
+        let note = Note {
+            about: object::reference(&service),
+            reason: "FailedToListen".to_owned(),
+            message,
+            warning: true,
+            component: "service-proxy".to_owned(),
+        };
+        recorder::record(&self.resources, note).await;
     }
 }
 

@@ -105,7 +105,10 @@ async fn two_hives_side_by_side_but_never_on_one_directory() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(text.contains(&format!("port {taken}")) && text.contains("--http-port"), "{text}");
+    assert!(
+        text.contains(&format!("port {taken}")) && text.contains("hint: another process holds it"),
+        "{text}"
+    );
 
     let memory: Value = first.address["pid"].clone();
     eprintln!("resident memory of a debug build: {}", resident(memory.as_u64().unwrap()));
