@@ -3,7 +3,9 @@
 mod architecture;
 mod crash;
 mod errors;
+mod ground;
 mod guestbook;
+mod hands;
 mod honeydue;
 mod judge;
 mod kill;
