@@ -138,6 +138,9 @@ impl RegistryError {
             Self::Unexpected { status: 413, .. } => {
                 "something in front of the registry limits the size of an upload".to_owned()
             }
+            Self::Unexpected { status: 507, .. } => {
+                "the registry's disk is full: make room there, then try again".to_owned()
+            }
             Self::Unexpected { status: 429, .. } => "wait, or log in: accounts have higher limits".to_owned(),
             Self::Unexpected { status: 500.., .. } => "the registry's own log knows more".to_owned(),
             Self::DigestMismatch { .. } => {
@@ -153,7 +156,7 @@ impl RegistryError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Unexpected { status, .. } => *status == 429 || *status >= 500,
+            Self::Unexpected { status, .. } => *status == 429 || *status >= 500 && *status != 507,
             _ => false,
         }
     }
