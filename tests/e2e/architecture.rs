@@ -68,6 +68,33 @@ fn kube_is_known_to_one_room_and_hive_never_sees_it() {
 }
 
 #[test]
+fn promise_6_one_code_path_the_deploy_side_never_sees_hive() {
+    let metadata = metadata();
+    let hive = ["skep-hive", "skep-apiserver", "skep-node", "skep-proxy", "skep-registryd"];
+    let deploy = [
+        "skep-deploy",
+        "skep-cluster",
+        "skep-project",
+        "skep-manifest",
+        "skep-rollout",
+        "skep-image",
+        "skep-registry",
+    ];
+    for room in deploy {
+        let seen: Vec<String> =
+            uses(&metadata, room).into_iter().filter(|used| hive.contains(&used.as_str())).collect();
+        assert_eq!(seen, Vec::<String>::new(), "{room} reaches clusters through Kubernetes' API only");
+    }
+    for room in hive {
+        let uses = uses(&metadata, room);
+        assert!(
+            !uses.iter().any(|used| used == "kube" || used == "skep-deploy" || used == "skep-project"),
+            "{room}: {uses:?}"
+        );
+    }
+}
+
+#[test]
 fn no_room_is_a_junk_drawer() {
     for package in metadata().workspace_packages() {
         let name = package.name.as_str();

@@ -3,7 +3,7 @@
 use skep_tests::{Load, World};
 
 #[test]
-fn a_crash_at_start_fails_with_its_last_words_while_the_old_release_serves() {
+fn promise_3_no_waiting_for_what_cannot_succeed_while_the_old_release_serves() {
     let world = World::new();
     world.skep(&["deploy"]).ok();
     let load = Load::start("shop.localhost", world.port(), "/", 50);

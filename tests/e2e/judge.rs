@@ -46,7 +46,7 @@ fn kubectl_applies_server_side_and_is_told_of_conflicts() {
 }
 
 #[test]
-fn the_manifests_are_plain_kubernetes() {
+fn promise_1_manifests_stay_plain_kubernetes() {
     let world = World::new();
     world.kubectl(&["create", "namespace", "plain", "--dry-run=client", "-o", "yaml"]).ok();
     world.kubectl(&["apply", "--dry-run=client", "-f", "k8s"]).ok().says("deployment.apps/shop");

@@ -33,17 +33,17 @@ fn killed_at(step: &str) {
 }
 
 #[test]
-fn skep_killed_in_push() {
+fn promise_5_killing_skep_in_push_is_safe() {
     killed_at("push");
 }
 
 #[test]
-fn skep_killed_in_apply() {
+fn promise_5_killing_skep_in_apply_is_safe() {
     killed_at("apply");
 }
 
 #[test]
-fn skep_killed_in_roll() {
+fn promise_5_killing_skep_in_roll_is_safe() {
     killed_at("roll");
 }
 

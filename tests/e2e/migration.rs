@@ -21,7 +21,7 @@ fn job(world: &World, millis: u32, code: u8) {
 }
 
 #[test]
-fn a_failed_migration_changes_no_service_and_shows_its_log() {
+fn promise_4_nothing_is_rolled_before_the_schema_is_right() {
     let world = World::new();
     world.skep(&["deploy"]).ok();
     with_migration(&world, 300, 1);

@@ -42,9 +42,8 @@ fn rollback_restores_secrets_and_removes_what_came_later() {
     world.kubectl(&["get", "service", "extra", "-n", "shop"]).says("NotFound");
 }
 
-/// Promise 2: versions are kept, so even kubectl's own undo brings config back.
 #[test]
-fn kubectl_rollout_undo_brings_config_back() {
+fn promise_2_a_release_is_everything_even_to_kubectl_rollout_undo() {
     let world = World::new();
     world.skep(&["deploy"]).ok();
     world.project.write("shop.env", "GREETING=good evening\n");

@@ -66,10 +66,13 @@ pub async fn deploy(app: &App, request: &DeployRequest) -> Result<Done, Failure>
 async fn deploy_once(app: &App, request: &DeployRequest) -> Result<Done, Failure> {
     let mut clock = Clock::new(&app.emit);
     let planned = tokio::select! {
-        planned = prepare(app, request, &mut clock) => planned,
-        () = app.cancel.cancelled() => Err(Failure::at(Step::Plan, Problem::Interrupted)),
+        planned = prepare(app, request, &mut clock) => Some(planned),
+        () = app.cancel.cancelled() => None,
     };
-    let plan = planned?;
+    let plan = planned.unwrap_or_else(|| {
+        clock.abandon("stopped");
+        Err(Failure::at(clock.step(), Problem::Interrupted))
+    })?;
     if plan.is_empty() {
         if request.settle || !plan.is_settled() {
             settle(app, &plan, &mut clock).await?;
