@@ -3,3 +3,4 @@
 mod errors;
 mod folder;
 mod good;
+mod reference;
