@@ -8,7 +8,7 @@ APP := examples/honeydue
 
 # What honeyDue's own images are made of, and what the tests need besides: real servers, and foreign judges of our protocols.
 APP_PACKAGES := postgresql redis-server
-TEST_PACKAGES := $(APP_PACKAGES) busybox-static curl docker-registry pgbouncer python3-minimal skopeo
+TEST_PACKAGES := $(APP_PACKAGES) busybox-static curl docker-registry pgbouncer python3 skopeo
 
 help:
 	@echo "make up     install what is missing, build Skep, start hive, deploy honeyDue, print its URLs"
@@ -40,7 +40,7 @@ bench:
 
 # The README's commands, as a new user would type them, and a build for machines without hive.
 ci: lint
-	cargo build --package skep --no-default-features --target-dir target/no-hive
+	cargo build --package skep --no-default-features
 	$(MAKE) test
 	$(MAKE) up
 	$(MAKE) check-pages

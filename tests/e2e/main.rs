@@ -9,6 +9,7 @@ mod hands;
 mod honeydue;
 mod judge;
 mod kill;
+mod lock;
 mod migration;
 mod rollback;
 mod rolling;

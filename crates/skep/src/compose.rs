@@ -22,6 +22,7 @@ const SCHEMA_EXIT_CODE: i64 = 78;
 #[derive(Debug)]
 pub(crate) struct Composed {
     loaded: Loaded,
+    needs: Needs,
 }
 
 impl Composed {
@@ -36,6 +37,8 @@ impl Composed {
 pub(crate) enum Needs {
     /// Everything that skep.yaml names: env files, secrets, folders.
     Contents,
+    /// Where the app and its images live.
+    Registry,
     /// Where the app lives: enough to look at it, on a machine that has no secrets at hand.
     Address,
 }
@@ -53,12 +56,13 @@ pub(crate) fn load(settings: &Settings, needs: Needs) -> Result<Composed> {
         contents: needs == Needs::Contents,
     };
     let loaded = skep_project::load(&request, &|path| fs::read_to_string(path))?;
-    Ok(Composed { loaded })
+    Ok(Composed { loaded, needs })
 }
 
 /// Connects everything that a use case needs.
 pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> Result<App> {
-    let Loaded { project, warnings } = composed.loaded;
+    let Composed { loaded: Loaded { project, warnings }, needs } = composed;
+    let logins = if needs == Needs::Address { BTreeMap::new() } else { logins(&project)? };
     for warning in warnings {
         emit.emit(Event::Warning { message: warning.to_string() });
     }
@@ -68,7 +72,7 @@ pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> 
     Ok(App {
         cluster: place.cluster,
         registry: place.registry,
-        images: Client::new(ClientConfig { logins: logins(&project)?, ..ClientConfig::default() })?,
+        images: Client::new(ClientConfig { logins, ..ClientConfig::default() })?,
         cache: settings.cache_dir.join("layers"),
         compression: place.compression,
         author: Author {

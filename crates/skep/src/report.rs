@@ -7,7 +7,7 @@ use jiff::{Timestamp, Unit};
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use skep_deploy::{App, Done, Failure};
-use skep_model::{ReasonForRelease, Release, ReleaseStatus};
+use skep_model::{ReasonForRelease, Release, ReleaseStatus, Step};
 use skep_project::ProjectError;
 
 use crate::{commands::Interrupted, exit, settings::Settings, view::duration};
@@ -25,7 +25,11 @@ pub(crate) fn ended(settings: &Settings, result: Result<(), Error>) -> ExitCode 
         () => exit::FAILED,
     };
     if settings.json {
-        json_line(json!({"type": "error", "code": code, "message": format!("{error:#}")}));
+        let project = error.downcast_ref::<ProjectError>();
+        json_line(json!({
+            "type": "error", "code": code, "meaning": exit::meaning(code), "step": project.map(|_| Step::Load),
+            "message": format!("{error:#}"), "hint": project.and_then(ProjectError::hint),
+        }));
     } else {
         match error.downcast::<ProjectError>() {
             Ok(project) => anstream::eprintln!("{:?}", miette::Report::new(project)),

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use miette::MietteHandlerOpts;
+
 use crate::args::{Cli, Output};
 
 /// How a deploy is shown while it runs.
@@ -79,6 +81,9 @@ impl Settings {
 
     /// What the whole process needs once: the TLS provider, the log.
     pub(crate) fn install(&self) {
+        // Paths and commands are copied out of messages: they are never broken in the middle.
+        let frame = || MietteHandlerOpts::new().width(100).break_words(false).build();
+        let _ = miette::set_hook(Box::new(move |_| Box::new(frame())));
         // An error means that it is installed already, which is what is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let filter = tracing_subscriber::EnvFilter::try_from_env("SKEP_LOG")

@@ -8,37 +8,48 @@ use crate::{App, Failure, Plan, error::InStep, session::Session};
 
 pub(crate) async fn apply(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     session.clock.start(Step::Apply);
-    let applied = write(app, plan, session).await;
-    session.clock.settle(Step::Apply, applied, |changed| match changed {
+    let applied = waves(app, session, Step::Apply, plan.desired.apply_waves(), plan).await;
+    session.clock.settle(Step::Apply, applied, |changed| summary(*changed)).map(|_| ())
+}
+
+/// How many objects changed, in words.
+pub(crate) fn summary(changed: usize) -> (Outcome, String) {
+    match changed {
         0 => (Outcome::Unchanged, "every object is as it should be".to_owned()),
         1 => (Outcome::Done, "1 object changed".to_owned()),
         changed => (Outcome::Done, format!("{changed} objects changed")),
-    })?;
-    Ok(())
+    }
 }
 
-async fn write(app: &App, plan: &Plan, session: &Session) -> Result<usize, Failure> {
+/// Applies planned objects, a wave after the other; how many of them the plan saw differ.
+pub(crate) async fn waves(
+    app: &App,
+    session: &Session,
+    step: Step,
+    waves: Vec<Vec<Value>>,
+    plan: &Plan,
+) -> Result<usize, Failure> {
     let mut changed = 0;
-    for objects in plan.desired.apply_waves() {
-        let planned = |object: &&Value| plan.changes(object);
-        changed += objects.iter().filter(planned).count();
-        wave(app, session, Step::Apply, &objects, plan.force).await?;
+    for objects in &waves {
+        changed += objects.iter().filter(|object| plan.changes(object)).count();
+        wave(app, session, step, objects, plan.force, |object| plan.changes(object)).await?;
     }
     Ok(changed)
 }
 
-/// Applies one wave, after asking whether the lock still stands.
+/// Applies one wave, after asking whether the lock still stands. `changes` tells what is news.
 pub(crate) async fn wave(
     app: &App,
     session: &Session,
     step: Step,
     objects: &[Value],
     force: Force,
-) -> Result<usize, Failure> {
+    changes: impl Fn(&Value) -> bool,
+) -> Result<(), Failure> {
     session.may_write(step)?;
     let applied = app.cluster.apply_all(objects, force).await.in_step(step)?;
-    for applied in &applied {
-        app.emit.emit(Event::Applied { object: applied.key.clone(), changed: true });
+    for (object, applied) in objects.iter().zip(applied) {
+        app.emit.emit(Event::Applied { object: applied.key, changed: changes(object) });
     }
-    Ok(applied.len())
+    Ok(())
 }

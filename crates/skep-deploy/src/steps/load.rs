@@ -37,7 +37,10 @@ impl Manifests {
 pub(crate) fn load(app: &App, clock: &mut Clock) -> Result<Manifests, Failure> {
     clock.start(Step::Load);
     let loaded = read(app);
-    clock.settle(Step::Load, loaded, |loaded| (Outcome::Done, format!("{} objects", loaded.objects.len())))
+    clock.settle(Step::Load, loaded, |loaded| match loaded.objects.len() {
+        1 => (Outcome::Done, "1 object".to_owned()),
+        objects => (Outcome::Done, format!("{objects} objects")),
+    })
 }
 
 fn read(app: &App) -> Result<Manifests, Failure> {

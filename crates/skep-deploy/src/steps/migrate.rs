@@ -61,7 +61,7 @@ async fn gate(app: &App, job: &Value, session: &Session, force: Force) -> Result
         None => Gate::Ran,
     };
     if matches!(how, Gate::Ran) {
-        apply::wave(app, session, Step::Migrate, std::slice::from_ref(job), force).await?;
+        apply::wave(app, session, Step::Migrate, std::slice::from_ref(job), force, |_| true).await?;
     }
     watch(app, session, &key).await?;
     Ok(how)

@@ -1,6 +1,9 @@
 //! roll: every workload of the release is awaited, changed or not, from one live view and a pure verdict each.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -16,6 +19,8 @@ use crate::{
     session::Session,
 };
 
+/// How often the lock is looked at while nothing moves.
+const LOOK_UP: Duration = Duration::from_secs(2);
 /// How many lines of a crashed container are shown.
 const TAIL: u32 = 15;
 /// How many of the cluster's complaints are.
@@ -63,7 +68,7 @@ pub(crate) async fn await_ready(
         if waiting.is_over() {
             return Ok(());
         }
-        let next = waiting.next_deadline();
+        let next = waiting.next_deadline().min(LOOK_UP);
         tokio::select! {
             changed = view.changed() => { changed.in_step(step)?; }
             () = tokio::time::sleep(next) => {}
@@ -126,11 +131,11 @@ impl Waiting {
         self.rollouts.is_empty()
     }
 
-    fn next_deadline(&self) -> std::time::Duration {
+    fn next_deadline(&self) -> Duration {
         let soonest = self.rollouts.values().map(|(rollout, _)| rollout.deadline()).min();
         let left = soonest.map(|at| at.duration_since(Timestamp::now()));
-        let left: std::time::Duration = left.and_then(|left| left.try_into().ok()).unwrap_or_default();
-        left.max(std::time::Duration::from_millis(100))
+        let left: Duration = left.and_then(|left| left.try_into().ok()).unwrap_or_default();
+        left.max(Duration::from_millis(100))
     }
 }
 

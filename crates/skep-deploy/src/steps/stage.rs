@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use skep_cluster::Force;
-use skep_model::{Outcome, Step};
+use skep_model::Step;
 
 use super::{apply, roll};
 use crate::{App, Failure, Plan, session::Session};
@@ -11,19 +11,16 @@ use crate::{App, Failure, Plan, session::Session};
 pub(crate) async fn stage(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     session.clock.start(Step::Stage);
     let staged = write(app, plan, session).await;
-    session.clock.settle(Step::Stage, staged, |written| (Outcome::Done, format!("{written} objects")))?;
-    Ok(())
+    session.clock.settle(Step::Stage, staged, |changed| apply::summary(*changed)).map(|_| ())
 }
 
 async fn write(app: &App, plan: &Plan, session: &mut Session) -> Result<usize, Failure> {
-    let mut written = apply::wave(app, session, Step::Stage, plan.keys.as_slice(), Force::Yes).await?;
-    let waves = plan.desired.stage_waves();
-    for wave in &waves {
-        written += apply::wave(app, session, Step::Stage, wave, plan.force).await?;
-    }
+    let keys = plan.keys.as_slice();
+    apply::wave(app, session, Step::Stage, keys, Force::Yes, |_| true).await?;
+    let changed = apply::waves(app, session, Step::Stage, plan.desired.stage_waves(), plan).await?;
     let needed: Vec<&Value> = plan.desired.needed_workloads().collect();
     if !needed.is_empty() {
         roll::await_ready(app, Some(session), Step::Stage, &needed).await?;
     }
-    Ok(written)
+    Ok(changed + keys.len())
 }

@@ -68,7 +68,12 @@ struct Closure<'a> {
 
 impl Closure<'_> {
     /// Lays a file that `libraries` names at its own place, and has its libraries laid.
+    /// A bare name, such as `libnss_dns.so.2`, is looked for where the linker looks.
     fn extra(&mut self, tree: &mut Tree, path: &Path) -> Result<(), BuildError> {
+        let bare = path.components().count() == 1;
+        let found =
+            self.loader.dirs.iter().map(|dir| dir.here.join(path)).find(|found| bare && found.exists());
+        let path = found.as_deref().unwrap_or(path);
         stat(path, &format!("images.{}.native.libraries", self.job.image), self.job)?;
         let real = self.mirror(tree, path)?;
         if let Format::Elf(elf) = elf::read(&real).map_err(|source| unreadable(&real, source))? {

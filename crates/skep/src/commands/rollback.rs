@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(crate) async fn run(settings: &Settings, rollback: &args::Rollback) -> Result<()> {
-    let composed = compose::load(settings, Needs::Address)?;
+    let composed = compose::load(settings, Needs::Registry)?;
     let view = View::open(settings, &composed.title());
     let app = compose::app(settings, composed, view.emit()).await?;
     let done = skep_deploy::rollback(&app, &RollbackRequest { to: rollback.release }).await;

@@ -1,24 +1,49 @@
 //! A line an event, for logs and pipes: nothing moves, nothing is said twice.
 
-use std::{collections::HashSet, sync::Mutex};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use skep_model::{Event, Outcome, Progress, Step, WorkloadState};
 
 use super::words::{bytes, duration};
 
+/// A workload that has no more ready pods than before is spoken of no more often than this.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Remembers what was said, because a CI log should not repeat itself.
 #[derive(Debug, Default)]
-pub(crate) struct Plain {
-    said: Mutex<HashSet<String>>,
+pub(crate) struct Plain(Mutex<Said>);
+
+#[derive(Debug, Default)]
+struct Said {
+    lines: HashSet<String>,
+    workloads: HashMap<String, (u32, Instant)>,
 }
 
 impl Plain {
     pub(crate) fn print(&self, event: &Event) {
         let Some(line) = line(event) else { return };
-        let new = self.said.lock().map_or(true, |mut said| said.insert(line.clone()));
-        if new || matches!(event, Event::BuildOutput { .. } | Event::MigrateOutput { .. }) {
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).is_news(event, &line, Instant::now()) {
             anstream::eprintln!("{line}");
         }
+    }
+}
+
+impl Said {
+    fn is_news(&mut self, event: &Event, line: &str, now: Instant) -> bool {
+        if matches!(event, Event::BuildOutput { .. } | Event::MigrateOutput { .. }) {
+            return true;
+        }
+        if let Event::Workload { object, state: WorkloadState::Progressing { ready, .. } } = event {
+            match self.workloads.get(&object.name) {
+                Some((before, at)) if before == ready && now.duration_since(*at) < PATIENCE => return false,
+                _ => self.workloads.insert(object.name.clone(), (*ready, now)),
+            };
+        }
+        self.lines.insert(line.to_owned())
     }
 }
 
@@ -43,9 +68,8 @@ fn line(event: &Event) -> Option<String> {
         }
         Event::Image { .. } => return None,
         Event::BuildOutput { image, line } => format!("  {image} | {line}"),
-        Event::Pushed { image, bytes: 0, digest } => {
-            format!("  {image}: in the registry already ({})", digest.short(12))
-        }
+        // What the registry has already is said by the step's own line.
+        Event::Pushed { bytes: 0, .. } => return None,
         Event::Pushed { image, bytes: sent, digest } => {
             format!("  {image}: pushed {} ({})", bytes(*sent), digest.short(12))
         }
@@ -61,6 +85,39 @@ fn line(event: &Event) -> Option<String> {
         Event::Verified { url, ok: true, answer } => format!("  {url}: {answer}"),
         Event::Verified { url, ok: false, answer } => format!("  {url}: not yet: {}", steady(answer)),
         Event::Warning { message } => format!("warning: {message}"),
-        Event::ReleaseOpened { number } => format!("  release v{number}"),
+        Event::ReleaseOpened { .. } => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use skep_model::ObjectKey;
+
+    use super::*;
+
+    fn progressing(ready: u32, waiting_for: &str) -> Event {
+        let object = ObjectKey {
+            kind: "Deployment".to_owned(),
+            namespace: None,
+            name: "api".to_owned(),
+            api_version: "apps/v1".to_owned(),
+        };
+        let waiting_for = waiting_for.to_owned();
+        Event::Workload { object, state: WorkloadState::Progressing { ready, wanted: 3, waiting_for } }
+    }
+
+    #[test]
+    fn a_workload_is_spoken_of_when_it_moves_or_takes_its_time() {
+        let mut said = Said::default();
+        let begin = Instant::now();
+        let mut news = |event: &Event, after: u64| {
+            let line = line(event).expect("it has a line");
+            said.is_news(event, &line, begin + Duration::from_secs(after))
+        };
+        assert!(news(&progressing(0, "its pod"), 0));
+        assert!(!news(&progressing(0, "its startup probe"), 1));
+        assert!(news(&progressing(1, "its startup probe"), 2));
+        assert!(news(&progressing(1, "its readiness probe"), 8));
+        assert!(!news(&progressing(1, "its readiness probe"), 20), "nothing is said twice");
+    }
 }

@@ -52,7 +52,7 @@ pub(crate) async fn start(settings: &Settings, up: &args::Up) -> Result<()> {
 pub(crate) async fn stop(settings: &Settings, wiped: bool) -> Result<()> {
     let stopped = background::stop(&settings.hive_dir).await?;
     if settings.json {
-        report::json_line(json!({"type": "hive", "is": "stopped", "was_running": stopped}));
+        report::json_line(json!({"type": "hive", "is": "stopped", "wasRunning": stopped}));
     } else {
         anstream::println!(
             "{}",

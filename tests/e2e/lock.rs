@@ -1,0 +1,80 @@
+//! One deploy at a time: a living holder is respected, a dead one is not waited for longer than its lease lives, and who has lost the
+//! lock writes no more.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use skep_tests::{World, eventually};
+
+/// A lease as a Skep on another machine would hold it.
+fn held_by_ana(world: &World) {
+    let lease = "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: { name: skep.shop, namespace: shop }\nspec:\n  holderIdentity: \"ana@laptop#another-boot#1#1\"\n  leaseDurationSeconds: 15\n  acquireTime: \"2026-01-01T00:00:00.000000Z\"\n  renewTime: \"2026-01-01T00:00:00.000000Z\"\n";
+    world.project.write("lease.yaml", lease);
+    world.kubectl(&["create", "-f", "lease.yaml"]).ok();
+}
+
+fn renew(world: &World, second: u32) {
+    let time = format!("2026-01-01T00:{:02}:{:02}.000000Z", second / 60, second % 60);
+    let patch = format!(r#"{{"spec":{{"renewTime":"{time}"}}}}"#);
+    world.kubectl(&["patch", "lease", "skep.shop", "-n", "shop", "--type=merge", "-p", &patch]).ok();
+}
+
+#[test]
+fn a_silent_holder_is_dead_after_its_lease_whatever_its_clock_says() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    held_by_ana(&world);
+    world.project.write("release", "two\n");
+    let began = Instant::now();
+    world.skep(&["deploy"]).ok();
+    let took = began.elapsed();
+    assert!((14..40).contains(&took.as_secs()), "a lease lives 15 s, and this took {took:?}");
+}
+
+#[test]
+fn a_living_holder_is_named_and_left_alone() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    held_by_ana(&world);
+    world.project.write("release", "two\n");
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut second = 1;
+            while !over.load(Ordering::Relaxed) && second < 60 {
+                renew(&world, second);
+                second += 1;
+                thread::sleep(Duration::from_millis(500));
+            }
+        });
+        let refused = world.skep(&["deploy"]);
+        over.store(true, Ordering::Relaxed);
+        refused.code(15).says("is being deployed by ana@laptop").says("hint:");
+    });
+    assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
+}
+
+#[test]
+fn a_stolen_lock_ends_the_deploy() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "never-ready\n");
+    let deploy = world
+        .command(&["deploy"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn();
+    let deploy = deploy.expect("skep starts");
+    eventually("the roll to begin", Duration::from_secs(30), || {
+        (world.object("deployment", "shop")["metadata"]["generation"] == 2).then_some(())
+    });
+    let stolen = r#"{"spec":{"holderIdentity":"ana@laptop#another-boot#1#1"}}"#;
+    world.kubectl(&["patch", "lease", "skep.shop", "-n", "shop", "--type=merge", "-p", stolen]).ok();
+    let began = Instant::now();
+    let ended: skep_tests::Outcome = deploy.wait_with_output().expect("it was started").into();
+    assert!(began.elapsed() < Duration::from_secs(20), "it ends within seconds");
+    ended.says("the deploy lock of shop was lost").says("ana@laptop");
+}
