@@ -22,8 +22,8 @@ async fn a_shell_runs_in_an_image_of_nothing_but_what_it_needs() {
     let shop = Workshop::new();
     let spec = NativeBuild {
         files: [("/bin/sh".to_owned(), laid("/bin/sh")), ("/usr/bin/ls".to_owned(), laid("/bin/ls"))].into(),
-        // As with a program that an entrypoint's script starts.
-        libraries: vec!["/bin/bash".into()],
+        // As with a program that an entrypoint's script starts, and a library that one opens by its name.
+        libraries: vec!["/bin/bash".into(), "libnss_dns.so.2".into()],
         entrypoint: vec!["/bin/sh".to_owned()],
         user: Some("1000:1000".to_owned()),
         ..NativeBuild::default()
@@ -35,6 +35,8 @@ async fn a_shell_runs_in_an_image_of_nothing_but_what_it_needs() {
     assert!(passwd.contains("\napp:x:1000:1000:"), "{passwd}");
     assert_eq!(chroot(&root, &["/bin/sh", "-c", "echo ok"]), "ok\n");
     assert_eq!(chroot(&root, &["/bin/bash", "-c", "echo $((6 * 7))"]), "42\n");
+    let found = "/usr/bin/ls /lib/libnss_dns.so.2 /lib/*/libnss_dns.so.2 2>/dev/null || true";
+    assert!(chroot(&root, &["/bin/sh", "-c", found]).contains("libnss_dns.so.2"));
     assert!(
         chroot(&root, &["/usr/bin/ls", "/"]).contains("nsswitch")
             || root.path().join("etc/nsswitch.conf").exists()

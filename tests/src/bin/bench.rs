@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -17,6 +18,8 @@ use skep_tests::{Load, Outcome, World, eventually, program};
 
 /// Bytes of the binary whose push is measured.
 const BINARY: usize = 20_000_000;
+/// How long a hive is left alone before its memory is read.
+const SETTLE: Duration = Duration::from_secs(8);
 
 fn main() {
     println!("{:<52} {:>10} {:>10} {:>10}", "", "median", "floor", "goal");
@@ -29,7 +32,7 @@ fn main() {
         median(9, spawn),
         "300 ms",
     );
-    idle_memory(&world);
+    idle_memory();
     push();
     roll(&world);
 }
@@ -68,21 +71,26 @@ fn hive_start() {
     row("hive: process start to API ready, again", again, median(5, spawn), "200 ms");
 }
 
-/// Resident memory after things have settled, in the kernel's own count.
-fn idle_memory(world: &World) {
-    let rss = |pid: u32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-        line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0)
+/// Resident memory with honeyDue up, in the kernel's own count, once what the deploy needed has been given back; and after a restart.
+fn idle_memory() {
+    let world = World::without_hive();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/honeydue");
+    world.skep(&["-C", &example.display().to_string(), "up", "--quiet"]).ok();
+    memory("hive: resident memory, idle, honeyDue just deployed", &world);
+    world.skep(&["hive", "stop"]).ok();
+    world.skep(&["hive", "start"]).ok();
+    memory("hive: the same after a restart", &world);
+}
+
+fn memory(what: &str, world: &World) {
+    thread::sleep(SETTLE);
+    let status = fs::read_to_string(format!("/proc/{}/status", world.hive_pid())).unwrap_or_default();
+    let megabytes = |field: &str| {
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0) / 1024
     };
-    let hive = rss(world.hive_pid());
-    println!(
-        "{:<52} {:>7} MB {:>10} {:>10}",
-        "hive: resident memory, idle, with the shop",
-        hive / 1024,
-        "-",
-        "40 MB"
-    );
+    println!("{what:<52} {:>7} MB {:>10} {:>10}", megabytes("VmRSS:"), "-", "40 MB");
+    println!("{:<52} {:>7} MB", "  of that, pages of the program's own file", megabytes("RssFile:"));
 }
 
 /// One changed 20 MB binary, from the finished binary to the registry's answer.

@@ -82,6 +82,11 @@ pub(crate) async fn start(settings: &Settings, port: Option<u16>) -> Result<Runn
     let before = fs::metadata(&log).map(|meta| meta.len()).unwrap_or(0);
     let mut command = Command::new(std::env::current_exe().context("can't find this program's own file")?);
     command.args(["hive", "run"]).env("SKEP_HIVE_DIR", dir).current_dir("/").process_group(0);
+    // A hive is idle most of its life: memory that a push or a build of pods needed goes back to the system (mallopt(3)).
+    command
+        .env("MALLOC_ARENA_MAX", "1")
+        .env("MALLOC_TRIM_THRESHOLD_", "65536")
+        .env("MALLOC_MMAP_THRESHOLD_", "65536");
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     if let Some(port) = port {
         command.args(["--port", &port.to_string()]);
