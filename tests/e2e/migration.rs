@@ -1,21 +1,26 @@
 //! The gate: nothing is rolled before the migration is done.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
-use skep_tests::{World, eventually};
+use serde_json::Value;
+use skep_tests::{Outcome, World, eventually};
 
 fn with_migration(world: &World, millis: u32, code: u8) {
+    with_job(world, &["migrate", &millis.to_string(), &code.to_string()], "");
+}
+
+fn with_job(world: &World, arguments: &[&str], pod: &str) {
     world.project.edit(
         "skep.yaml",
         "\nconfig:",
         "\nmigrate: { manifest: migrate/job.yaml, timeout: 30s }\nconfig:",
     );
-    job(world, millis, code);
+    job(world, arguments, pod);
 }
 
-fn job(world: &World, millis: u32, code: u8) {
+fn job(world: &World, arguments: &[&str], pod: &str) {
     let job = format!(
-        "apiVersion: batch/v1\nkind: Job\nmetadata: {{ name: shop-migrate }}\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n        - {{ name: migrate, image: shop, args: [migrate, \"{millis}\", \"{code}\"] }}\n"
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{ name: shop-migrate }}\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n{pod}      containers:\n        - name: migrate\n          image: shop\n          args: {arguments:?}\n"
     );
     world.project.write("migrate/job.yaml", &job);
 }
@@ -31,7 +36,7 @@ fn promise_4_nothing_is_rolled_before_the_schema_is_right() {
     assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
     world.skep(&["history"]).ok().says("failed");
 
-    job(&world, 100, 0);
+    job(&world, &["migrate", "100", "0"], "");
     world.skep(&["deploy"]).ok();
     assert_eq!(world.get("/").as_deref(), Ok("hello from two\n"));
     world.skep(&["deploy"]).ok().says("nothing was changed");
@@ -55,4 +60,41 @@ fn a_killed_deploy_is_joined_in_its_migration() {
     assert_eq!(migrations.len(), 1, "one pod migrated\n{again}");
     assert_eq!(migrations[0]["metadata"]["uid"], pod["metadata"]["uid"]);
     world.skep(&["history"]).ok().says("interrupted").says("deployed");
+}
+
+/// A pod that refused the schema while the migration was under way is waited for: it has not met the new one yet.
+#[test]
+fn a_pod_that_met_the_old_schema_is_given_the_new_one() {
+    let world = World::new();
+    let shared = world.path().join("shared");
+    std::fs::create_dir(&shared).expect("the test's folder can be written");
+    let volume = format!(
+        "      volumes: [{{ name: shared, hostPath: {{ path: {:?} }} }}]\n",
+        shared.display().to_string()
+    );
+    let mount = "          volumeMounts: [{ name: shared, mountPath: /shared }]\n";
+    world.project.edit("k8s/shop.yaml", "      containers:\n", &format!("{volume}      containers:\n"));
+    world.project.edit(
+        "k8s/shop.yaml",
+        "          image: shop\n",
+        &format!("          image: shop\n{mount}"),
+    );
+    world.project.edit("k8s/shop.yaml", "replicas: 2", "replicas: 1");
+    world.project.write("release", "schema\n");
+    world.skep(&["deploy"]).code(19).says("refused to boot").says("exit code 78");
+
+    let refusals =
+        || std::fs::read_to_string(shared.join("refusals")).map_or(0, |lines| lines.lines().count());
+    with_job(&world, &["migrate-after-refusals", &(refusals() + 2).to_string()], &volume);
+    let job = std::fs::read_to_string(world.project.dir().join("migrate/job.yaml")).expect("it was written");
+    world.project.write("migrate/job.yaml", &format!("{job}{mount}"));
+    let deploy = world.command(&["deploy"]).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let deploy = deploy.expect("Skep can be started");
+    eventually("the migration to run", Duration::from_secs(30), || {
+        let migrates = |pod: &Value| pod["metadata"]["labels"]["batch.kubernetes.io/job-name"].is_string();
+        world.objects("pods").into_iter().find(|pod| migrates(pod) && pod["status"]["phase"] == "Running")
+    });
+    world.kubectl(&["delete", "pods", "-n", "shop", "-l", "app=shop", "--wait=false"]).ok();
+    Outcome::from(deploy.wait_with_output().expect("it was started")).ok().says("v2 is live");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from schema\n"));
 }

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) struct Session {
     lock: Lock,
     release: Release,
-    /// What the pods had behind them before anything was written.
+    /// What the pods had behind them before anything was written, or since the schema was last changed.
     pub(crate) past: Past,
     pub(crate) clock: Clock,
 }
@@ -48,7 +48,7 @@ impl Session {
         let lock = Lock::take(&app.cluster, app.namespace(), &app.project.app, &app.author.holder)
             .await
             .in_step(Step::Lock)?;
-        match tokio::try_join!(open_record(app, plan, reason), past(app)) {
+        match tokio::try_join!(open_record(app, plan, reason), past(app, Step::Lock)) {
             Ok((release, past)) => Ok((lock, release, past)),
             Err(failure) => {
                 lock.release().await.in_step(Step::Lock)?;
@@ -65,6 +65,16 @@ impl Session {
     /// Asked before each write.
     pub(crate) fn may_write(&self, step: Step) -> Result<(), Failure> {
         self.lock.still_held().in_step(step)
+    }
+
+    /// A container that started before the migration's end has met another schema: its crashes prove nothing about this release.
+    pub(crate) async fn forget_the_old_schema(
+        &mut self,
+        app: &App,
+        migrated: Option<Timestamp>,
+    ) -> Result<(), Failure> {
+        self.past = past(app, Step::Migrate).await?.until(migrated);
+        Ok(())
     }
 
     /// The number of the open release.
@@ -103,10 +113,9 @@ impl Session {
     }
 }
 
-async fn past(app: &App) -> Result<Past, Failure> {
+async fn past(app: &App, step: Step) -> Result<Past, Failure> {
     let Some(route) = Route::built_in("v1", "Pod") else { return Ok(Past::default()) };
-    let pods =
-        app.cluster.list(&route, Some(app.namespace()), &Selector::default()).await.in_step(Step::Lock)?;
+    let pods = app.cluster.list(&route, Some(app.namespace()), &Selector::default()).await.in_step(step)?;
     Ok(Past::of_pods(&pods))
 }
 

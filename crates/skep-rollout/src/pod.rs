@@ -1,5 +1,6 @@
 //! What keeps one pod from being ready: read from its container statuses, in the words that kubelets use.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -29,6 +30,8 @@ pub enum Symptom {
         container: String,
         /// Times it has ended.
         crashes: u32,
+        /// When the run that ended last began, by the cluster's clock, to the second.
+        began: Option<Timestamp>,
         /// What it exited with last.
         exit_code: i64,
         /// The kubelet's word for it.
@@ -110,7 +113,8 @@ fn symptom(pod: &str, status: &Value) -> Option<Symptom> {
     if detail.contains("exec format error") {
         return Some(diagnosed(Cause::ExecFormat { image }));
     }
-    Some(Symptom::Crashed { container, crashes, exit_code, reason: why, log })
+    let began = text(ended, "startedAt").parse().ok();
+    Some(Symptom::Crashed { container, crashes, began, exit_code, reason: why, log })
 }
 
 fn start_failure(image: &str, message: String) -> Cause {

@@ -69,7 +69,10 @@ struct Mark {
 
 /// What the containers of a namespace had behind them before a release was applied: crashes of that time are not its own.
 #[derive(Debug, Clone, Default)]
-pub struct Past(BTreeMap<(String, String), Before>);
+pub struct Past {
+    containers: BTreeMap<(String, String), Before>,
+    until: Option<Timestamp>,
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Before {
@@ -86,11 +89,24 @@ impl Past {
                 .into_iter()
                 .map(move |(container, starts)| ((name.clone(), container), Before { starts, ready }))
         });
-        Self(containers.collect())
+        Self { containers: containers.collect(), until: None }
+    }
+
+    /// What these pods' containers began up to `moment`, by the cluster's clock, is past too. A kubelet tells of a start a second
+    /// or more after it, so what the pods said at that moment is not all that had happened.
+    #[must_use]
+    pub fn until(self, moment: Option<Timestamp>) -> Self {
+        Self { until: moment, ..self }
     }
 
     fn of(&self, pod: &str, container: &str) -> Before {
-        self.0.get(&(pod.to_owned(), container.to_owned())).copied().unwrap_or_default()
+        self.containers.get(&(pod.to_owned(), container.to_owned())).copied().unwrap_or_default()
+    }
+
+    /// Whether a container's crash number `crashes`, of a run that began at `began`, belongs to it.
+    fn holds(&self, before: Before, crashes: u32, began: Option<Timestamp>) -> bool {
+        let earlier = began.zip(self.until).is_some_and(|(began, until)| began <= until);
+        crashes <= before.starts || (before.starts > 0 && earlier)
     }
 }
 
@@ -194,11 +210,11 @@ impl Rollout {
                     log: None,
                 })
             }
-            Symptom::Crashed { container, crashes, exit_code, reason, log } => {
+            Symptom::Crashed { container, crashes, began, exit_code, reason, log } => {
                 let before = self.past.of(pod, &container);
                 let ours = if before.ready { crashes.saturating_sub(before.starts - 1) } else { crashes };
                 // What started before this rollout has met another schema, or another outage: only a new start proves anything.
-                let is_new = crashes > before.starts;
+                let is_new = !self.past.holds(before, crashes, began);
                 let cause = if is_new && exit_code == self.schema_exit_code {
                     Cause::SchemaRefused { exit_code }
                 } else if (is_new || before.ready) && ours >= CRASHES_THAT_FAIL {

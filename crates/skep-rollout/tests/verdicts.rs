@@ -157,6 +157,25 @@ fn a_start_from_before_the_rollout_proves_nothing() {
     }
 }
 
+/// A kubelet tells of a start late: what it says after the migration may be a run from before it.
+#[test]
+fn a_run_that_began_before_the_migration_s_end_proves_nothing() {
+    let seen_then = [pod("new", &crashed(7, SCHEMA, false))];
+    let ended = |restarts, began: &str| {
+        let mut status = crashed(restarts, SCHEMA, false);
+        status["containerStatuses"][0]["lastState"]["terminated"]["startedAt"] = json!(began);
+        [pod("new", &status)]
+    };
+    let past = Past::of_pods(&seen_then).until(Some(start()));
+    let mut rollout = Rollout::new(Duration::from_secs(60), SCHEMA, past, start());
+    let same_second = ended(9, &start().to_string());
+    let verdict = judge(&mut rollout, &deployment(3, 0, 3), &same_second, at(1));
+    assert!(matches!(verdict, Verdict::Progressing { .. }), "{verdict:?}");
+    let later = ended(10, &at(1).to_string());
+    let verdict = judge(&mut rollout, &deployment(3, 0, 3), &later, at(2));
+    assert!(matches!(verdict, Verdict::Failed(d) if d.cause == Cause::SchemaRefused { exit_code: SCHEMA }));
+}
+
 #[test]
 fn missing_config_and_a_foreign_program_are_final() {
     let config = pod("new", &waiting("CreateContainerConfigError", "configmap \"x\" not found"));

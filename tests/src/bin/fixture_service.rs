@@ -2,14 +2,19 @@
 //! test sees which of both runs; the content of `/release` can make it misbehave:
 //!
 //! - `crash …`: it prints the rest, panics in words, and exits with 3;
-//! - `never-ready …`: its readiness probe answers 503.
+//! - `never-ready …`: its readiness probe answers 503;
+//! - `schema …`: without `/shared/schema` it adds a line to `/shared/refusals` and exits with 78.
 //!
-//! As `migrate` it prints a line every 200 ms for as long as its second argument says (milliseconds), then exits with its third.
+//! As `migrate MILLIS CODE` it prints a line every 200 ms for so long, then exits so. As `migrate-after-refusals COUNT` it waits
+//! until the services of `/shared` have refused so often, then makes the schema that they want.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{fs::OpenOptions, io::Write, net::SocketAddr, path::Path, process::ExitCode, time::Duration};
 
 use axum::{Router, http::StatusCode, routing::get};
 use tokio::signal::unix::{SignalKind, signal};
+
+const SCHEMA: &str = "/shared/schema";
+const REFUSALS: &str = "/shared/refusals";
 
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a service's log is its standard output")]
@@ -20,11 +25,20 @@ async fn main() -> ExitCode {
     {
         return migrate(millis.parse().unwrap_or(0), code.parse().unwrap_or(1)).await;
     }
+    if let [command, count] = arguments.as_slice()
+        && command == "migrate-after-refusals"
+    {
+        return migrate_after_refusals(count.parse().unwrap_or(1)).await;
+    }
     let release = std::fs::read_to_string("/release").unwrap_or_default().trim().to_owned();
     if let Some(last_words) = release.strip_prefix("crash") {
         println!("starting");
         eprintln!("panic: {}", last_words.trim());
         return ExitCode::from(3);
+    }
+    if release.starts_with("schema") && !Path::new(SCHEMA).exists() {
+        eprintln!("there is no schema");
+        return ExitCode::from(if refuse().is_ok() { 78 } else { 1 });
     }
     let ready = !release.starts_with("never-ready");
     let host = std::env::var("BIND_ADDR").unwrap_or_else(|_| "0.0.0.0".to_owned());
@@ -79,4 +93,15 @@ async fn migrate(millis: u64, code: u8) -> ExitCode {
     }
     println!("exit with {code}");
     ExitCode::from(code)
+}
+
+fn refuse() -> std::io::Result<()> {
+    OpenOptions::new().create(true).append(true).open(REFUSALS)?.write_all(b"refused\n")
+}
+
+async fn migrate_after_refusals(count: usize) -> ExitCode {
+    while std::fs::read_to_string(REFUSALS).unwrap_or_default().lines().count() < count {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    ExitCode::from(u8::from(std::fs::write(SCHEMA, "").is_err()))
 }

@@ -45,7 +45,7 @@ enum Gate {
     Ran,
 }
 
-async fn gate(app: &App, job: &Value, session: &Session, force: Force) -> Result<Gate, Failure> {
+async fn gate(app: &App, job: &Value, session: &mut Session, force: Force) -> Result<Gate, Failure> {
     let Some(key) = ObjectKey::of(job) else {
         return Ok(Gate::WasComplete);
     };
@@ -63,7 +63,8 @@ async fn gate(app: &App, job: &Value, session: &Session, force: Force) -> Result
     if matches!(how, Gate::Ran) {
         apply::wave(app, session, Step::Migrate, std::slice::from_ref(job), force, |_| true).await?;
     }
-    watch(app, session, &key).await?;
+    let migrated = watch(app, session, &key).await?;
+    session.forget_the_old_schema(app, migrated).await?;
     Ok(how)
 }
 
@@ -78,22 +79,23 @@ async fn remove(app: &App, key: &ObjectKey) -> Result<(), Failure> {
     }
 }
 
-async fn watch(app: &App, session: &Session, key: &ObjectKey) -> Result<(), Failure> {
+/// Waits for the Job's end; when that was, by the cluster's clock.
+async fn watch(app: &App, session: &Session, key: &ObjectKey) -> Result<Option<Timestamp>, Failure> {
     let mut rollout =
         Rollout::new(app.patience(), app.schema_exit_code, session.past.clone(), Timestamp::now());
     let mut view = app.cluster.view(app.namespace());
     let mut logs = Logs::new(app);
     loop {
-        let verdict = {
+        let (verdict, completed) = {
             let seen = view.changed().await.in_step(Step::Migrate)?;
             session.may_write(Step::Migrate)?;
             logs.follow(seen, key);
-            judge(&mut rollout, seen, key)
+            (judge(&mut rollout, seen, key), completion_time(seen, key))
         };
         match verdict {
             Verdict::Ready { .. } => {
                 logs.finish().await;
-                return Ok(());
+                return Ok(completed);
             }
             Verdict::Progressing { .. } => {}
             Verdict::Failed(diagnosis) => {
@@ -102,6 +104,10 @@ async fn watch(app: &App, session: &Session, key: &ObjectKey) -> Result<(), Fail
             }
         }
     }
+}
+
+fn completion_time(seen: &Snapshot, key: &ObjectKey) -> Option<Timestamp> {
+    seen.get("Job", &key.name)?["status"]["completionTime"].as_str()?.parse().ok()
 }
 
 fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey) -> Verdict {

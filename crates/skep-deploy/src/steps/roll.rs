@@ -55,10 +55,10 @@ pub(crate) async fn await_ready(
     step: Step,
     workloads: &[&Value],
 ) -> Result<(), Failure> {
-    let past = session.map(|session| session.past.clone()).unwrap_or_default();
-    let mut waiting = Waiting::new(app, &past, workloads);
     let mut view = app.cluster.view(app.namespace());
-    view.changed().await.in_step(step)?;
+    let seen = view.changed().await.in_step(step)?;
+    let past = session.map_or_else(|| Past::of_pods(seen.all("Pod")), |session| session.past.clone());
+    let mut waiting = Waiting::new(app, &past, workloads);
     loop {
         session.map_or(Ok(()), |session| session.may_write(step))?;
         let failed = waiting.judge(app, view.latest());
