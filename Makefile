@@ -1,7 +1,7 @@
 # `make up` is the main job, `make test` proves it. Everything else is for those who change Skep.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint bench ci check-pages
+.PHONY: help up down test test-cluster lint bench ci check-pages
 
 SKEP := target/debug/skep
 APP := examples/honeydue
@@ -14,6 +14,7 @@ help:
 	@echo "make up     install what is missing, build Skep, start hive, deploy honeyDue, print its URLs"
 	@echo "make down   stop it; its data stays (make down WIPE=1 removes that too)"
 	@echo "make test   run every test"
+	@echo "make test-cluster  the end-to-end tests on the cluster of SKEP_TEST_KUBECONFIG, images by way of SKEP_TEST_REGISTRY"
 	@echo "make lint   formatting, clippy, the house rules"
 	@echo "make bench  print speed and size, with the floor beside each"
 	@echo "make ci     what has to pass before a change lands"
@@ -29,6 +30,10 @@ down:
 test:
 	@scripts/need $(TEST_PACKAGES)
 	@scripts/test
+
+test-cluster:
+	@scripts/need $(TEST_PACKAGES)
+	@scripts/test-cluster
 
 lint:
 	cargo fmt --all --check

@@ -1,12 +1,12 @@
 //! A release that can't work: the deploy says why, and the old one keeps serving.
 
-use skep_tests::{Load, World};
+use skep_tests::World;
 
 #[test]
 fn promise_3_no_waiting_for_what_cannot_succeed_while_the_old_release_serves() {
     let world = World::new();
     world.skep(&["deploy"]).ok();
-    let load = Load::start("shop.localhost", world.port(), "/", 50);
+    let load = world.load("/", 50);
     world.project.write("release", "crash the cache is missing\n");
     let failed = world.skep(&["deploy"]).code(19);
     failed.says("panic: the cache is missing").says("exit code 3").says("hint:").says("release v2 is closed");

@@ -1,15 +1,16 @@
 //! A second app: another language, a skep.yaml of a few lines, the same tool.
 
-use std::fs;
-
 use skep_tests::Example;
 
 const HOST: &str = "guestbook.localhost";
 
 #[test]
 fn an_app_in_python_is_shipped_changed_and_brought_back() {
+    if !Example::has_volumes() {
+        return;
+    }
     let app = Example::copied("guestbook", &["skep.yaml", "stage.sh", "app", "k8s"]);
-    let lines = fs::read_to_string(app.dir().join("skep.yaml")).expect("it was copied").lines().count();
+    let lines = include_str!("../../examples/guestbook/skep.yaml").lines().count();
     assert!(lines <= 5, "skep.yaml has {lines} lines");
     app.skep(&["up"]).ok().says("guestbook v1 is live");
     let entry = ["--data-urlencode", "name=Ada", "--data-urlencode", "message=I was <here>"];

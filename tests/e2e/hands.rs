@@ -7,13 +7,11 @@ use std::time::Duration;
 fn a_hand_edit_is_told_with_its_manager_and_a_rollback_takes_it_back() {
     let world = World::new();
     world.skep(&["deploy"]).ok();
-    world.kubectl(&["scale", "deployment/shop", "-n", "shop", "--replicas=1"]).ok();
+    world.kubectl(&["scale", "deployment/shop", "--replicas=1"]).ok();
     world
         .kubectl(&[
             "patch",
             "service",
-            "shop",
-            "-n",
             "shop",
             "--type=merge",
             "-p",
@@ -31,7 +29,7 @@ fn a_hand_edit_is_told_with_its_manager_and_a_rollback_takes_it_back() {
 fn a_deleted_service_is_shown_as_such_and_put_back() {
     let world = World::new();
     world.skep(&["deploy"]).ok();
-    world.kubectl(&["delete", "deployment", "shop", "-n", "shop"]).ok();
+    world.kubectl(&["delete", "deployment", "shop"]).ok();
     world.skep(&["status"]).ok().says("deleted from the cluster");
     world.skep(&["deploy"]).ok();
     assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
@@ -39,7 +37,7 @@ fn a_deleted_service_is_shown_as_such_and_put_back() {
 
 #[test]
 fn up_waits_for_what_a_restarted_machine_brings_back() {
-    let world = World::new();
+    let Some(world) = World::on_hive("it kills hive") else { return };
     world.skep(&["deploy"]).ok();
     World::kill_9(world.hive_pid());
     world.skep(&["up"]).ok().says("1 service ready").says("nothing was changed");

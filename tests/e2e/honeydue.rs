@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use skep_tests::{HoneyDue, Load, PATIENCE, World, eventually};
+use skep_tests::{HoneyDue, PATIENCE, World, eventually};
 
 const GREETING: &str = "Made with care for your house.";
 
@@ -16,7 +16,8 @@ fn up_ships_it_whole_and_up_again_changes_nothing() {
     let app = HoneyDue::new();
     let up = app.skep(&["up"]).ok().says("honeydue v1 is live on local");
     for host in ["web", "admin", "api"] {
-        assert!(up.stdout.contains(&format!("http://{host}.localhost:{}/", app.world().port())), "{up}");
+        let port = if app.world().is_hive() { format!(":{}", app.world().port()) } else { String::new() };
+        assert!(up.stdout.contains(&format!("http://{host}.localhost{port}/")), "{up}");
     }
     let (status, ready) = app.readiness();
     assert_eq!(status, Some(200), "{ready}");
@@ -61,11 +62,13 @@ fn live_in_it(app: &HoneyDue) {
 
 #[test]
 fn an_update_of_the_api_and_its_rollback_lose_no_request() {
-    let app = HoneyDue::new();
+    let Some(app) = HoneyDue::on_hive("a port-forward stays with one pod: it needs an Ingress") else {
+        return;
+    };
     app.skep(&["up"]).ok();
     let sent_before = app.object("deployment", "web")["spec"]["template"].clone();
     app.write("release", "two\n");
-    let load = Load::start("api.localhost", app.world().port(), "/api/version/", 220);
+    let load = app.world().load_on("api.localhost", "/api/version/", 220);
     app.skep(&["deploy"]).ok().says("honeydue v2 is live");
     app.page_of_api("two");
     assert_eq!(app.object("deployment", "web")["spec"]["template"], sent_before, "only the api was changed");
@@ -97,7 +100,7 @@ fn a_bad_migration_changes_no_service_and_is_shown_with_its_line() {
     let bad = "-- +goose Up\nCREATE TABLE rooms (id bigint PRIMARY KEY);\n\nALTER TABLE residence ADD COLUMN rooms int;\n\n-- +goose Down\nDROP TABLE rooms;\n";
     app.write(MIGRATION, bad);
     app.write("release", "two\n");
-    let load = Load::start("api.localhost", app.world().port(), "/api/version/", 50);
+    let load = app.world().load_on("api.localhost", "/api/version/", 50);
     let began = Instant::now();
     let failed = app.skep(&["deploy"]).code(17);
     assert!(began.elapsed() < Duration::from_secs(15), "it took {:?}", began.elapsed());
@@ -120,7 +123,7 @@ fn a_bad_migration_changes_no_service_and_is_shown_with_its_line() {
 fn an_api_that_refuses_the_schema_is_named_as_that_at_once() {
     let app = HoneyDue::new();
     app.edit("skep.yaml", "    migrate: { needs: [postgres, redis] }\n", "    migrate:\n");
-    app.skep(&["hive", "start"]).ok();
+    app.start_hive();
     let began = Instant::now();
     let failed = app.skep(&["deploy"]).code(19);
     assert!(began.elapsed() < Duration::from_secs(30), "it took {:?}", began.elapsed());
@@ -136,7 +139,7 @@ fn an_api_that_refuses_the_schema_is_named_as_that_at_once() {
 
 #[test]
 fn it_outlives_its_cache_its_database_s_pod_and_its_hive() {
-    let app = HoneyDue::new();
+    let Some(app) = HoneyDue::on_hive("it kills hive") else { return };
     app.skep(&["up"]).ok();
     let token = app.settle_in("Lake house");
     without_cache(&app);
@@ -162,7 +165,7 @@ fn with_another_database_pod(app: &HoneyDue) {
     let pod =
         || app.kubectl(&["get", "pods", "-l", "app.kubernetes.io/name=postgres", "-o", "name"]).ok().stdout;
     let before = pod();
-    let asked = Load::start("api.localhost", app.world().port(), "/api/ready/", 20);
+    let asked = app.world().load_on("api.localhost", "/api/ready/", 20);
     app.kubectl(&["delete", before.trim(), "--timeout=60s"]).ok();
     eventually("another database to be there", PATIENCE, || {
         (app.object("deployment", "postgres")["status"]["readyReplicas"] == 1).then_some(())

@@ -8,7 +8,7 @@ use skep_tests::{Outcome, World};
 fn kubectl_is_at_home() {
     let world = World::new();
     world.skep(&["deploy"]).ok();
-    let kubectl = |arguments: &[&str]| world.kubectl(&[arguments, &["-n", "shop"]].concat());
+    let kubectl = |arguments: &[&str]| world.kubectl(arguments);
     kubectl(&["get", "deployments,replicasets,pods,services,ingresses,configmaps"])
         .ok()
         .says("deployment.apps/shop")
@@ -17,7 +17,7 @@ fn kubectl_is_at_home() {
     kubectl(&["describe", "deployment", "shop"]).ok().says("NewReplicaSetAvailable").says("RollingUpdate");
     let pods = kubectl(&["get", "pods", "-o", "name"]).ok().stdout;
     let pod = pods.lines().next().expect("a pod");
-    kubectl(&["describe", pod]).ok().says("Readiness").says("Started container");
+    kubectl(&["describe", pod]).ok().says("Readiness").says("Container started");
     kubectl(&["rollout", "status", "deployment/shop", "--timeout=20s"]).ok().says("successfully rolled out");
     kubectl(&["rollout", "history", "deployment/shop"]).ok().says("REVISION");
     kubectl(&["logs", "deployment/shop"]).ok().says("release one listens on");
@@ -34,13 +34,16 @@ fn kubectl_applies_server_side_and_is_told_of_conflicts() {
     world.skep(&["deploy"]).ok();
     world.project.write(
         "foreign.yaml",
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: foreign, namespace: shop }\ndata: { a: b }\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: foreign }\ndata: { a: b }\n",
     );
     world.kubectl(&["apply", "--server-side", "-f", "foreign.yaml"]).ok().says("serverside-applied");
     world.kubectl(&["apply", "--server-side", "-f", "foreign.yaml"]).ok();
-    world.project.write("taken.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: shop, namespace: shop }\nspec: { replicas: 7 }\n");
+    world.project.write(
+        "taken.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: shop }\nspec: { replicas: 7 }\n",
+    );
     world.kubectl(&["apply", "--server-side", "-f", "taken.yaml"]).code(1).says("conflict").says("skep");
-    world.kubectl(&["delete", "namespace", "shop", "--timeout=60s"]).ok();
+    world.kubectl(&["delete", "namespace", world.namespace(), "--timeout=60s"]).ok();
     world.skep(&["deploy"]).ok();
     assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
 }

@@ -11,7 +11,7 @@ use skep_tests::{World, eventually};
 
 /// A lease as a Skep on another machine would hold it.
 fn held_by_ana(world: &World) {
-    let lease = "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: { name: skep.shop, namespace: shop }\nspec:\n  holderIdentity: \"ana@laptop#another-boot#1#1\"\n  leaseDurationSeconds: 15\n  acquireTime: \"2026-01-01T00:00:00.000000Z\"\n  renewTime: \"2026-01-01T00:00:00.000000Z\"\n";
+    let lease = "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: { name: skep.shop }\nspec:\n  holderIdentity: \"ana@laptop#another-boot#1#1\"\n  leaseDurationSeconds: 15\n  acquireTime: \"2026-01-01T00:00:00.000000Z\"\n  renewTime: \"2026-01-01T00:00:00.000000Z\"\n";
     world.project.write("lease.yaml", lease);
     world.kubectl(&["create", "-f", "lease.yaml"]).ok();
 }
@@ -19,7 +19,7 @@ fn held_by_ana(world: &World) {
 fn renew(world: &World, second: u32) {
     let time = format!("2026-01-01T00:{:02}:{:02}.000000Z", second / 60, second % 60);
     let patch = format!(r#"{{"spec":{{"renewTime":"{time}"}}}}"#);
-    world.kubectl(&["patch", "lease", "skep.shop", "-n", "shop", "--type=merge", "-p", &patch]).ok();
+    world.kubectl(&["patch", "lease", "skep.shop", "--type=merge", "-p", &patch]).ok();
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_stolen_lock_ends_the_deploy() {
         (world.object("deployment", "shop")["metadata"]["generation"] == 2).then_some(())
     });
     let stolen = r#"{"spec":{"holderIdentity":"ana@laptop#another-boot#1#1"}}"#;
-    world.kubectl(&["patch", "lease", "skep.shop", "-n", "shop", "--type=merge", "-p", stolen]).ok();
+    world.kubectl(&["patch", "lease", "skep.shop", "--type=merge", "-p", stolen]).ok();
     let began = Instant::now();
     let ended: skep_tests::Outcome = deploy.wait_with_output().expect("it was started").into();
     assert!(began.elapsed() < Duration::from_secs(20), "it ends within seconds");

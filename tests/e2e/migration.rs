@@ -94,7 +94,7 @@ fn a_pod_that_met_the_old_schema_is_given_the_new_one() {
         let migrates = |pod: &Value| pod["metadata"]["labels"]["batch.kubernetes.io/job-name"].is_string();
         world.objects("pods").into_iter().find(|pod| migrates(pod) && pod["status"]["phase"] == "Running")
     });
-    world.kubectl(&["delete", "pods", "-n", "shop", "-l", "app=shop", "--wait=false"]).ok();
+    world.kubectl(&["delete", "pods", "-l", "app=shop", "--wait=false"]).ok();
     Outcome::from(deploy.wait_with_output().expect("it was started")).ok().says("v2 is live");
     assert_eq!(world.get("/").as_deref(), Ok("hello from schema\n"));
 }

@@ -1,6 +1,8 @@
 //! The way back: images, config, secrets and manifests of an earlier release, together.
 
-use skep_tests::World;
+use std::process::Command;
+
+use skep_tests::{Outcome, World};
 
 #[test]
 fn rollback_brings_the_image_back_and_its_config() {
@@ -39,7 +41,7 @@ fn rollback_restores_secrets_and_removes_what_came_later() {
     assert_ne!(world.object("secret", "shop-secrets")["data"], first);
     world.skep(&["rollback"]).ok();
     assert_eq!(world.object("secret", "shop-secrets")["data"], first);
-    world.kubectl(&["get", "service", "extra", "-n", "shop"]).says("NotFound");
+    world.kubectl(&["get", "service", "extra"]).says("NotFound");
 }
 
 #[test]
@@ -49,8 +51,8 @@ fn promise_2_a_release_is_everything_even_to_kubectl_rollout_undo() {
     world.project.write("shop.env", "GREETING=good evening\n");
     world.skep(&["deploy"]).ok();
     assert_eq!(world.get("/").as_deref(), Ok("good evening from one\n"));
-    world.kubectl(&["rollout", "undo", "deployment/shop", "-n", "shop"]).ok();
-    world.kubectl(&["rollout", "status", "deployment/shop", "-n", "shop", "--timeout=30s"]).ok();
+    world.kubectl(&["rollout", "undo", "deployment/shop"]).ok();
+    world.kubectl(&["rollout", "status", "deployment/shop", "--timeout=30s"]).ok();
     assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
 }
 
@@ -75,20 +77,21 @@ fn old_releases_are_dropped_with_their_config_and_the_hold_on_their_images() {
     assert_eq!(numbers, [4, 3]);
     world.skep(&["rollback", "v1"]).code(14).says("there is no release v1");
 
-    let image =
-        world.object("deployment", "shop")["spec"]["template"]["spec"]["containers"][0]["image"].clone();
-    let repository = image.as_str().and_then(|image| image.split('@').next()).expect("pinned");
-    let tags = skep_tests::Outcome::of(std::process::Command::new("skopeo").args([
-        "list-tags",
-        "--tls-verify=false",
-        &format!("docker://{repository}"),
-    ]));
-    assert_eq!(
-        tags.ok().stdout.matches("\"skep-").count(),
-        2,
-        "an image is held as long as a release needs it"
-    );
+    // docker-registry 2 can't let go of a single tag.
+    if world.is_hive() {
+        assert_eq!(keeping_tags(&world), 2, "an image is held as long as a release needs it");
+    }
 
     world.skep(&["rollback"]).ok();
     assert_eq!(world.get("/").as_deref(), Ok("hello three from three\n"));
+}
+
+/// How many tags keep images of the shop.
+fn keeping_tags(world: &World) -> usize {
+    let image =
+        world.object("deployment", "shop")["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let repository = image.as_str().and_then(|image| image.split('@').next()).expect("pinned");
+    let from = format!("docker://{repository}");
+    let tags = Outcome::of(Command::new("skopeo").args(["list-tags", "--tls-verify=false", &from]));
+    tags.ok().stdout.matches("\"skep-").count()
 }

@@ -6,9 +6,10 @@ use skep_tests::World;
 
 #[test]
 fn up_ships_the_app_and_up_again_changes_nothing() {
-    let world = World::without_hive();
+    let world = World::before_any_hive();
     let first = world.skep(&["up"]).ok().says("shop v1 is live on local");
-    assert!(first.stdout.contains(&format!("http://shop.localhost:{}/", world.port())), "{first}");
+    let port = if world.is_hive() { format!(":{}", world.port()) } else { String::new() };
+    assert!(first.stdout.contains(&format!("http://shop.localhost{port}/")), "{first}");
     assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
     let generation = world.object("deployment", "shop")["metadata"]["generation"].clone();
 
@@ -128,7 +129,7 @@ fn an_object_whose_manifest_goes_away_is_removed() {
     world.object("service", "extra");
     world.project.remove("k8s/extra.yaml");
     world.skep(&["deploy"]).ok();
-    world.kubectl(&["get", "service", "extra", "-n", "shop"]).says("NotFound");
+    world.kubectl(&["get", "service", "extra"]).says("NotFound");
     world.object("service", "shop");
 }
 
@@ -177,7 +178,7 @@ fn status_history_and_logs_tell_what_runs() {
 
 #[test]
 fn down_stops_everything_up_brings_it_back_and_wipe_forgets() {
-    let world = World::new();
+    let Some(world) = World::on_hive("`down` stops hive") else { return };
     world.skep(&["deploy"]).ok();
     world.skep(&["down"]).ok().says("hive is stopped");
     assert!(world.get("/").is_err());

@@ -4,7 +4,9 @@ use skep_tests::World;
 
 #[test]
 fn two_hives_run_side_by_side() {
-    let (one, two) = (World::new(), World::new());
+    let Some((one, two)) = World::on_hive("it is about hive").zip(World::on_hive("it is about hive")) else {
+        return;
+    };
     one.skep(&["deploy"]).ok();
     two.project.write("release", "another\n");
     two.skep(&["deploy"]).ok();

@@ -8,14 +8,16 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Outcome, World, world::address};
+use crate::{
+    Outcome, World,
+    cluster::{self, Foreign},
+};
 
 /// A copy of an example and a hive to ship it to. Dropped, it stops the hive.
 #[derive(Debug)]
 pub struct Example {
     world: World,
     dir: PathBuf,
-    app: &'static str,
 }
 
 /// What a web server answered.
@@ -34,14 +36,23 @@ impl Example {
     /// # Panics
     /// When a part can't be copied.
     pub fn copied(app: &'static str, parts: &[&str]) -> Self {
-        let world = World::without_hive();
+        // The namespace has the app's name: what its manifests say, or what skep.yaml is silent about.
+        let world = World::for_app(app, Foreign::with_fixed_namespace(app));
         let dir = world.path().join("checkout/examples").join(app);
         let example = checkout().join("examples").join(app);
         fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
         for part in parts {
             copy(&example.join(part), &dir.join(part));
         }
-        Self { world, dir, app }
+        Self { world, dir }
+    }
+
+    /// Whether the cluster is sure to give an app a volume. Where it is not, that is noted.
+    pub fn has_volumes() -> bool {
+        if cluster::is_foreign() {
+            cluster::not_run("it needs a StorageClass");
+        }
+        !cluster::is_foreign()
     }
 
     /// The copy.
@@ -67,12 +78,12 @@ impl Example {
         Outcome::of(self.world.command(arguments).current_dir(&self.dir))
     }
 
-    /// Runs kubectl against this hive, in the app's namespace.
+    /// Runs kubectl in the app's namespace.
     ///
     /// # Panics
     /// When it can't be started.
     pub fn kubectl(&self, arguments: &[&str]) -> Outcome {
-        self.world.kubectl(&[arguments, &["-n", self.app]].concat())
+        self.world.kubectl(arguments)
     }
 
     /// Reads an object through kubectl.
@@ -84,7 +95,7 @@ impl Example {
         serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}\n{outcome}"))
     }
 
-    /// Asks `http://<host>:<hive's port><path>`, with curl's own arguments for anything but a plain GET. Redirects are followed
+    /// Asks a path of a host, with curl's own arguments for anything but a plain GET. Redirects are followed
     /// and cookies kept, as a browser does.
     ///
     /// # Errors
@@ -93,7 +104,8 @@ impl Example {
     /// # Panics
     /// When curl can't be started.
     pub fn ask(&self, host: &str, path: &str, curl: &[&str]) -> Result<Answer, String> {
-        let (url, resolve) = address(host, self.world.port(), path);
+        let reach = self.world.reach(host)?;
+        let (url, resolve) = reach.address(host, path);
         let cookies = self.world.path().join("cookies");
         let mut command = Command::new("curl");
         command.args(["-sSL", "--max-time", "20", "-w", "\n%{http_code}", "--resolve", &resolve]);

@@ -112,13 +112,14 @@ impl Ground {
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
-    /// Runs kubectl against this hive.
+    /// Runs kubectl against this hive, in the namespace `default`, which is there before anything is deployed.
     ///
     /// # Panics
     /// When it can't be started.
     pub fn kubectl(&self, arguments: &[&str]) -> Outcome {
         let kubeconfig = self.hive_dir.join("kubeconfig");
-        self.world.kubectl(&[&["--kubeconfig", &kubeconfig.display().to_string()], arguments].concat())
+        let here = ["--kubeconfig", &kubeconfig.display().to_string(), "--namespace", "default"];
+        self.world.kubectl(&[&here, arguments].concat())
     }
 
     /// The process that is this ground's hive; `None` when it isn't running.

@@ -4,7 +4,11 @@ use std::{fs, ops::Deref};
 
 use serde_json::{Value, json};
 
-use crate::{Answer, Example, PATIENCE, eventually, program};
+use crate::{
+    Answer, Example, PATIENCE,
+    cluster::{self, Foreign},
+    eventually, program,
+};
 
 /// honeyDue, copied, and a hive to ship it to.
 ///
@@ -39,7 +43,29 @@ impl HoneyDue {
         example.edit("skep.yaml", BUILD, "&build \"true\"");
         example.edit("skep.yaml", LAID, &format!("{LAID}{LABEL}"));
         example.write("release", "one\n");
+        if let Some(foreign) = example.world().foreign() {
+            ship_to(&example, foreign);
+        }
         Self { example }
+    }
+
+    /// The same for a test that is about hive, or needs what only hive is sure to have. `None`, and noted, elsewhere.
+    pub fn on_hive(why: &str) -> Option<Self> {
+        if cluster::is_foreign() {
+            cluster::not_run(why);
+            return None;
+        }
+        Some(Self::new())
+    }
+
+    /// Starts hive, where that is the cluster.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    pub fn start_hive(&self) {
+        if self.world().is_hive() {
+            self.skep(&["hive", "start"]).ok();
+        }
     }
 
     /// Asks the api, as the phone app does.
@@ -104,6 +130,30 @@ impl HoneyDue {
         let names = names.as_array().expect("a list of residences").iter();
         names.map(|home| home["name"].as_str().unwrap_or_default().to_owned()).collect()
     }
+}
+
+/// A cluster that need not have an Ingress controller or a StorageClass: no URL is asked by Skep, and Postgres keeps its data
+/// for as long as its pod lives.
+fn ship_to(example: &Example, foreign: &Foreign) {
+    let (kubeconfig, registry) = (foreign.kubeconfig().display(), foreign.registry());
+    let place = format!("  local:\n    kubeconfig: {kubeconfig}\n    registry: {registry}\n");
+    example.edit("skep.yaml", "  local:\n    registry:\n", &place);
+    let urls = [
+        "http://api.localhost:8080/api/ready/",
+        "http://web.localhost:8080/",
+        "http://admin.localhost:8080/",
+    ];
+    for url in urls {
+        example.edit("skep.yaml", &format!("      - {url}\n"), "");
+    }
+    const POSTGRES: &str = "deploy-k3s/local/postgres/postgres.yaml";
+    example.edit(POSTGRES, "persistentVolumeClaim:\n            claimName: postgres", "emptyDir: {}");
+    example.edit(POSTGRES, "kind: PersistentVolumeClaim", "kind: ConfigMap");
+    example.edit(
+        POSTGRES,
+        "spec:\n  accessModes: [ReadWriteOnce]\n  resources:\n    requests:\n      storage: 1Gi\n",
+        "",
+    );
 }
 
 impl Default for HoneyDue {

@@ -1,16 +1,20 @@
-//! The harness of the end-to-end tests: the real binary, a hive of its own for each test, and a small app to ship.
+//! The harness of the end-to-end tests: the real binary, a hive of its own for each test or a namespace of a cluster that is
+//! there, and a small app to ship.
 //!
-//! Start at [`World`]: a hive, a project folder, and ways to run Skep in it.
+//! Start at [`World`]: a cluster, a project folder, and ways to run Skep in it.
 
+mod cluster;
 mod example;
 mod ground;
 mod honeydue;
 mod load;
 mod project;
+mod reach;
 mod skep;
 mod wait;
 mod world;
 
+pub use cluster::not_run;
 pub use example::{Answer, Example};
 pub use ground::{Footprint, Ground, Mount, after, behind_mounts, wrapped};
 pub use honeydue::HoneyDue;
@@ -18,4 +22,4 @@ pub use load::{Load, Tally};
 pub use project::Project;
 pub use skep::{Outcome, program};
 pub use wait::eventually;
-pub use world::{PATIENCE, World, get};
+pub use world::{PATIENCE, World};

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::reach::Reach;
+
 /// Requests under way until [`Load::stop`]; at most for two minutes.
 #[derive(Debug)]
 pub struct Load {
@@ -34,15 +36,13 @@ const LONGEST: Duration = Duration::from_secs(120);
 const WORKERS: u64 = 8;
 
 impl Load {
-    /// Sends about `rate` requests a second to `http://<host>:<port><path>`, over kept connections.
-    ///
-    /// # Panics
-    /// When no thread can be started.
-    pub fn start(host: &str, port: u16, path: &str, rate: u64) -> Self {
+    /// Sends about `rate` requests a second to a path of a host, over kept connections.
+    pub(crate) fn start(host: &str, reach: Reach, path: &str, rate: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let (url, host) = (format!("http://{host}:{port}{path}"), host.to_owned());
+        let ((url, _), host) = (reach.address(host, path), host.to_owned());
         let worker = thread::spawn(move || {
+            let port = reach.port();
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(run(&url, &host, port, rate, &stopped))

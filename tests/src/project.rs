@@ -101,6 +101,16 @@ impl Project {
         self.write(name, &text.replace(from, to));
     }
 
+    /// Adds text to a file.
+    ///
+    /// # Panics
+    /// When it isn't there.
+    pub fn append(&self, name: &str, text: &str) {
+        let before =
+            fs::read_to_string(self.dir.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.write(name, &format!("{before}{text}"));
+    }
+
     /// Removes a file.
     ///
     /// # Panics

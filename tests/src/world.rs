@@ -1,4 +1,4 @@
-//! A hive of a test's own: its state directory, its port, and Skep run against it.
+//! What a test has to itself: a project folder, a cluster to ship it to, and Skep and kubectl run against that.
 
 use std::{
     net::TcpListener,
@@ -10,11 +10,18 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Outcome, Project, program};
+use crate::{
+    Load, Outcome, Project,
+    cluster::{self, Foreign},
+    program,
+    reach::Reach,
+};
 
-/// A running hive and a project to ship to it. Dropped, it stops the hive.
+/// A cluster and a project to ship to it. Dropped, it stops its hive, or gives back its namespace on a cluster that is not its own.
 #[derive(Debug)]
 pub struct World {
+    foreign: Option<Foreign>,
+    app: &'static str,
     dir: TempDir,
     port: u16,
     /// What is shipped.
@@ -22,24 +29,71 @@ pub struct World {
 }
 
 impl World {
-    /// A hive with the shop beside it, nothing deployed.
+    /// A cluster with the shop beside it, nothing deployed.
     ///
     /// # Panics
     /// When hive does not start.
     pub fn new() -> Self {
-        let world = Self::without_hive();
-        world.skep(&["hive", "start"]).ok();
+        let world = Self::before_any_hive();
+        if world.foreign.is_none() {
+            world.skep(&["hive", "start"]).ok();
+        }
         world
     }
 
-    /// The same with hive not started.
+    /// The same for a test that is about hive, or needs what only hive is sure to have. `None`, and noted, elsewhere.
+    pub fn on_hive(why: &str) -> Option<Self> {
+        if cluster::is_foreign() {
+            cluster::not_run(why);
+            return None;
+        }
+        Some(Self::new())
+    }
+
+    /// The shop where no hive has been started, nor will be unless the test does it: on a cluster of others there is none.
+    ///
+    /// # Panics
+    /// When there is no room for a temporary folder.
+    pub fn before_any_hive() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let foreign = Foreign::with_own_namespace("shop", dir.path());
+        let world = Self::in_folder("shop", dir, foreign);
+        if let Some(foreign) = &world.foreign {
+            world.project.append("skep.yaml", &foreign.settings());
+        }
+        world
+    }
+
+    /// The shop for this machine, with hive not started, whatever cluster the other tests ship to.
     ///
     /// # Panics
     /// When there is no room for a temporary folder.
     pub fn without_hive() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let project = Project::shop(dir.path());
-        Self { port: free_port(), project, dir }
+        Self::in_folder("shop", tempfile::tempdir().expect("a temporary folder"), None)
+    }
+
+    /// A world for an app that brings its own project.
+    pub(crate) fn for_app(app: &'static str, foreign: Option<Foreign>) -> Self {
+        Self::in_folder(app, tempfile::tempdir().expect("a temporary folder"), foreign)
+    }
+
+    fn in_folder(app: &'static str, dir: TempDir, foreign: Option<Foreign>) -> Self {
+        Self { foreign, app, port: free_port(), project: Project::shop(dir.path()), dir }
+    }
+
+    /// The cluster, if it is not a hive of the test's own.
+    pub(crate) fn foreign(&self) -> Option<&Foreign> {
+        self.foreign.as_ref()
+    }
+
+    /// Where the app lives.
+    pub fn namespace(&self) -> &str {
+        self.foreign.as_ref().map_or(self.app, Foreign::namespace)
+    }
+
+    /// Whether the cluster is a hive of the test's own.
+    pub fn is_hive(&self) -> bool {
+        self.foreign.is_none()
     }
 
     /// A folder of this test's own.
@@ -87,15 +141,21 @@ impl World {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
-    /// Runs kubectl against this hive: the judge that its own authors did not write.
+    /// Runs kubectl in the app's namespace: the judge that hive's own authors did not write.
     ///
     /// # Panics
     /// When it can't be started.
     pub fn kubectl(&self, arguments: &[&str]) -> Outcome {
-        let mut command = Command::new(kubectl());
-        command.args(arguments).env("KUBECONFIG", self.hive_dir().join("kubeconfig"));
+        Outcome::of(self.kubectl_command().args(arguments))
+    }
+
+    fn kubectl_command(&self) -> Command {
+        let mut command = Command::new(cluster::kubectl());
+        let hive = || self.hive_dir().join("kubeconfig");
+        let kubeconfig = self.foreign.as_ref().map_or_else(hive, |foreign| foreign.kubeconfig().to_owned());
+        command.env("KUBECONFIG", kubeconfig).args(["--namespace", self.namespace()]);
         command.env("HOME", self.dir.path()).current_dir(self.project.dir());
-        Outcome::of(&mut command)
+        command
     }
 
     /// Reads an object through kubectl.
@@ -103,7 +163,7 @@ impl World {
     /// # Panics
     /// When kubectl fails.
     pub fn object(&self, kind: &str, name: &str) -> Value {
-        let outcome = self.kubectl(&["get", kind, name, "-n", "shop", "-o", "json"]).ok();
+        let outcome = self.kubectl(&["get", kind, name, "-o", "json"]).ok();
         serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}\n{outcome}"))
     }
 
@@ -112,18 +172,44 @@ impl World {
     /// # Panics
     /// When kubectl fails.
     pub fn objects(&self, kind: &str) -> Vec<Value> {
-        let outcome = self.kubectl(&["get", kind, "-n", "shop", "-o", "json"]).ok();
+        let outcome = self.kubectl(&["get", kind, "-o", "json"]).ok();
         let list: Value =
             serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}\n{outcome}"));
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
-    /// GETs a path of the shop through the ingress; the body, or what went wrong.
+    /// GETs a path of the shop; the body, or what went wrong.
     ///
     /// # Errors
     /// When there is no answer, or not a good one.
     pub fn get(&self, path: &str) -> Result<String, String> {
-        get("shop.localhost", self.port, path)
+        get(SHOP, &self.reach(SHOP)?, path)
+    }
+
+    /// Asks a path of the shop about `rate` times a second until it is stopped. Through a port-forward that is the same pod all
+    /// the time.
+    ///
+    /// # Panics
+    /// When the shop can't be reached at all.
+    pub fn load(&self, path: &str, rate: u64) -> Load {
+        self.load_on(SHOP, path, rate)
+    }
+
+    /// The same on another host.
+    ///
+    /// # Panics
+    /// When it can't be reached at all.
+    pub fn load_on(&self, host: &str, path: &str, rate: u64) -> Load {
+        let reach = self.reach(host).unwrap_or_else(|error| panic!("{host}: {error}"));
+        Load::start(host, reach, path, rate)
+    }
+
+    /// How a request of this test gets to a host's service.
+    pub(crate) fn reach(&self, host: &str) -> Result<Reach, String> {
+        match &self.foreign {
+            None => Ok(Reach::ingress(self.port)),
+            Some(_) => Reach::forward(host, || self.kubectl_command()),
+        }
     }
 
     /// The process that is this world's hive.
@@ -157,31 +243,18 @@ impl Default for World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let _ = self.command(&["hive", "stop"]).output();
+        if self.foreign.is_none() {
+            let _ = self.command(&["hive", "stop"]).output();
+        }
     }
 }
 
-/// GETs `http://<host>:<port><path>` on this machine.
-///
-/// # Errors
-/// When there is no answer, or not a 2xx.
-pub fn get(host: &str, port: u16, path: &str) -> Result<String, String> {
-    let (url, resolve) = address(host, port, path);
-    let outcome = Outcome::of(Command::new("curl").args([
-        "-sS",
-        "--fail",
-        "--max-time",
-        "5",
-        "--resolve",
-        &resolve,
-        &url,
-    ]));
+/// GETs a path of a host; the body, or what went wrong.
+fn get(host: &str, reach: &Reach, path: &str) -> Result<String, String> {
+    let (url, resolve) = reach.address(host, path);
+    let quick = ["-sS", "--fail", "--max-time", "5", "--resolve", &resolve, &url];
+    let outcome = Outcome::of(Command::new("curl").args(quick));
     if outcome.code == Some(0) { Ok(outcome.stdout) } else { Err(outcome.stderr) }
-}
-
-/// A URL of hive's ingress, and what tells curl where that is: not every resolver knows `*.localhost`.
-pub(crate) fn address(host: &str, port: u16, path: &str) -> (String, String) {
-    (format!("http://{host}:{port}{path}"), format!("{host}:{port}:127.0.0.1"))
 }
 
 /// A port that nobody listened on a moment ago.
@@ -190,15 +263,8 @@ fn free_port() -> u16 {
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
-/// Debian sid's kubectl, unpacked under `target/` by the first test that needs it.
-fn kubectl() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the project");
-    let kubectl = root.join("target/tools/kubectl/usr/bin/kubectl");
-    if !kubectl.exists() {
-        Outcome::of(Command::new(root.join("tests/tools/fetch-kubectl.sh")).current_dir(root)).ok();
-    }
-    kubectl
-}
-
 /// How long a deploy in a test may take before it is called hung.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The host of the shop's Ingress.
+const SHOP: &str = "shop.localhost";

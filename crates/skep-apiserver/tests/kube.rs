@@ -101,6 +101,20 @@ async fn lists_go_in_pages_of_one_moment() {
     assert_eq!(chosen.items.len(), 2);
 }
 
+/// As on a real cluster: a client that needs an item's kind and does not remember what it asked for fails here too.
+#[tokio::test]
+async fn items_of_a_list_leave_their_kind_to_the_list() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
+    let request = http::Request::get("/api/v1/namespaces/default/configmaps").body(Vec::new()).unwrap();
+    let list: serde_json::Value = client.request(request).await.unwrap();
+    assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
+    assert_eq!(list["items"][0]["data"], json!({"a": "1"}));
+    assert!(list["items"][0].get("kind").is_none() && list["items"][0].get("apiVersion").is_none(), "{list}");
+}
+
 #[tokio::test]
 async fn a_selector_turns_changes_into_additions_and_deletions() {
     let server = Server::start().await;

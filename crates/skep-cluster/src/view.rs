@@ -19,13 +19,13 @@ use serde_json::Value;
 use crate::{Cluster, ClusterError, Route};
 
 /// The kinds that rollouts are judged by.
-const KINDS: &[(&str, &str)] = &[
-    ("apps/v1", "Deployment"),
-    ("apps/v1", "StatefulSet"),
-    ("apps/v1", "DaemonSet"),
-    ("apps/v1", "ReplicaSet"),
-    ("batch/v1", "Job"),
-    ("v1", "Pod"),
+const KINDS: &[Watched] = &[
+    Watched { api_version: "apps/v1", kind: "Deployment" },
+    Watched { api_version: "apps/v1", kind: "StatefulSet" },
+    Watched { api_version: "apps/v1", kind: "DaemonSet" },
+    Watched { api_version: "apps/v1", kind: "ReplicaSet" },
+    Watched { api_version: "batch/v1", kind: "Job" },
+    Watched { api_version: "v1", kind: "Pod" },
 ];
 
 /// What the namespace holds now, by kind, then name.
@@ -46,7 +46,14 @@ impl Snapshot {
     }
 }
 
-type KindEvent = (&'static str, Result<Event<DynamicObject>, watcher::Error>);
+/// A kind that is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Watched {
+    api_version: &'static str,
+    kind: &'static str,
+}
+
+type KindEvent = (Watched, Result<Event<DynamicObject>, watcher::Error>);
 
 /// A stream of changes, folded into a [`Snapshot`].
 pub struct View {
@@ -69,7 +76,7 @@ impl Cluster {
     pub fn view(&self, namespace: &str) -> View {
         let mut events = SelectAll::new();
         let mut missing = 0;
-        for &(api_version, kind) in KINDS {
+        for &watched @ Watched { api_version, kind } in KINDS {
             let Some(route) = Route::built_in(api_version, kind) else {
                 continue;
             };
@@ -83,7 +90,7 @@ impl Cluster {
             };
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
             let stream = watcher::watcher(api, watcher::Config::default()).default_backoff();
-            events.push(stream.map(move |event| (kind, event)).boxed());
+            events.push(stream.map(move |event| (watched, event)).boxed());
             missing += 1;
         }
         View {
@@ -104,13 +111,13 @@ impl View {
     /// When a watch is refused for good; a lost connection is not an error, it is retried.
     pub async fn changed(&mut self) -> Result<&Snapshot, ClusterError> {
         loop {
-            let Some((kind, event)) = self.events.next().await else {
+            let Some((watched, event)) = self.events.next().await else {
                 return Err(ClusterError::Unreachable {
                     server: self.server.clone(),
                     why: "every watch ended".to_owned(),
                 });
             };
-            let changed = self.take(kind, event)?;
+            let changed = self.take(watched, event)?;
             if changed && self.missing == 0 {
                 return Ok(&self.snapshot);
             }
@@ -124,16 +131,17 @@ impl View {
 
     fn take(
         &mut self,
-        kind: &'static str,
+        watched: Watched,
         event: Result<Event<DynamicObject>, watcher::Error>,
     ) -> Result<bool, ClusterError> {
+        let kind = watched.kind;
         match event {
             Ok(Event::Init) => {
                 self.arriving.insert(kind, BTreeMap::new());
                 Ok(false)
             }
             Ok(Event::InitApply(object)) => {
-                if let Some((name, object)) = plain(object) {
+                if let Some((name, object)) = watched.plain(object) {
                     self.arriving.entry(kind).or_default().insert(name, object);
                 }
                 Ok(false)
@@ -148,7 +156,7 @@ impl View {
                 Ok(true)
             }
             Ok(Event::Apply(object)) => {
-                if let Some((name, object)) = plain(object) {
+                if let Some((name, object)) = watched.plain(object) {
                     self.snapshot.objects.entry(kind).or_default().insert(name, object);
                 }
                 Ok(true)
@@ -177,7 +185,13 @@ impl View {
     }
 }
 
-fn plain(object: DynamicObject) -> Option<(String, Arc<Value>)> {
-    let name = object.metadata.name.clone()?;
-    Some((name, Arc::new(serde_json::to_value(object).ok()?)))
+impl Watched {
+    /// The object as it would be read alone: lists leave `apiVersion` and `kind` out of their items.
+    fn plain(self, object: DynamicObject) -> Option<(String, Arc<Value>)> {
+        let name = object.metadata.name.clone()?;
+        let mut object = serde_json::to_value(object).ok()?;
+        object["apiVersion"] = self.api_version.into();
+        object["kind"] = self.kind.into();
+        Some((name, Arc::new(object)))
+    }
 }

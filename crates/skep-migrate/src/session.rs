@@ -16,6 +16,8 @@ use crate::dsn::{Dsn, DsnError};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 const STARTING_UP_PAUSE: Duration = Duration::from_millis(250);
+/// A cluster routes a Service to a database that has just become ready a second or more later: until then it refuses for it.
+const ROUTE_LIMIT: Duration = Duration::from_secs(5);
 const CANCEL_LIMIT: Duration = Duration::from_secs(3);
 /// A pooler in session mode that has no second server connection lets the probe wait.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
@@ -70,7 +72,8 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// Connects, and checks that no pooler shares the session. A server that is still starting is waited for.
+    /// Connects, and checks that no pooler shares the session. A server that is still starting is waited for; one that can't be
+    /// found, or refuses the connection, for 5 s.
     ///
     /// # Errors
     /// When the server can't be reached in the DSN's `connect_timeout` (30 s by default), refuses, or is a pooler in
@@ -151,15 +154,21 @@ async fn first_connection(
     options: &PgConnectOptions,
     deadline: Instant,
 ) -> Result<PgConnection, sqlx::Error> {
+    let routed = deadline.min(Instant::now() + ROUTE_LIMIT);
     loop {
-        match options.connect().await {
-            Err(sqlx::Error::Database(error))
-                if error.code().as_deref() == Some("57P03") && Instant::now() < deadline =>
-            {
-                sleep(STARTING_UP_PAUSE).await;
-            }
-            other => return other,
+        let refused = match options.connect().await {
+            Err(refused) => refused,
+            connected => return connected,
+        };
+        let until = match &refused {
+            sqlx::Error::Database(error) if error.code().as_deref() == Some("57P03") => deadline,
+            sqlx::Error::Io(_) => routed,
+            _ => return Err(refused),
+        };
+        if Instant::now() >= until {
+            return Err(refused);
         }
+        sleep(STARTING_UP_PAUSE).await;
     }
 }
 

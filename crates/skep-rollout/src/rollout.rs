@@ -137,7 +137,11 @@ impl Rollout {
             return job_verdict(workload, &new_pods(workload, observed));
         }
         let Some(counts) = Counts::read(workload) else {
-            return Verdict::Ready { wanted: 0 };
+            return self.patient(
+                Counts::default(),
+                "counts of it, which its kind does not have".to_owned(),
+                now,
+            );
         };
         if !counts.current {
             return self.patient(counts, "the controller to see the change".to_owned(), now);

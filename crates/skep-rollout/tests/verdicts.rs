@@ -176,6 +176,16 @@ fn a_run_that_began_before_the_migration_s_end_proves_nothing() {
     assert!(matches!(verdict, Verdict::Failed(d) if d.cause == Cause::SchemaRefused { exit_code: SCHEMA }));
 }
 
+/// A list leaves the kind of its items out: an object that does not say what it is must not pass for one that is ready.
+#[test]
+fn what_cannot_be_counted_is_never_called_ready() {
+    let mut nameless = deployment(3, 3, 3);
+    nameless.as_object_mut().expect("an object").remove("kind");
+    let mut rollout = rollout();
+    assert!(matches!(judge(&mut rollout, &nameless, &[], at(1)), Verdict::Progressing { .. }));
+    assert!(matches!(judge(&mut rollout, &nameless, &[], at(60)), Verdict::Failed(_)));
+}
+
 #[test]
 fn missing_config_and_a_foreign_program_are_final() {
     let config = pod("new", &waiting("CreateContainerConfigError", "configmap \"x\" not found"));

@@ -30,6 +30,11 @@ impl Composed {
     pub(crate) fn title(&self) -> String {
         format!("{} → {}", self.loaded.project.app, self.loaded.project.target)
     }
+
+    /// Whether the target is the cluster that Skep carries.
+    pub(crate) fn is_on_hive(&self) -> bool {
+        self.loaded.project.cluster == Cluster::Hive
+    }
 }
 
 /// How much of a project a command needs.

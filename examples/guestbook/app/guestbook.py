@@ -124,7 +124,9 @@ class Server(ThreadingHTTPServer):
 
 
 def main():
-    address = (os.environ.get("POD_IP", ""), int(os.environ.get("PORT", "8000")))
+    # A pod that shares its host's network has a loopback address of its own to keep to.
+    pod_ip = os.environ.get("POD_IP", "")
+    address = (pod_ip if pod_ip.startswith("127.") else "", int(os.environ.get("PORT", "8000")))
     server = Server(address, Guestbook)
     # shutdown() waits for serve_forever, which runs on this thread: it needs another.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())

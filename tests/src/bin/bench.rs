@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use skep_tests::{Load, Outcome, World, eventually, program};
+use skep_tests::{Outcome, World, eventually, program};
 
 /// Bytes of the binary whose push is measured.
 const BINARY: usize = 20_000_000;
@@ -145,7 +145,7 @@ fn roll(world: &World) {
     world.project.edit("k8s/shop.yaml", "replicas: 2", "replicas: 3");
     world.skep(&["deploy"]).ok();
     eventually("the shop to answer", Duration::from_secs(20), || world.get("/").ok());
-    let load = Load::start("shop.localhost", world.port(), "/", 250);
+    let load = world.load("/", 250);
     let mut release = 0;
     let figure = median(3, || {
         release += 1;

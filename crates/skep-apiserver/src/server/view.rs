@@ -72,7 +72,7 @@ impl View {
             }
             Self::Whole => {
                 // Written as text at once: a list can be most of what is in memory, and is not copied for it.
-                let items: Vec<String> = objects.iter().map(|object| object.to_string()).collect();
+                let items: Vec<String> = objects.iter().map(|object| item(object)).collect();
                 format!(
                     "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[{}]}}",
                     kind.name(),
@@ -87,6 +87,15 @@ impl View {
             Self::Table(rows) => table::table(kind.0.columns, objects, metadata, true, rows).to_string(),
         }
     }
+}
+
+/// An item of a list, which leaves `apiVersion` and `kind` to the list: clients that forget that fail on hive too.
+fn item(object: &Value) -> String {
+    let Value::Object(fields) = object else { return object.to_string() };
+    let fields = fields.iter().filter(|(key, _)| !matches!(key.as_str(), "apiVersion" | "kind"));
+    let fields: Vec<String> =
+        fields.map(|(key, value)| format!("{}:{value}", Value::from(key.as_str()))).collect();
+    format!("{{{}}}", fields.join(","))
 }
 
 fn list_of(kind: &str, api_version: &str, metadata: &Value, items: &Value) -> String {

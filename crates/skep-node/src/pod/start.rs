@@ -111,8 +111,8 @@ impl Pod {
                 return;
             }
         };
-        self.note(index, "Created", format!("Created container: {}", container.name), false);
-        self.note(index, "Started", format!("Started container {}", container.name), false);
+        self.note(index, "Created", "Container created".to_owned(), false);
+        self.note(index, "Started", "Container started".to_owned(), false);
         let pid = running.child.pid;
         let folder = self.site.logs.folder(&self.namespace, &self.name, &self.uid, &container.name);
         let capture = self.site.logs.capture(&folder, attempt, running.stdout, running.stderr);

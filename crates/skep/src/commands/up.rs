@@ -1,13 +1,19 @@
-//! `skep up`: hive if it is not running, then deploy to `local`.
+//! `skep up`: hive if `local` is hive and it is not running, then deploy to `local`.
 
 use anyhow::Result;
 use skep_deploy::DeployRequest;
 
 use super::{deploy, hive};
-use crate::{args, settings::Settings};
+use crate::{
+    args,
+    compose::{self, Needs},
+    settings::Settings,
+};
 
 pub(crate) async fn run(settings: &Settings, up: &args::Up) -> Result<()> {
     let settings = Settings { target: skep_project::LOCAL.to_owned(), ..settings.clone() };
-    hive::start(&settings, up).await?;
+    if compose::load(&settings, Needs::Address)?.is_on_hive() {
+        hive::start(&settings, up).await?;
+    }
     deploy::ship(&settings, DeployRequest { settle: true, ..DeployRequest::default() }).await
 }

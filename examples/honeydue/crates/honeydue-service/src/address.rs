@@ -1,8 +1,8 @@
 //! Where a service listens.
 //!
-//! In most clusters a pod has a network of its own and the answer is "everywhere". A pod that shares its host's network, as on
-//! a machine without root, is given an address of its own instead and must keep to it: `BIND_ADDR` or `POD_IP`
-//! (`fieldRef: status.podIP`).
+//! In most clusters a pod has a network of its own and the answer is "everywhere", its loopback included, which is where
+//! `kubectl port-forward` comes from. A pod that shares its host's network, as on a machine without root, is given a loopback
+//! address of its own instead, in `POD_IP` (`fieldRef: status.podIP`), and must keep to it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -10,20 +10,20 @@ use tokio::net::TcpListener;
 
 use crate::settings::{SettingError, optional, parsed};
 
-/// Binds the service's listener: `BIND_ADDR` (an address, or address:port), else `POD_IP`, else every address; `PORT`, else
-/// `default_port`. Port 0 lets the system choose; the log line says which it was.
+/// Where to listen: `BIND_ADDR` (an address, or address:port), else `POD_IP` if that is a loopback address, else everywhere;
+/// `PORT`, else `default_port`. Port 0 lets the system choose; the log line says which it was.
 ///
 /// # Errors
 /// When a setting is not an address or a port.
 pub fn from_environment(default_port: u16) -> Result<SocketAddr, SettingError> {
     let port = parsed("PORT", default_port, "a port number")?;
-    for name in ["BIND_ADDR", "POD_IP"] {
-        if let Some(value) = optional(name) {
-            return parse(&value, port)
-                .ok_or(SettingError::Unreadable { name, expected: "an IP address, or address:port" });
-        }
-    }
-    Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
+    let set = |name| match optional(name).map(|value| parse(&value, port)) {
+        Some(None) => Err(SettingError::Unreadable { name, expected: "an IP address, or address:port" }),
+        set => Ok(set.flatten()),
+    };
+    let shared = set("POD_IP")?.filter(|address| address.ip().is_loopback());
+    let everywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+    Ok(set("BIND_ADDR")?.or(shared).unwrap_or(everywhere))
 }
 
 /// Opens `address` for listening and says so in the log.
