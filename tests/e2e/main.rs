@@ -11,6 +11,7 @@ mod judge;
 mod kill;
 mod lock;
 mod migration;
+mod plan;
 mod rollback;
 mod rolling;
 mod story;

@@ -5,7 +5,8 @@ use skep_model::{Event, ReasonForRelease, Release, ReleaseStatus, Step};
 use crate::{
     App, Failure, Plan,
     error::Problem,
-    finish, plan,
+    finish,
+    plan::{self, Purpose},
     session::Session,
     steps::{self, Clock},
 };
@@ -63,10 +64,27 @@ pub async fn deploy(app: &App, request: &DeployRequest) -> Result<Done, Failure>
     }
 }
 
+/// What a deploy would do. Images are built and pushed, since a plan for images that nobody has built would be a guess; the
+/// cluster is read and not written.
+///
+/// # Errors
+/// A [`Failure`] names the step.
+pub async fn plan(app: &App, request: &DeployRequest) -> Result<Plan, Failure> {
+    let mut clock = Clock::new(&app.emit);
+    let planned = tokio::select! {
+        planned = prepare(app, request, Purpose::Show, &mut clock) => planned,
+        () = app.cancel.cancelled() => Err(Failure::at(Step::Plan, Problem::Interrupted)),
+    };
+    if planned.is_err() {
+        clock.abandon("stopped");
+    }
+    planned
+}
+
 async fn deploy_once(app: &App, request: &DeployRequest) -> Result<Done, Failure> {
     let mut clock = Clock::new(&app.emit);
     let planned = tokio::select! {
-        planned = prepare(app, request, &mut clock) => Some(planned),
+        planned = prepare(app, request, Purpose::Ship, &mut clock) => Some(planned),
         () = app.cancel.cancelled() => None,
     };
     let plan = planned.unwrap_or_else(|| {
@@ -95,11 +113,16 @@ async fn settle(app: &App, plan: &Plan, clock: &mut Clock) -> Result<(), Failure
 }
 
 /// Up to the plan: the cluster is read and not written.
-async fn prepare(app: &App, request: &DeployRequest, clock: &mut Clock) -> Result<Plan, Failure> {
+async fn prepare(
+    app: &App,
+    request: &DeployRequest,
+    purpose: Purpose,
+    clock: &mut Clock,
+) -> Result<Plan, Failure> {
     let manifests = steps::load::load(app, clock)?;
     steps::check::check(app, &manifests, request, clock)?;
     let images = steps::images::ready(app, request, &manifests, clock).await?;
-    plan::make(app, request, &manifests, &images, clock).await
+    plan::make(app, request, &manifests, &images, purpose, clock).await
 }
 
 /// From the lock on: the same for a deploy and a rollback.

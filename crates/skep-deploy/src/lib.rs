@@ -17,10 +17,11 @@ mod session;
 mod status;
 mod steps;
 
+pub use self::plan::{Change, Drift, Drifted, Plan, Restart, Verb};
 pub use context::{App, Author};
-pub use deploy::{DeployRequest, Done, Images, deploy};
+pub use deploy::{DeployRequest, Done, Images, deploy, plan};
 pub use error::{Failure, Problem};
 pub use logs::{LogLine, LogsRequest, logs};
-pub use plan::{Change, Plan, Verb};
 pub use rollback::{RollbackRequest, rollback};
+pub use skep_manifest::Difference;
 pub use status::{PodStatus, ServiceStatus, Status, history, status};

@@ -5,7 +5,8 @@
 //! - [`image_uses`] lists what the containers run, [`pin`] writes digests in;
 //! - [`config_map`] and [`secret`] make versioned objects, [`version`] rewrites who refers to them;
 //! - [`migration_job`], [`label`], [`waves`] bring them into the form and order in which they are applied;
-//! - [`changes`], [`differences`] and [`is_applied`] compare them with what lives in a cluster.
+//! - [`changes`], [`differences`] and [`is_applied`] compare them with what lives in a cluster, and
+//!   [`restart_reasons`] says which of that replaces pods.
 
 mod autoscale;
 mod compare;
@@ -21,6 +22,7 @@ mod order;
 mod quantity;
 mod read;
 mod references;
+mod restart;
 mod scalar;
 mod scope;
 mod strings;
@@ -30,7 +32,8 @@ mod yaml;
 pub use autoscale::{Autoscaled, autoscaled, hold_replicas};
 pub use compare::{Difference, changes, differences, is_applied};
 pub use config::{
-    Consumer, Salt, Versioned, config_map, consumers, copy_of_version, secret, split_config, version,
+    Consumer, Salt, Versioned, config_map, consumers, copy_of_version, plain_name, secret, split_config,
+    version,
 };
 pub use error::{ManifestError, Problem};
 pub use images::{ImageUse, Owner, image_uses, owner, pin};
@@ -43,5 +46,6 @@ pub use order::{Staged, Wave, inventory, is_workload, stage_and_apply, waves};
 pub use quantity::{Quantity, QuantityError};
 pub use read::{Ignored, Manifests, read};
 pub use references::{ConfigReference, config_references};
+pub use restart::{Reason, changed_keys, restart_reasons};
 pub use scope::{is_cluster_scoped, settle};
 pub use template::{pod_spec, pod_template};

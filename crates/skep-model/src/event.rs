@@ -122,6 +122,13 @@ pub enum Event {
         /// One sentence.
         message: String,
     },
+    /// A service will get new pods.
+    WillRestart {
+        /// The workload.
+        object: ObjectKey,
+        /// `image of api`, `config honeydue-config (GREETING)`.
+        because: Vec<String>,
+    },
     /// The release is open under this number.
     ReleaseOpened {
         /// `v<number>`.

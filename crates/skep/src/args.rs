@@ -15,6 +15,8 @@ Ship
   rollback     Put an earlier release back, with its config and secrets
 
 Look
+  plan         What a deploy would do, and which services restart and why
+  diff         The same field by field, against what lives in the cluster
   status       What runs now
   history      Every release that is kept, newest first
   logs         What a service's pods print
@@ -80,6 +82,10 @@ pub(crate) enum Command {
     Deploy(Deploy),
     /// Put an earlier release back, with its config and secrets
     Rollback(Rollback),
+    /// What a deploy would do, and which services restart and why
+    Plan(Plan),
+    /// The same field by field, against what lives in the cluster
+    Diff(Plan),
     /// What runs now
     Status,
     /// Every release that is kept, newest first
@@ -105,8 +111,9 @@ pub(crate) struct Up {
     pub(crate) port: Option<u16>,
 }
 
+/// Which services and which images: the same for all that plan.
 #[derive(Debug, Args)]
-pub(crate) struct Deploy {
+pub(crate) struct What {
     /// Only these services; the others stay as their last release has them
     pub(crate) services: Vec<String>,
     /// Take the images of this commit if the registry has them, else the last release's
@@ -115,6 +122,18 @@ pub(crate) struct Deploy {
     /// Take the images that carry this tag
     #[arg(long)]
     pub(crate) tag: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    #[command(flatten)]
+    pub(crate) what: What,
 }
 
 #[derive(Debug, Args)]

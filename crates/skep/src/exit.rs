@@ -7,6 +7,8 @@ use skep_model::Step;
 
 /// Something that no step owns.
 pub(crate) const FAILED: u8 = 1;
+/// `plan` and `diff` found something to do.
+pub(crate) const CHANGES: u8 = 2;
 /// The command line can't be understood.
 pub(crate) const USAGE: u8 = 64;
 /// Stopped by the user.
@@ -16,6 +18,7 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub(crate) const TABLE: &[(u8, &str)] = &[
     (0, "success; nothing to do counts"),
     (FAILED, "a failure outside any step"),
+    (CHANGES, "plan, diff: there is something to do, or something was changed by hand"),
     (10, "load: skep.yaml, an env file or a manifest can't be read"),
     (11, "check: something that could be known offline is wrong"),
     (12, "build: an image can't be built"),

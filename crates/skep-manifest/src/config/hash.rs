@@ -24,6 +24,11 @@ pub(crate) fn content(object: &Value, salt: &[u8]) -> String {
     hex(&hmac_sha256(salt, &message)[..4])
 }
 
+/// Whether a name could end so because of [`content`].
+pub(crate) fn is_version(text: &str) -> bool {
+    text.len() == 8 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn bytes_by_key(object: &Value) -> BTreeMap<&str, Vec<u8>> {
     let is_secret = object.get("kind").and_then(Value::as_str) == Some("Secret");
     let mut all = BTreeMap::new();

@@ -126,6 +126,14 @@ fn versioned(app: &str, kind: &'static str, object: &Value, salt: &Salt) -> Vers
     Versioned { kind, plain_name, name, version, copy }
 }
 
+/// The plain name of a version, `honeydue-config` of `honeydue-config-4f9a1c2b`; any other name is its own.
+pub fn plain_name(name: &str) -> &str {
+    match name.rsplit_once('-') {
+        Some((plain, version)) if hash::is_version(version) => plain,
+        _ => name,
+    }
+}
+
 /// The plain copy of a version that lives in a cluster, as it was when the version was made: what a rollback writes. `None`
 /// for an object that is no version.
 pub fn copy_of_version(live: &Value) -> Option<Value> {

@@ -12,12 +12,17 @@ use crate::{
 };
 
 pub(crate) async fn run(settings: &Settings, deploy: args::Deploy) -> Result<()> {
-    let images = match (deploy.tag, deploy.skip_build) {
+    ship(settings, request(deploy.what)).await
+}
+
+/// What the arguments ask for.
+pub(crate) fn request(what: args::What) -> DeployRequest {
+    let images = match (what.tag, what.skip_build) {
         (Some(tag), _) => Images::Tagged(tag),
         (None, true) => Images::AsTheyAre,
         (None, false) => Images::Build,
     };
-    ship(settings, DeployRequest { services: deploy.services, images, settle: false }).await
+    DeployRequest { services: what.services, images, settle: false }
 }
 
 /// Deploys what the settings name.

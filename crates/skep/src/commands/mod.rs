@@ -10,11 +10,12 @@ pub(crate) mod hive;
 #[path = "hive_absent.rs"]
 pub(crate) mod hive;
 mod logs;
+mod plan;
 mod rollback;
 mod status;
 mod up;
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 
@@ -24,10 +25,10 @@ use crate::{args::Command, settings::Settings};
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Runs one command to its end.
-pub(crate) fn run(settings: &Settings, command: Command) -> Result<()> {
+pub(crate) fn run(settings: &Settings, command: Command) -> Result<ExitCode> {
     if let Command::Completions { shell } = command {
         completions::run(shell);
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
     let result = runtime.block_on(async {
@@ -59,8 +60,10 @@ impl std::fmt::Display for Interrupted {
     }
 }
 
-async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
-    match command {
+async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
+    let done = match command {
+        Command::Plan(arguments) => return plan::plan(settings, arguments).await,
+        Command::Diff(arguments) => return plan::diff(settings, arguments).await,
         Command::Up(up) => up::run(settings, &up).await,
         Command::Deploy(deploy) => deploy::run(settings, deploy).await,
         Command::Rollback(rollback) => rollback::run(settings, &rollback).await,
@@ -73,5 +76,6 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
             completions::run(shell);
             Ok(())
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -85,6 +85,9 @@ fn line(event: &Event) -> Option<String> {
         Event::Verified { url, ok: true, answer } => format!("  {url}: {answer}"),
         Event::Verified { url, ok: false, answer } => format!("  {url}: not yet: {}", steady(answer)),
         Event::Warning { message } => format!("warning: {message}"),
+        Event::WillRestart { object, because } => {
+            format!("  {} will restart: {}", object.name, because.join(", "))
+        }
         Event::ReleaseOpened { .. } => return None,
     })
 }

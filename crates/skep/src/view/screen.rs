@@ -107,6 +107,9 @@ impl Screen {
                     step.last_output = Some(line);
                 }
             }
+            Event::WillRestart { object, because } => {
+                self.part(object.name, Mark::Good, format!("will restart: {}", because.join(", ")), None);
+            }
             Event::Warning { message } => self.notes.push(format!("warning: {message}")),
             Event::ReleaseOpened { .. } | Event::Applied { .. } | Event::Pruned { .. } => {}
         }
@@ -175,7 +178,7 @@ impl StepLine {
     /// Parts are worth their lines while they move, and after the steps whose parts people ask about.
     fn shows_parts(&self) -> bool {
         let failed = matches!(self.end, Some((Outcome::Failed, ..)));
-        self.end.is_none() || failed || matches!(self.step, Step::Roll | Step::Verify)
+        self.end.is_none() || failed || matches!(self.step, Step::Plan | Step::Roll | Step::Verify)
     }
 }
 

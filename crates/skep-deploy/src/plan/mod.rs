@@ -1,13 +1,16 @@
 //! plan: desired against live. What would be written is rehearsed by the API itself (a dry run), so defaults, canonical forms
 //! and admission are the cluster's own, and what it would refuse is known before anything moves.
 
+mod change;
+mod drift;
+
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use serde_json::Value;
-use skep_cluster::{Applied, ClusterError, Force};
-use skep_manifest::{differences, owner_of};
-use skep_model::{ObjectKey, Outcome, Release, ReleaseStatus, Step};
+use skep_cluster::{Applied, ClusterError, FieldConflict, Force};
+use skep_manifest::owner_of;
+use skep_model::{Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
 use skep_rollout::workload::{Counts, JobState};
 
 use crate::{
@@ -18,6 +21,9 @@ use crate::{
     keys::Keys,
     steps::{Clock, images::ImageDigests, load::Manifests},
 };
+
+pub use change::{Change, Restart, Verb};
+pub use drift::{Drift, Drifted};
 
 /// Reads in flight at once.
 const IN_FLIGHT: usize = 16;
@@ -33,6 +39,8 @@ pub struct Plan {
     /// Number of the last release, when it is good.
     good: Option<u64>,
     changes: Vec<Change>,
+    drift: Vec<Drift>,
+    contested: Vec<(ObjectKey, Vec<FieldConflict>)>,
     prune: Vec<ObjectKey>,
     migration_is_due: bool,
     images_changed: bool,
@@ -40,22 +48,13 @@ pub struct Plan {
     settled: bool,
 }
 
-/// One object of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// Which.
-    pub object: ObjectKey,
-    /// What will happen to it.
-    pub verb: Verb,
-}
-
-/// What happens to an object.
+/// What a plan is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// It is not there.
-    Create,
-    /// It differs.
-    Update,
+pub(crate) enum Purpose {
+    /// To be looked at.
+    Show,
+    /// To be carried out: fields that others own are an error.
+    Ship,
 }
 
 /// Plans, however the desired state came to be.
@@ -63,6 +62,7 @@ impl Plan {
     /// Nothing would change, and the last release is good.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+            && self.contested.is_empty()
             && self.prune.is_empty()
             && !self.migration_is_due
             && !self.images_changed
@@ -79,6 +79,40 @@ impl Plan {
         &self.changes
     }
 
+    /// What somebody changed by hand since the last release.
+    pub fn drift(&self) -> &[Drift] {
+        &self.drift
+    }
+
+    /// Whether others own fields that this plan would change: then it can't be carried out.
+    pub fn is_contested(&self) -> bool {
+        !self.contested.is_empty()
+    }
+
+    /// What will be removed.
+    pub fn removed(&self) -> &[ObjectKey] {
+        &self.prune
+    }
+
+    /// The migration's Job, when it will run.
+    pub fn migration(&self) -> Option<&str> {
+        let job = self.desired.migration.as_ref().filter(|_| self.migration_is_due)?;
+        job["metadata"]["name"].as_str()
+    }
+
+    /// The number of the newest release, 0 for none.
+    pub fn newest_release(&self) -> u64 {
+        self.newest_release
+    }
+
+    /// Fields that others own are not taken silently.
+    pub(crate) fn uncontested(self) -> Result<Self, Failure> {
+        if self.contested.is_empty() {
+            return Ok(self);
+        }
+        Err(Failure::at(Step::Plan, Problem::Contested(self.contested)))
+    }
+
     /// The number of the last release, if it is good.
     pub fn last_release(&self) -> Option<u64> {
         self.good
@@ -86,6 +120,14 @@ impl Plan {
 
     pub(crate) fn changes(&self, object: &Value) -> bool {
         ObjectKey::of(object).is_some_and(|key| self.changes.iter().any(|change| change.object == key))
+    }
+
+    /// Says which services will get new pods, and why.
+    pub(crate) fn tell_restarts(&self, app: &App) {
+        for change in self.changes.iter().filter(|change| !change.restarts.is_empty()) {
+            let because = change.restarts.iter().map(Restart::to_string).collect();
+            app.emit.emit(Event::WillRestart { object: change.object.clone(), because });
+        }
     }
 
     fn summary(&self) -> (Outcome, String) {
@@ -106,6 +148,9 @@ impl Plan {
         if self.migration_is_due {
             parts.push("a migration".to_owned());
         }
+        if !self.contested.is_empty() {
+            parts.push("changes made by hand".to_owned());
+        }
         if parts.is_empty() {
             parts.push("the last deploy did not end well: it is completed".to_owned());
         }
@@ -119,11 +164,18 @@ pub(crate) async fn make(
     request: &DeployRequest,
     manifests: &Manifests,
     images: &ImageDigests,
+    purpose: Purpose,
     clock: &mut Clock,
 ) -> Result<Plan, Failure> {
     clock.start(Step::Plan);
     let planned = plan_deploy(app, request, manifests, images).await;
-    clock.settle(Step::Plan, planned, Plan::summary)
+    let planned = planned.and_then(|plan| match purpose {
+        Purpose::Ship => plan.uncontested(),
+        Purpose::Show => Ok(plan),
+    });
+    let plan = clock.settle(Step::Plan, planned, Plan::summary)?;
+    plan.tell_restarts(app);
+    Ok(plan)
 }
 
 async fn plan_deploy(
@@ -160,21 +212,8 @@ pub(crate) async fn against_live(
     }
     refuse_to_remove_everything(releases, &desired)?;
     desired.respect_autoscalers(&live);
-    let wanted: Vec<Value> = desired.all_objects().cloned().collect();
-    let (mut changes, mut contested) = (Vec::new(), Vec::new());
-    for (object, rehearsed) in wanted.iter().zip(app.cluster.rehearse_all(&wanted, force).await) {
-        let Some(key) = ObjectKey::of(object) else {
-            continue;
-        };
-        match change(key.clone(), live_of(&live, object), rehearsed, desired.defines(&key)) {
-            Ok(change) => changes.extend(change),
-            Err(ClusterError::Conflict { object, conflicts }) => contested.push((object, conflicts)),
-            Err(error) => return Err(Failure::at(Step::Plan, desired.place(&key, error.into()))),
-        }
-    }
-    if !contested.is_empty() {
-        return Err(Failure::at(Step::Plan, Problem::Contested(contested)));
-    }
+    let last = releases.last();
+    let compared = compare(app, &desired, &live, force, last).await?;
     let settled = desired
         .workloads()
         .all(|workload| live_of(&live, workload).and_then(Counts::read).is_none_or(|counts| counts.done()));
@@ -182,7 +221,6 @@ pub(crate) async fn against_live(
         Some(job) => live_of(&live, job).map(JobState::read) != Some(JobState::Complete),
         None => false,
     };
-    let last = releases.last();
     let good = last.filter(|release| release.status == ReleaseStatus::Deployed);
     let prune = good.map(|release| gone(release, &desired)).unwrap_or_default();
     Ok(Plan {
@@ -191,12 +229,61 @@ pub(crate) async fn against_live(
         newest_release: last.map_or(0, |release| release.number),
         good: good.map(|release| release.number),
         images_changed: good.is_some_and(|release| release.images != desired.images),
-        changes,
+        changes: compared.changes,
+        drift: compared.drift,
+        contested: compared.contested,
         prune,
         migration_is_due,
         settled,
         desired,
     })
+}
+
+/// What a comparison with the cluster came to.
+#[derive(Default)]
+struct Compared {
+    changes: Vec<Change>,
+    drift: Vec<Drift>,
+    contested: Vec<(ObjectKey, Vec<FieldConflict>)>,
+}
+
+async fn compare(
+    app: &App,
+    desired: &Desired,
+    live: &BTreeMap<ObjectKey, Value>,
+    force: Force,
+    last: Option<&Release>,
+) -> Result<Compared, Failure> {
+    let wanted: Vec<Value> = desired.all_objects().cloned().collect();
+    let mut compared = Compared::default();
+    for (object, rehearsed) in wanted.iter().zip(app.cluster.rehearse_all(&wanted, force).await) {
+        let Some(key) = ObjectKey::of(object) else {
+            continue;
+        };
+        let there = live_of(live, object);
+        match (there, rehearsed) {
+            (Some(there), Err(ClusterError::Conflict { object: key, conflicts })) => {
+                let forced = app.cluster.rehearse(object, Force::Yes).await.in_step(Step::Plan)?;
+                let (drift, fields) = drift::taken(&key, &conflicts, there, &forced.object);
+                compared.drift.extend(drift);
+                if !fields.is_empty() {
+                    let (verb, object) = (Verb::Update, key.clone());
+                    compared.changes.push(Change { object, verb, place: None, fields, restarts: Vec::new() });
+                }
+                compared.contested.push((key, conflicts));
+            }
+            (there, rehearsed) => {
+                let rehearsed = answered(there, rehearsed, desired.defines(&key))
+                    .map_err(|error| Failure::at(Step::Plan, desired.place(&key, error.into())))?;
+                if there.is_none() {
+                    compared.drift.extend(drift::deleted(&key, last));
+                }
+                compared.changes.extend(Change::of(key, there, object, rehearsed.as_ref()));
+            }
+        }
+    }
+    change::explain(app, desired, &mut compared.changes).await?;
+    Ok(compared)
 }
 
 async fn live(app: &App, desired: &Desired) -> Result<BTreeMap<ObjectKey, Value>, Failure> {
@@ -218,26 +305,21 @@ fn live_of<'a>(live: &'a BTreeMap<ObjectKey, Value>, object: &Value) -> Option<&
     live.get(&ObjectKey::of(object)?)
 }
 
-/// `defined`: the release brings the definition of the object's kind along.
-fn change(
-    key: ObjectKey,
+/// What the API would make of an object; `None` when its namespace, or its kind's definition, which the release brings along
+/// (`defined`), is not there yet: then the object isn't either.
+fn answered(
     live: Option<&Value>,
     rehearsed: Result<Applied, ClusterError>,
     defined: bool,
-) -> Result<Option<Change>, ClusterError> {
-    let verb = match (live, rehearsed) {
-        // The namespace of the object may not be there yet, or its definition: then the object isn't either.
+) -> Result<Option<Applied>, ClusterError> {
+    match (live, rehearsed) {
         (None, Err(error))
             if error.is_not_found() || defined && matches!(error, ClusterError::UnknownKind { .. }) =>
         {
-            Verb::Create
+            Ok(None)
         }
-        (_, Err(error)) => return Err(error),
-        (None, Ok(_)) => Verb::Create,
-        (Some(live), Ok(rehearsed)) if differences(live, &rehearsed.object).is_empty() => return Ok(None),
-        (Some(_), Ok(_)) => Verb::Update,
-    };
-    Ok(Some(Change { object: key, verb }))
+        (_, rehearsed) => rehearsed.map(Some),
+    }
 }
 
 /// A manifests folder that is empty, or another one, must not take the whole app away.

@@ -1,5 +1,7 @@
 //! What is said at the end: the result, or the error with its evidence and a hint. The only place that makes text of errors.
 
+mod plan;
+
 use std::process::ExitCode;
 
 use anyhow::Error;
@@ -12,9 +14,14 @@ use skep_project::ProjectError;
 
 use crate::{commands::Interrupted, exit, settings::Settings, view::duration};
 
+pub(crate) use plan::{diff, plan, plan_json};
+
 /// Tells the end of a command and picks its exit code.
-pub(crate) fn ended(settings: &Settings, result: Result<(), Error>) -> ExitCode {
-    let Err(error) = result else { return ExitCode::SUCCESS };
+pub(crate) fn ended(settings: &Settings, result: Result<ExitCode, Error>) -> ExitCode {
+    let error = match result {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
     if let Some(failure) = error.downcast_ref::<Failure>() {
         tell(settings, failure);
         return ExitCode::from(exit::code(failure));

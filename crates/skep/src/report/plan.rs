@@ -1,0 +1,207 @@
+//! A plan as text and as JSON: what each service gets and why, or every field.
+
+use owo_colors::OwoColorize;
+use serde_json::{Value, json};
+use skep_deploy::{Change, Difference, Drift, Drifted, Plan, Restart, Verb};
+
+use super::json_line;
+
+/// Services first: what restarts, and why. Then objects, by what happens to them.
+pub(crate) fn plan(plan: &Plan, title: &str) {
+    if is_nothing(plan) {
+        anstream::println!("{title}: nothing to do");
+        return;
+    }
+    anstream::println!("{}", heading(plan, title).bold());
+    section("restarts", restarts(plan));
+    section("migrates", plan.migration().map(str::to_owned));
+    let of = |verb| plan.changed().iter().filter(move |change| change.verb == verb);
+    section("creates", of(Verb::Create).map(|change| change.object.to_string()));
+    section("changes", of(Verb::Update).map(changed));
+    section("removes", plan.removed().iter().map(ToString::to_string));
+    section("drifted", plan.drift().iter().map(drifted));
+    anstream::println!("\n{}", hint(plan, "`skep diff` shows each field").dimmed());
+}
+
+/// Every field that changes.
+pub(crate) fn diff(plan: &Plan, title: &str) {
+    if is_nothing(plan) {
+        anstream::println!("{title}: nothing differs");
+        return;
+    }
+    anstream::println!("{}", heading(plan, title).bold());
+    for change in plan.changed() {
+        let (mark, is_new) = match change.verb {
+            Verb::Create => ("+".green().to_string(), true),
+            Verb::Update => ("~".yellow().to_string(), false),
+        };
+        let place = change.place.as_deref().map(|place| format!("  {place}")).unwrap_or_default();
+        anstream::println!("\n{mark} {}{}", change.object.to_string().bold(), place.dimmed());
+        for field in &change.fields {
+            if is_new {
+                leaves(&field.path, field.to.as_ref().unwrap_or(&Value::Null));
+            } else {
+                one(field);
+            }
+        }
+    }
+    for object in plan.removed() {
+        anstream::println!("\n{} {}", "-".red(), object.to_string().bold());
+    }
+    if !plan.drift().is_empty() {
+        anstream::println!();
+    }
+    section("drifted", plan.drift().iter().map(drifted));
+    anstream::println!("\n{}", hint(plan, "`skep plan` shows what restarts and why").dimmed());
+}
+
+/// One object for `plan` and `diff` alike.
+pub(crate) fn plan_json(plan: &Plan) {
+    let field = |field: &Difference| json!({"path": field.path, "from": field.from, "to": field.to});
+    let change = |change: &Change| {
+        json!({
+            "object": change.object, "verb": change.verb, "place": change.place, "restarts": change.restarts,
+            "fields": change.fields.iter().map(field).collect::<Vec<_>>(),
+        })
+    };
+    let drift = |drift: &Drift| match &drift.what {
+        Drifted::Deleted => json!({"object": drift.object, "is": "deleted"}),
+        Drifted::Field { path, manager, live, wanted } => {
+            json!({"object": drift.object, "is": "field", "path": path, "manager": manager, "live": live, "wanted": wanted})
+        }
+    };
+    json_line(json!({
+        "type": "plan", "empty": is_nothing(plan), "newestRelease": plan.newest_release(),
+        "changes": plan.changed().iter().map(change).collect::<Vec<_>>(), "removes": plan.removed(),
+        "migrates": plan.migration(), "drift": plan.drift().iter().map(drift).collect::<Vec<_>>(),
+    }));
+}
+
+fn is_nothing(plan: &Plan) -> bool {
+    plan.is_empty() && plan.drift().is_empty()
+}
+
+fn heading(plan: &Plan, title: &str) -> String {
+    match plan.newest_release() {
+        0 => format!("{title}, the first release"),
+        newest => format!("{title}, after v{newest}"),
+    }
+}
+
+fn hint(plan: &Plan, other: &str) -> String {
+    if plan.is_contested() {
+        return format!("{other}; `skep deploy` refuses until the fields that others own are settled");
+    }
+    format!("{other}; `skep deploy` does it")
+}
+
+fn section(name: &str, lines: impl IntoIterator<Item = String>) {
+    let lines: Vec<String> = lines.into_iter().collect();
+    if !lines.is_empty() {
+        anstream::println!("{name}");
+    }
+    for line in lines {
+        anstream::println!("  {line}");
+    }
+}
+
+/// `api  image of api 1a2b3c → 4d5e6f`, and a line for each further reason.
+fn restarts(plan: &Plan) -> Vec<String> {
+    let restarting = || plan.changed().iter().filter(|change| !change.restarts.is_empty());
+    let width = restarting().map(|change| change.object.name.len()).max().unwrap_or(0);
+    let lines = |change: &Change| -> Vec<String> {
+        let names = std::iter::once(change.object.name.clone()).chain(std::iter::repeat(String::new()));
+        let reasons = names.zip(&change.restarts);
+        reasons.map(|(name, restart)| format!("{name:<width$}  {}", because(restart))).collect()
+    };
+    restarting().flat_map(lines).collect()
+}
+
+fn because(restart: &Restart) -> String {
+    match restart {
+        Restart::Image { from: Some(from), to, .. } => format!("{restart} {} → {}", digest(from), digest(to)),
+        _ => restart.to_string(),
+    }
+}
+
+/// Enough of a digest to tell two apart; other references whole.
+fn digest(image: &str) -> &str {
+    match image.rsplit_once("@sha256:") {
+        Some((_, hex)) => hex.get(..12).unwrap_or(hex),
+        None => image,
+    }
+}
+
+/// An object and its fields, in one line: those of the pod template are reasons to restart and have been told.
+fn changed(change: &Change) -> String {
+    const SHOWN: usize = 3;
+    let told = |path: &str| path.starts_with("spec.template.") || path.contains("skep.dev/");
+    let paths = change.fields.iter().map(|field| field.path.as_str()).filter(|path| !told(path));
+    let paths: Vec<&str> = paths.collect();
+    if paths.is_empty() {
+        return change.object.to_string();
+    }
+    let more = match paths.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        rest => format!(", and {rest} more"),
+    };
+    let shown = paths.get(..SHOWN).unwrap_or(&paths).join(", ");
+    format!("{}  {}", change.object, format!("{shown}{more}").dimmed())
+}
+
+fn drifted(drift: &Drift) -> String {
+    match &drift.what {
+        Drifted::Deleted => format!("{} was deleted, and will be made again", drift.object),
+        Drifted::Field { path, manager, live, wanted } => {
+            let values = match (live, wanted) {
+                (Some(live), Some(wanted)) => format!(" is {live}, the manifests say {wanted}"),
+                _ => " is not what the manifests say".to_owned(),
+            };
+            format!("{} {path}{values}; {manager} wrote it", drift.object)
+        }
+    }
+}
+
+fn one(field: &Difference) {
+    let path = &field.path;
+    match (&field.from, &field.to) {
+        (Some(from), Some(to)) => {
+            anstream::println!("    {path}");
+            anstream::println!("      {}", format!("- {}", text(from)).red());
+            anstream::println!("      {}", format!("+ {}", text(to)).green());
+        }
+        (None, Some(to)) => anstream::println!("    {}", format!("+ {path}: {}", text(to)).green()),
+        (Some(from), None) => anstream::println!("    {}", format!("- {path}: {}", text(from)).red()),
+        (None, None) => {}
+    }
+}
+
+/// A new object, a line for each value that is no container of others.
+fn leaves(path: &str, value: &Value) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (key, value) in fields {
+                let key = if key.contains(['.', '/']) { format!("[\"{key}\"]") } else { format!(".{key}") };
+                leaves(&format!("{path}{key}"), value);
+            }
+        }
+        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+            for (index, item) in items.iter().enumerate() {
+                leaves(&format!("{path}[{index}]"), item);
+            }
+        }
+        value => anstream::println!("    {}", format!("+ {path}: {}", text(value)).green()),
+    }
+}
+
+/// Text as it is, unless it has lines or ends that would be lost.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text)
+            if !text.is_empty() && text.trim() == text && !text.contains(char::is_control) =>
+        {
+            text.clone()
+        }
+        other => other.to_string(),
+    }
+}

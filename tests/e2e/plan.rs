@@ -1,0 +1,115 @@
+//! What a deploy would do is shown before it does it.
+
+use serde_json::Value;
+use skep_tests::{Outcome, World};
+
+fn planned(world: &World) -> Value {
+    let lines = world.skep(&["plan", "--output", "json"]).json();
+    lines.into_iter().find(|line| line["type"] == "plan").expect("a plan is printed")
+}
+
+fn fields(plan: &Value, object: &str) -> Vec<String> {
+    let changes = plan["changes"].as_array().expect("a list").iter();
+    let of = changes.filter(|change| {
+        format!("{}/{}", change["object"]["kind"], change["object"]["name"]).replace('"', "") == object
+    });
+    of.flat_map(|change| change["fields"].as_array().expect("a list"))
+        .map(|field| field["path"].as_str().expect("a path").to_owned())
+        .collect()
+}
+
+#[test]
+fn a_plan_names_what_restarts_and_why_and_writes_nothing() {
+    let world = World::new();
+    world.skep(&["plan"]).code(2).says("the first release").says("Deployment/shop").never_says("restarts");
+    world.kubectl(&["get", "namespace", world.namespace()]).says("NotFound");
+    world.skep(&["deploy"]).ok();
+    world.skep(&["plan"]).ok().says("nothing to do");
+    world.skep(&["diff"]).ok().says("nothing differs");
+
+    world.project.write("release", "two\n");
+    world.project.write("shop.env", "GREETING=good evening\nCOLOUR=blue\n");
+    world.project.edit("k8s/shop.yaml", "periodSeconds: 1", "periodSeconds: 2");
+    world.project.edit("k8s/traffic.yaml", "port: 80,", "port: 81,");
+    let plan = world.skep(&["plan"]).code(2);
+    let plan = plan.says("restarts").says("image of shop").says("config shop-config (COLOUR, GREETING)");
+    plan.says("spec.containers[shop].readinessProbe.periodSeconds")
+        .says("creates")
+        .says("ConfigMap/shop-config-");
+
+    let plan = planned(&world);
+    let restarts =
+        &plan["changes"].as_array().expect("a list").iter().find(|c| c["object"]["kind"] == "Deployment");
+    let because: Vec<&str> = restarts.expect("it restarts")["restarts"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|reason| reason["because"].as_str())
+        .collect();
+    assert_eq!(because, ["image", "config", "manifest"]);
+    assert_eq!(world.object("deployment", "shop")["metadata"]["generation"], 1, "a plan writes nothing");
+    world.skep(&["history"]).ok().never_says("v2");
+
+    world
+        .skep(&["deploy"])
+        .ok()
+        .says("shop will restart: image of shop, config shop-config (COLOUR, GREETING)");
+    world.skep(&["plan"]).ok();
+}
+
+#[test]
+fn a_changed_replica_count_restarts_nothing() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.project.edit("k8s/shop.yaml", "replicas: 2", "replicas: 3");
+    world.skep(&["plan"]).code(2).says("spec.replicas").never_says("restarts");
+    assert_eq!(fields(&planned(&world), "Deployment/shop"), ["spec.replicas"]);
+    world.skep(&["diff"]).code(2).says("spec.replicas").says("- 2").says("+ 3").says("k8s/shop.yaml:1");
+}
+
+#[test]
+fn a_diff_shows_each_field_and_no_secret() {
+    let world = World::new();
+    world.project.edit(
+        "skep.yaml",
+        "\nconfig:",
+        "\nsecrets: { shop-secrets: { env-files: [secrets.env] } }\nconfig:",
+    );
+    world.project.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: shop-secrets } }, ");
+    world.project.write("secrets.env", "TOKEN=first-secret\n");
+    let silent = |outcome: Outcome| {
+        let secrets = ["first-secret", "second-secret", "Zmlyc3Qtc2VjcmV0", "c2Vjb25kLXNlY3JldA"];
+        secrets.into_iter().fold(outcome, Outcome::never_says)
+    };
+    silent(world.skep(&["diff"]).code(2)).says("+ Secret/shop-secrets").says("data: (hidden)");
+    world.skep(&["deploy"]).ok();
+    world.project.write("secrets.env", "TOKEN=second-secret\n");
+    world.project.write("shop.env", "GREETING=good evening\n");
+    silent(world.skep(&["diff"]).code(2))
+        .says("data.GREETING")
+        .says("- hello")
+        .says("+ good evening")
+        .says("data.TOKEN");
+    silent(world.skep(&["plan"]).code(2)).says("secret shop-secrets (TOKEN)");
+    silent(world.skep(&["diff", "--output", "json"]).code(2)).says("(hidden)");
+}
+
+#[test]
+fn what_was_changed_by_hand_is_shown_as_drift() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.kubectl(&["scale", "deployment/shop", "--replicas=1"]).ok();
+    world.kubectl(&["delete", "service", "shop"]).ok();
+    let plan = world.skep(&["plan"]).code(2).says("drifted");
+    let plan = plan.says("Deployment/shop spec.replicas is 1, the manifests say 2; kubectl");
+    plan.says("Service/shop was deleted, and will be made again").says("`skep deploy` refuses");
+    world.skep(&["diff"]).code(2).says("drifted").says("spec.replicas is 1");
+    let drift = planned(&world)["drift"].clone();
+    assert_eq!(drift.as_array().map(Vec::len), Some(2), "{drift}");
+    world.skep(&["deploy"]).code(14).says("spec.replicas").says("hint:");
+
+    world.kubectl(&["scale", "deployment/shop", "--replicas=2"]).ok();
+    world.skep(&["plan"]).code(2).says("Service/shop was deleted").never_says("refuses");
+    world.skep(&["deploy"]).ok();
+    world.skep(&["plan"]).ok();
+}
