@@ -113,3 +113,56 @@ fn what_was_changed_by_hand_is_shown_as_drift() {
     world.skep(&["deploy"]).ok();
     world.skep(&["plan"]).ok();
 }
+
+#[test]
+fn a_saved_plan_is_carried_out_exactly() {
+    let world = World::new();
+    world.project.edit(
+        "skep.yaml",
+        "\nconfig:",
+        "\nsecrets: { shop-secrets: { env-files: [secrets.env] } }\nconfig:",
+    );
+    world.project.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: shop-secrets } }, ");
+    world.project.write("secrets.env", "TOKEN=first-secret\n");
+    world.skep(&["plan", "--out", "plan.json"]).code(14).says("can't be saved").says("later plans can");
+    world.skep(&["deploy"]).ok();
+
+    world.project.write("release", "two\n");
+    world.project.write("secrets.env", "TOKEN=second-secret\n");
+    world.skep(&["plan", "--out", "plan.json"]).code(2).says("`skep deploy --plan plan.json` does it");
+    let saved = std::fs::read_to_string(world.project.dir().join("plan.json")).expect("it was saved");
+    for secret in ["second-secret", "c2Vjb25kLXNlY3JldA", "first-secret", "Zmlyc3Qtc2VjcmV0"] {
+        assert!(!saved.contains(secret), "a saved plan holds no secret");
+    }
+    // What changes in the folder after the plan was made is not shipped.
+    world.project.write("release", "three\n");
+    world.project.write("shop.env", "GREETING=never planned\n");
+    world.skep(&["deploy", "--plan", "plan.json"]).ok().says("v2 is live");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from two\n"));
+    let token = world.object("secret", "shop-secrets")["data"]["TOKEN"].clone();
+    assert_eq!(token, "c2Vjb25kLXNlY3JldA==");
+    world.skep(&["deploy", "--plan", "plan.json"]).code(14).says("the newest release is v2");
+}
+
+#[test]
+fn a_saved_plan_is_refused_when_something_has_moved() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    world.skep(&["plan", "--out", "plan.json"]).code(2);
+    world.kubectl(&["delete", "service", "shop"]).ok();
+    let refused = world.skep(&["deploy", "--plan", "plan.json"]).code(14);
+    refused.says("the cluster has moved since the plan was made: Service/shop").says("hint:");
+    assert_eq!(world.get("/").as_deref().unwrap_or("nothing"), "nothing");
+
+    world.project.write("plan.json", r#"{"format": 99}"#);
+    world.skep(&["deploy", "--plan", "plan.json"]).code(1).says("knows formats up to 1");
+    world.project.write("plan.json", "app: shop");
+    world
+        .skep(&["deploy", "--plan", "plan.json"])
+        .code(1)
+        .says("it is no saved plan")
+        .says("skep plan --out");
+    world.skep(&["deploy", "--plan", "gone.json"]).code(1).says("can't read gone.json");
+    world.skep(&["deploy", "--plan", "plan.json", "--tag", "a"]).code(64);
+}

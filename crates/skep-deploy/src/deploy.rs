@@ -6,7 +6,7 @@ use crate::{
     App, Failure, Plan,
     error::Problem,
     finish,
-    plan::{self, Purpose},
+    plan::{self, Purpose, SavedPlan},
     session::Session,
     steps::{self, Clock},
 };
@@ -62,6 +62,22 @@ pub async fn deploy(app: &App, request: &DeployRequest) -> Result<Done, Failure>
             done => return done,
         }
     }
+}
+
+/// Carries out a plan that was saved, or refuses because something has moved since.
+///
+/// # Errors
+/// As [`deploy`].
+pub async fn deploy_saved(app: &App, saved: SavedPlan) -> Result<Done, Failure> {
+    let mut clock = Clock::new(&app.emit);
+    let plan = tokio::select! {
+        plan = saved.revive(app, &mut clock) => plan?,
+        () = app.cancel.cancelled() => return Err(Failure::at(Step::Plan, Problem::Interrupted)),
+    };
+    if plan.is_empty() {
+        return Ok(Done { release: None, plan });
+    }
+    ship(app, plan, ReasonForRelease::Deploy, clock).await
 }
 
 /// What a deploy would do. Images are built and pushed, since a plan for images that nobody has built would be a guess; the

@@ -233,6 +233,13 @@ impl Desired {
     }
 }
 
+/// The Secrets that a deploy would apply now: versions and their plain copies.
+pub(crate) fn secrets(project: &Project, manifests: &Manifests, keys: &mut Keys) -> Secrets {
+    let (_, sets) = sets(project, manifests, keys);
+    let secrets = sets.into_iter().filter(|set| set.kind == "Secret");
+    Secrets(secrets.flat_map(|set| [set.version, set.copy]).collect())
+}
+
 /// The project's sets and those of the manifests, as versions; and every other object.
 fn sets(project: &Project, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value>, Vec<Versioned>) {
     let (app, namespace) = (project.app.as_str(), project.namespace.as_str());

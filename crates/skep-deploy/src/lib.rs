@@ -17,9 +17,9 @@ mod session;
 mod status;
 mod steps;
 
-pub use self::plan::{Change, Drift, Drifted, Plan, Restart, Verb};
+pub use self::plan::{Change, Drift, Drifted, Plan, Restart, SavedPlan, Verb};
 pub use context::{App, Author};
-pub use deploy::{DeployRequest, Done, Images, deploy, plan};
+pub use deploy::{DeployRequest, Done, Images, deploy, deploy_saved, plan};
 pub use error::{Failure, Problem};
 pub use logs::{LogLine, LogsRequest, logs};
 pub use rollback::{RollbackRequest, rollback};

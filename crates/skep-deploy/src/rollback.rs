@@ -9,7 +9,7 @@ use crate::{
     desired::{Desired, Secrets},
     error::{InStep, Problem},
     plan,
-    steps::Clock,
+    steps::{Clock, images},
 };
 
 /// Which release is put back.
@@ -38,7 +38,7 @@ pub async fn rollback(app: &App, request: &RollbackRequest) -> Result<Done, Fail
 async fn prepare(app: &App, request: &RollbackRequest) -> Result<(plan::Plan, u64), Failure> {
     let releases = app.releases().all().await.in_step(Step::Plan)?;
     let target = choose(&releases, request.to)?;
-    images_are_there(app, target).await?;
+    images::are_there(app, &target.images, &format!("release v{}", target.number)).await?;
     let mut desired = Desired::recorded(target, None);
     desired.secrets = secrets(app, target).await?;
     let current = releases.last().map_or(0, |release| release.number);
@@ -86,19 +86,6 @@ fn earlier(releases: &[Release]) -> Option<&Release> {
     let contents = |release: &Release| (release.images.clone(), release.objects.clone());
     let now = contents(newest);
     releases.iter().rfind(|release| release.number < runs && good(release) && contents(release) != now)
-}
-
-async fn images_are_there(app: &App, release: &Release) -> Result<(), Failure> {
-    for (name, digest) in &release.images {
-        let image = app.repository(name).in_step(Step::Plan)?.pinned(*digest);
-        if app.images.has_manifest(&image).await.in_step(Step::Plan)?.is_none() {
-            let what =
-                format!("release v{} can't come back: the registry no longer has {image}", release.number);
-            let hint = "check out its commit and deploy that".to_owned();
-            return Err(Failure::at(Step::Plan, Problem::Project { what, hint }));
-        }
-    }
-    Ok(())
 }
 
 /// The plain copies of the release's Secrets, made from its versions, which must still be there.

@@ -85,7 +85,7 @@ pub(crate) enum Command {
     /// What a deploy would do, and which services restart and why
     Plan(Plan),
     /// The same field by field, against what lives in the cluster
-    Diff(Plan),
+    Diff(Diff),
     /// What runs now
     Status,
     /// Every release that is kept, newest first
@@ -128,12 +128,24 @@ pub(crate) struct What {
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) what: What,
+    /// Save the plan, for `skep deploy --plan FILE`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    #[command(flatten)]
+    pub(crate) what: What,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Deploy {
     #[command(flatten)]
     pub(crate) what: What,
+    /// Carry out exactly this saved plan, or refuse because the cluster has moved
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "skip_build", "tag"])]
+    pub(crate) plan: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 
 mod change;
 mod drift;
+mod saved;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ use crate::{
 
 pub use change::{Change, Restart, Verb};
 pub use drift::{Drift, Drifted};
+pub use saved::SavedPlan;
 
 /// Reads in flight at once.
 const IN_FLIGHT: usize = 16;

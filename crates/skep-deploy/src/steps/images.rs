@@ -233,3 +233,16 @@ pub(crate) async fn third_party(
         .try_collect()
         .await
 }
+
+/// Insists that the registry still has what is to come back: `of` names it.
+pub(crate) async fn are_there(app: &App, images: &BTreeMap<String, Digest>, of: &str) -> Result<(), Failure> {
+    for (name, digest) in images {
+        let image = app.repository(name).in_step(Step::Plan)?.pinned(*digest);
+        if app.images.has_manifest(&image).await.in_step(Step::Plan)?.is_none() {
+            let what = format!("{of} can't be shipped: the registry no longer has {image}");
+            let hint = "check out its commit and deploy that".to_owned();
+            return Err(Failure::at(Step::Plan, Problem::Project { what, hint }));
+        }
+    }
+    Ok(())
+}

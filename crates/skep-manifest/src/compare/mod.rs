@@ -9,6 +9,7 @@ mod absent;
 mod lists;
 mod owned;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::quantity::Quantity;
@@ -16,7 +17,7 @@ use absent::counts_as_absent;
 use lists::{Key, list_key};
 
 /// One field that differs. A Secret's values are hidden.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// `spec.template.spec.containers[api].image`.
     pub path: String,

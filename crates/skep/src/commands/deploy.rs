@@ -1,7 +1,9 @@
 //! `skep deploy`.
 
-use anyhow::Result;
-use skep_deploy::{DeployRequest, Images};
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use skep_deploy::{DeployRequest, Images, SavedPlan};
 
 use crate::{
     args,
@@ -12,7 +14,25 @@ use crate::{
 };
 
 pub(crate) async fn run(settings: &Settings, deploy: args::Deploy) -> Result<()> {
-    ship(settings, request(deploy.what)).await
+    match deploy.plan {
+        Some(file) => carry_out(settings, &file).await,
+        None => ship(settings, request(deploy.what)).await,
+    }
+}
+
+/// Deploys a saved plan. The project is read for its target and its secrets, which the file does not hold.
+async fn carry_out(settings: &Settings, file: &Path) -> Result<()> {
+    let shown = file.display();
+    let text = fs::read_to_string(settings.dir.join(file)).with_context(|| format!("can't read {shown}"))?;
+    let saved = SavedPlan::read(&text)
+        .map_err(|why| anyhow::anyhow!("{shown}: {why}\nhint: `skep plan --out {shown}` makes one"))?;
+    let composed = compose::load(settings, Needs::Contents)?;
+    let view = View::open(settings, &composed.title());
+    let app = compose::app(settings, composed, view.emit()).await?;
+    let done = skep_deploy::deploy_saved(&app, saved).await;
+    view.close();
+    report::shipped(settings, &app, &done?);
+    Ok(())
 }
 
 /// What the arguments ask for.

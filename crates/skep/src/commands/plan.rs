@@ -1,9 +1,9 @@
 //! `skep plan` and `skep diff`: what a deploy would do. Exit code 0 for nothing, 2 for something.
 
-use std::process::ExitCode;
+use std::{fs, process::ExitCode};
 
-use anyhow::Result;
-use skep_deploy::Plan;
+use anyhow::{Context, Result};
+use skep_deploy::{App, Plan, SavedPlan};
 
 use super::deploy;
 use crate::{
@@ -15,39 +15,40 @@ use crate::{
 };
 
 /// What each service gets, and why.
-pub(crate) async fn plan(settings: &Settings, plan: args::Plan) -> Result<ExitCode> {
-    make(settings, plan, |settings, plan, title| match settings.json {
-        true => report::plan_json(plan),
-        false => report::plan(plan, title),
-    })
-    .await
+pub(crate) async fn plan(settings: &Settings, arguments: args::Plan) -> Result<ExitCode> {
+    let (app, plan, title) = make(settings, arguments.what).await?;
+    if let Some(file) = &arguments.out {
+        let saved = serde_json::to_vec_pretty(&SavedPlan::of(&app, &plan)?)?;
+        fs::write(settings.dir.join(file), saved)
+            .with_context(|| format!("can't write {}", file.display()))?;
+    }
+    match settings.json {
+        true => report::plan_json(&plan),
+        false => report::plan(&plan, &title, arguments.out.as_deref()),
+    }
+    Ok(code(&plan))
 }
 
 /// Each field.
-pub(crate) async fn diff(settings: &Settings, plan: args::Plan) -> Result<ExitCode> {
-    make(settings, plan, |settings, plan, title| match settings.json {
-        true => report::plan_json(plan),
-        false => report::diff(plan, title),
-    })
-    .await
+pub(crate) async fn diff(settings: &Settings, arguments: args::Diff) -> Result<ExitCode> {
+    let (_, plan, title) = make(settings, arguments.what).await?;
+    match settings.json {
+        true => report::plan_json(&plan),
+        false => report::diff(&plan, &title),
+    }
+    Ok(code(&plan))
 }
 
-async fn make(
-    settings: &Settings,
-    arguments: args::Plan,
-    show: impl Fn(&Settings, &Plan, &str),
-) -> Result<ExitCode> {
+async fn make(settings: &Settings, what: args::What) -> Result<(App, Plan, String)> {
     let composed = compose::load(settings, Needs::Contents)?;
     let title = composed.title();
     let view = View::open(settings, &title);
     let app = compose::app(settings, composed, view.emit()).await?;
-    let planned = skep_deploy::plan(&app, &deploy::request(arguments.what)).await;
+    let planned = skep_deploy::plan(&app, &deploy::request(what)).await;
     view.close();
-    let plan = planned?;
-    show(settings, &plan, &title);
-    Ok(if plan.is_empty() && plan.drift().is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(exit::CHANGES)
-    })
+    Ok((app, planned?, title))
+}
+
+fn code(plan: &Plan) -> ExitCode {
+    if plan.is_empty() && plan.drift().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::CHANGES) }
 }

@@ -1,5 +1,7 @@
 //! A plan as text and as JSON: what each service gets and why, or every field.
 
+use std::path::Path;
+
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use skep_deploy::{Change, Difference, Drift, Drifted, Plan, Restart, Verb};
@@ -7,7 +9,7 @@ use skep_deploy::{Change, Difference, Drift, Drifted, Plan, Restart, Verb};
 use super::json_line;
 
 /// Services first: what restarts, and why. Then objects, by what happens to them.
-pub(crate) fn plan(plan: &Plan, title: &str) {
+pub(crate) fn plan(plan: &Plan, title: &str, saved: Option<&Path>) {
     if is_nothing(plan) {
         anstream::println!("{title}: nothing to do");
         return;
@@ -20,7 +22,9 @@ pub(crate) fn plan(plan: &Plan, title: &str) {
     section("changes", of(Verb::Update).map(changed));
     section("removes", plan.removed().iter().map(ToString::to_string));
     section("drifted", plan.drift().iter().map(drifted));
-    anstream::println!("\n{}", hint(plan, "`skep diff` shows each field").dimmed());
+    let ship =
+        saved.map_or("`skep deploy`".to_owned(), |file| format!("`skep deploy --plan {}`", file.display()));
+    anstream::println!("\n{}", hint(plan, "`skep diff` shows each field", &ship).dimmed());
 }
 
 /// Every field that changes.
@@ -52,7 +56,10 @@ pub(crate) fn diff(plan: &Plan, title: &str) {
         anstream::println!();
     }
     section("drifted", plan.drift().iter().map(drifted));
-    anstream::println!("\n{}", hint(plan, "`skep plan` shows what restarts and why").dimmed());
+    anstream::println!(
+        "\n{}",
+        hint(plan, "`skep plan` shows what restarts and why", "`skep deploy`").dimmed()
+    );
 }
 
 /// One object for `plan` and `diff` alike.
@@ -88,11 +95,11 @@ fn heading(plan: &Plan, title: &str) -> String {
     }
 }
 
-fn hint(plan: &Plan, other: &str) -> String {
-    if plan.is_contested() {
-        return format!("{other}; `skep deploy` refuses until the fields that others own are settled");
+fn hint(plan: &Plan, other: &str, ship: &str) -> String {
+    match plan.is_contested() {
+        true => format!("{other}; {ship} refuses until the fields that others own are settled"),
+        false => format!("{other}; {ship} does it"),
     }
-    format!("{other}; `skep deploy` does it")
 }
 
 fn section(name: &str, lines: impl IntoIterator<Item = String>) {
