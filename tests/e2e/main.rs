@@ -1,5 +1,6 @@
 //! End-to-end tests on the real binary, a file a theme. Each test has a hive of its own.
 
+mod adopt;
 mod architecture;
 mod crash;
 mod errors;

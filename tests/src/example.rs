@@ -78,12 +78,12 @@ impl Example {
         Outcome::of(self.world.command(arguments).current_dir(&self.dir))
     }
 
-    /// Runs kubectl in the app's namespace.
+    /// Runs kubectl in the copy and in the app's namespace.
     ///
     /// # Panics
     /// When it can't be started.
     pub fn kubectl(&self, arguments: &[&str]) -> Outcome {
-        self.world.kubectl(arguments)
+        Outcome::of(self.world.kubectl_command().args(arguments).current_dir(&self.dir))
     }
 
     /// Reads an object through kubectl.

@@ -149,7 +149,7 @@ impl World {
         Outcome::of(self.kubectl_command().args(arguments))
     }
 
-    fn kubectl_command(&self) -> Command {
+    pub(crate) fn kubectl_command(&self) -> Command {
         let mut command = Command::new(cluster::kubectl());
         let hive = || self.hive_dir().join("kubeconfig");
         let kubeconfig = self.foreign.as_ref().map_or_else(hive, |foreign| foreign.kubeconfig().to_owned());
@@ -176,6 +176,16 @@ impl World {
         let list: Value =
             serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}\n{outcome}"));
         list["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Copies an image from one name in the registry to another.
+    ///
+    /// # Panics
+    /// When skopeo can't.
+    pub fn copy_image(&self, from: &str, to: &str) {
+        let (from, to) = (format!("docker://{from}"), format!("docker://{to}"));
+        let plain = ["--src-tls-verify=false", "--dest-tls-verify=false"];
+        Outcome::of(Command::new("skopeo").arg("copy").args(plain).args([&from, &to])).ok();
     }
 
     /// GETs a path of the shop; the body, or what went wrong.

@@ -1,7 +1,7 @@
 //! Server-side apply.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::Value;
+use serde_json::{Value, json};
 use skep_model::ObjectKey;
 
 use crate::{Cluster, ClusterError, FieldConflict, connect::request, objects::bytes};
@@ -70,6 +70,26 @@ impl Cluster {
                 why: format!("no answer to apply {key} within 30 s"),
             }),
         }
+    }
+
+    /// Writes who owns which fields of an object, if it is still as `live` was read.
+    ///
+    /// # Errors
+    /// A conflict (see [`ClusterError::is_conflict`]) when it has changed since; else when the API can't be reached or refuses.
+    pub async fn replace_managed_fields(
+        &self,
+        key: &ObjectKey,
+        live: &Value,
+        fields: Value,
+    ) -> Result<(), ClusterError> {
+        let route = self.route(&key.api_version, &key.kind).await?;
+        let patch = json!([
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+        ]);
+        let path = format!("{}?fieldManager={MANAGER}", route.object(key));
+        let request = request("PATCH", &path, bytes(&patch)?, Some("application/json-patch+json"))?;
+        self.call("adopt", &key.to_string(), request).await.map(|_| ())
     }
 
     /// Applies independent objects all at once; the answers come in the order of the objects.

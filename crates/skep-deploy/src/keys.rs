@@ -46,6 +46,22 @@ impl Keys {
         Ok(Self { key, values: decode(&data), made: false })
     }
 
+    /// Takes over values that are to be generated from a Secret that has them already: a database has been made with that password.
+    pub(crate) async fn adopt(&mut self, app: &App) -> Result<(), ClusterError> {
+        for (set, spec) in &app.project.secrets {
+            let unknown = |key: &&String| !self.values.contains_key(&format!("{set}.{key}"));
+            if !spec.generate.iter().any(|key| unknown(&key)) {
+                continue;
+            }
+            let found = app.cluster.get(&ObjectKey { name: set.clone(), ..self.key.clone() }).await?;
+            let data = found.and_then(|secret| secret["data"].as_object().cloned()).unwrap_or_default();
+            for (key, value) in decode(&data).into_iter().filter(|(key, _)| spec.generate.contains(key)) {
+                self.made |= self.values.insert(format!("{set}.{key}"), value).is_none();
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn salt(&mut self) -> Salt {
         Salt::new(self.value(SALT.to_owned()))
     }

@@ -4,6 +4,7 @@
 //! verify, record, prune. Each step is a file in `steps/`: it takes a value, returns a value, and emits events.
 //! [`rollback`] tells the same story from a recorded release.
 
+mod adopt;
 mod context;
 mod deploy;
 mod desired;
@@ -18,6 +19,7 @@ mod status;
 mod steps;
 
 pub use self::plan::{Change, Drift, Drifted, Plan, Restart, SavedPlan, Verb};
+pub use adopt::Adoption;
 pub use context::{App, Author};
 pub use deploy::{DeployRequest, Done, Images, deploy, deploy_saved, plan};
 pub use error::{Failure, Problem};

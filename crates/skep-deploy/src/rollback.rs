@@ -81,7 +81,7 @@ fn earlier(releases: &[Release]) -> Option<&Release> {
     }
     let runs = match newest.reason {
         ReasonForRelease::Rollback { to } => to,
-        ReasonForRelease::Deploy => newest.number,
+        ReasonForRelease::Deploy | ReasonForRelease::Adopted => newest.number,
     };
     let contents = |release: &Release| (release.images.clone(), release.objects.clone());
     let now = contents(newest);

@@ -7,7 +7,7 @@ use skep_model::{Event, Outcome, ReasonForRelease, Release, ReleaseStatus, Step}
 use skep_rollout::Past;
 
 use crate::{
-    App, Failure, Plan,
+    App, Failure, Plan, adopt,
     error::{InStep, Problem},
     steps::Clock,
 };
@@ -44,11 +44,19 @@ impl Session {
         plan: &Plan,
         reason: ReasonForRelease,
     ) -> Result<(Lock, Release, Past), Failure> {
-        app.cluster.apply(&plan.desired.namespace_object(), Force::No).await.in_step(Step::Lock)?;
+        let namespace = plan.desired.namespace_object();
+        adopt::take_over(app, plan, std::slice::from_ref(&namespace), Step::Lock).await?;
+        app.cluster.apply(&namespace, Force::No).await.in_step(Step::Lock)?;
         let lock = Lock::take(&app.cluster, app.namespace(), &app.project.app, &app.author.holder)
             .await
             .in_step(Step::Lock)?;
-        match tokio::try_join!(open_record(app, plan, reason), past(app, Step::Lock)) {
+        let records = async {
+            if let Some(origin) = &plan.origin {
+                origin.keep(app, plan.keys.as_ref()).await?;
+            }
+            open_record(app, plan, reason).await
+        };
+        match tokio::try_join!(records, past(app, Step::Lock)) {
             Ok((release, past)) => Ok((lock, release, past)),
             Err(failure) => {
                 lock.release().await.in_step(Step::Lock)?;

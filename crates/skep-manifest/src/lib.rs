@@ -6,8 +6,9 @@
 //! - [`config_map`] and [`secret`] make versioned objects, [`version`] rewrites who refers to them;
 //! - [`migration_job`], [`label`], [`waves`] bring them into the form and order in which they are applied;
 //! - [`changes`], [`differences`] and [`is_applied`] compare them with what lives in a cluster, and
-//!   [`restart_reasons`] says which of that replaces pods.
+//!   [`adoptable_from`] finds what kubectl wrote before, and [`restart_reasons`] says which of that replaces pods.
 
+mod adopt;
 mod autoscale;
 mod compare;
 mod config;
@@ -29,6 +30,7 @@ mod strings;
 mod template;
 mod yaml;
 
+pub use adopt::{adoptable_from, adopted_fields, after_adoption, as_written, is_kubectl};
 pub use autoscale::{Autoscaled, autoscaled, hold_replicas};
 pub use compare::{Difference, changes, differences, is_applied};
 pub use config::{

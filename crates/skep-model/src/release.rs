@@ -71,6 +71,8 @@ pub enum ReleaseStatus {
 pub enum ReasonForRelease {
     /// `skep deploy`.
     Deploy,
+    /// What ran before Skep came, as the first deploy found it: release 0.
+    Adopted,
     /// `skep rollback`: the contents of an earlier release.
     Rollback {
         /// The earlier release's number.

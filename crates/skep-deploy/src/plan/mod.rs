@@ -2,20 +2,19 @@
 //! and admission are the cluster's own, and what it would refuse is known before anything moves.
 
 mod change;
+mod compare;
 mod drift;
 mod saved;
 
-use std::collections::BTreeMap;
-
-use futures::{StreamExt, stream};
 use serde_json::Value;
-use skep_cluster::{Applied, ClusterError, FieldConflict, Force};
-use skep_manifest::owner_of;
+use skep_cluster::{FieldConflict, Force};
+use skep_manifest::{is_workload, owner_of};
 use skep_model::{Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
 use skep_rollout::workload::{Counts, JobState};
 
 use crate::{
     App, DeployRequest, Failure,
+    adopt::{Adoption, Origin},
     desired::Desired,
     error::{InStep, Problem},
     finish,
@@ -26,9 +25,6 @@ use crate::{
 pub use change::{Change, Restart, Verb};
 pub use drift::{Drift, Drifted};
 pub use saved::SavedPlan;
-
-/// Reads in flight at once.
-const IN_FLIGHT: usize = 16;
 
 /// What a release will do.
 #[derive(Debug, Clone)]
@@ -41,6 +37,9 @@ pub struct Plan {
     /// Number of the last release, when it is good.
     good: Option<u64>,
     changes: Vec<Change>,
+    adoptions: Vec<Adoption>,
+    /// What ran before the first release, when something did.
+    pub(crate) origin: Option<Origin>,
     drift: Vec<Drift>,
     contested: Vec<(ObjectKey, Vec<FieldConflict>)>,
     prune: Vec<ObjectKey>,
@@ -79,6 +78,29 @@ impl Plan {
     /// What will be written, in the order of kinds and names.
     pub fn changed(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// What kubectl wrote before Skep came, and what becomes the app's.
+    pub fn adoptions(&self) -> &[Adoption] {
+        &self.adoptions
+    }
+
+    pub(crate) fn adopts(&self, key: &ObjectKey) -> bool {
+        self.adoptions.iter().any(|adoption| adoption.object.same_object(key))
+    }
+
+    /// Before the first release, what runs is read, so that it can be kept.
+    pub(super) async fn with_origin(
+        mut self,
+        app: &App,
+        releases: &[Release],
+        keys: &mut Keys,
+    ) -> Result<Self, Failure> {
+        if releases.is_empty() && self.adoptions.iter().any(|adoption| is_workload(&adoption.live)) {
+            self.origin = Some(Origin::read(app, &self.adoptions, &keys.salt()).await?);
+            self.keys = keys.to_write(app.project.app.as_str());
+        }
+        Ok(self)
     }
 
     /// What somebody changed by hand since the last release.
@@ -189,9 +211,12 @@ async fn plan_deploy(
     let store = app.releases();
     let (keys, releases) = tokio::join!(Keys::read(app), store.all());
     let (mut keys, releases) = (keys.in_step(Step::Plan)?, releases.in_step(Step::Plan)?);
+    keys.adopt(app).await.in_step(Step::Plan)?;
     let good = releases.iter().rev().find(|release| release.status == ReleaseStatus::Deployed);
     let desired = Desired::make(app, request, manifests, images, &mut keys, good).await?;
-    against_live(app, desired, keys.to_write(app.project.app.as_str()), &releases, Force::No).await
+    let plan =
+        against_live(app, desired, keys.to_write(app.project.app.as_str()), &releases, Force::No).await?;
+    plan.with_origin(app, &releases, &mut keys).await
 }
 
 /// Compares a desired state with what is there.
@@ -202,7 +227,7 @@ pub(crate) async fn against_live(
     releases: &[Release],
     force: Force,
 ) -> Result<Plan, Failure> {
-    let live = live(app, &desired).await?;
+    let live = compare::live(app, &desired).await?;
     for (key, object) in &live {
         if let Some(other) = owner_of(object).filter(|other| *other != app.project.app.as_str()) {
             let what = format!("{key} in namespace {} belongs to another app, {other}", app.namespace());
@@ -215,12 +240,12 @@ pub(crate) async fn against_live(
     refuse_to_remove_everything(releases, &desired)?;
     desired.respect_autoscalers(&live);
     let last = releases.last();
-    let compared = compare(app, &desired, &live, force, last).await?;
-    let settled = desired
-        .workloads()
-        .all(|workload| live_of(&live, workload).and_then(Counts::read).is_none_or(|counts| counts.done()));
+    let compared = compare::with_live(app, &desired, &live, force, last).await?;
+    let settled = desired.workloads().all(|workload| {
+        compare::live_of(&live, workload).and_then(Counts::read).is_none_or(|counts| counts.done())
+    });
     let migration_is_due = match &desired.migration {
-        Some(job) => live_of(&live, job).map(JobState::read) != Some(JobState::Complete),
+        Some(job) => compare::live_of(&live, job).map(JobState::read) != Some(JobState::Complete),
         None => false,
     };
     let good = last.filter(|release| release.status == ReleaseStatus::Deployed);
@@ -232,6 +257,8 @@ pub(crate) async fn against_live(
         good: good.map(|release| release.number),
         images_changed: good.is_some_and(|release| release.images != desired.images),
         changes: compared.changes,
+        adoptions: compared.adoptions,
+        origin: None,
         drift: compared.drift,
         contested: compared.contested,
         prune,
@@ -241,92 +268,9 @@ pub(crate) async fn against_live(
     })
 }
 
-/// What a comparison with the cluster came to.
-#[derive(Default)]
-struct Compared {
-    changes: Vec<Change>,
-    drift: Vec<Drift>,
-    contested: Vec<(ObjectKey, Vec<FieldConflict>)>,
-}
-
-async fn compare(
-    app: &App,
-    desired: &Desired,
-    live: &BTreeMap<ObjectKey, Value>,
-    force: Force,
-    last: Option<&Release>,
-) -> Result<Compared, Failure> {
-    let wanted: Vec<Value> = desired.all_objects().cloned().collect();
-    let mut compared = Compared::default();
-    for (object, rehearsed) in wanted.iter().zip(app.cluster.rehearse_all(&wanted, force).await) {
-        let Some(key) = ObjectKey::of(object) else {
-            continue;
-        };
-        let there = live_of(live, object);
-        match (there, rehearsed) {
-            (Some(there), Err(ClusterError::Conflict { object: key, conflicts })) => {
-                let forced = app.cluster.rehearse(object, Force::Yes).await.in_step(Step::Plan)?;
-                let (drift, fields) = drift::taken(&key, &conflicts, there, &forced.object);
-                compared.drift.extend(drift);
-                if !fields.is_empty() {
-                    let (verb, object) = (Verb::Update, key.clone());
-                    compared.changes.push(Change { object, verb, place: None, fields, restarts: Vec::new() });
-                }
-                compared.contested.push((key, conflicts));
-            }
-            (there, rehearsed) => {
-                let rehearsed = answered(there, rehearsed, desired.defines(&key))
-                    .map_err(|error| Failure::at(Step::Plan, desired.place(&key, error.into())))?;
-                if there.is_none() {
-                    compared.drift.extend(drift::deleted(&key, last));
-                }
-                compared.changes.extend(Change::of(key, there, object, rehearsed.as_ref()));
-            }
-        }
-    }
-    change::explain(app, desired, &mut compared.changes).await?;
-    Ok(compared)
-}
-
-async fn live(app: &App, desired: &Desired) -> Result<BTreeMap<ObjectKey, Value>, Failure> {
-    let keys: Vec<ObjectKey> =
-        desired.all_objects().chain(&desired.migration).filter_map(ObjectKey::of).collect();
-    let mut found = stream::iter(keys)
-        .map(
-            |key| async move { app.cluster.get(&key).await.map(|object| object.map(|object| (key, object))) },
-        )
-        .buffer_unordered(IN_FLIGHT);
-    let mut live = BTreeMap::new();
-    while let Some(answer) = found.next().await {
-        live.extend(answer.in_step(Step::Plan)?);
-    }
-    Ok(live)
-}
-
-fn live_of<'a>(live: &'a BTreeMap<ObjectKey, Value>, object: &Value) -> Option<&'a Value> {
-    live.get(&ObjectKey::of(object)?)
-}
-
-/// What the API would make of an object; `None` when its namespace, or its kind's definition, which the release brings along
-/// (`defined`), is not there yet: then the object isn't either.
-fn answered(
-    live: Option<&Value>,
-    rehearsed: Result<Applied, ClusterError>,
-    defined: bool,
-) -> Result<Option<Applied>, ClusterError> {
-    match (live, rehearsed) {
-        (None, Err(error))
-            if error.is_not_found() || defined && matches!(error, ClusterError::UnknownKind { .. }) =>
-        {
-            Ok(None)
-        }
-        (_, rehearsed) => rehearsed.map(Some),
-    }
-}
-
 /// A manifests folder that is empty, or another one, must not take the whole app away.
 fn refuse_to_remove_everything(releases: &[Release], desired: &Desired) -> Result<(), Failure> {
-    let ran = releases.last().is_some_and(|last| last.objects.iter().any(skep_manifest::is_workload));
+    let ran = releases.last().is_some_and(|last| last.objects.iter().any(is_workload));
     if ran && desired.workloads().next().is_none() {
         let what = "this would remove every service: the manifests hold no workload any more".to_owned();
         let hint = "check `manifests` in skep.yaml; to take the app away, delete its namespace with kubectl"

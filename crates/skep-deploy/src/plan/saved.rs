@@ -183,6 +183,7 @@ impl SavedPlan {
         let store = app.releases();
         let (keys, releases) = tokio::join!(Keys::read(app), store.all());
         let (mut keys, releases) = (keys.in_step(Step::Plan)?, releases.in_step(Step::Plan)?);
+        keys.adopt(app).await.in_step(Step::Plan)?;
         let newest = releases.last().map_or(0, |release| release.number);
         if newest != self.newest_release {
             let what = format!(
@@ -222,6 +223,7 @@ impl SavedPlan {
             ..Desired::default()
         };
         let plan = against_live(app, wanted, None, &releases, Force::No).await?;
+        let plan = plan.with_origin(app, &releases, &mut keys).await?;
         let moved = self.steps.moved(&Steps::of(&plan));
         if !moved.is_empty() && plan.contested.is_empty() {
             let what = format!("the cluster has moved since the plan was made: {}", moved.join(", "));

@@ -4,7 +4,7 @@ use serde_json::Value;
 use skep_cluster::Force;
 use skep_model::{Event, Outcome, Step};
 
-use crate::{App, Failure, Plan, error::InStep, session::Session};
+use crate::{App, Failure, Plan, adopt, error::InStep, session::Session};
 
 pub(crate) async fn apply(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     session.clock.start(Step::Apply);
@@ -32,6 +32,7 @@ pub(crate) async fn waves(
     let mut changed = 0;
     for objects in &waves {
         changed += objects.iter().filter(|object| plan.changes(object)).count();
+        adopt::take_over(app, plan, objects, step).await?;
         wave(app, session, step, objects, plan.force, |object| plan.changes(object)).await?;
     }
     Ok(changed)

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::quantity::Quantity;
 use absent::counts_as_absent;
 use lists::{Key, list_key};
+pub(crate) use owned::{Fields, item_of};
 
 /// One field that differs. A Secret's values are hidden.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,7 +117,8 @@ impl Walk {
         match (from, to) {
             (None, None) => {}
             (Some(value), None) => {
-                if self.mode == Mode::Both && !counts_as_absent(names, value) {
+                if self.mode == Mode::Both && !counts_as_absent(names, value) && !is_all_servers(names, value)
+                {
                     self.found(path, from, to);
                 }
             }
@@ -199,6 +201,11 @@ fn is_servers(names: &[&str], key: &str) -> bool {
         ["metadata", "annotations"] => SERVER_ANNOTATIONS.contains(&key),
         _ => false,
     }
+}
+
+/// Whether a map holds nothing but what the server, or kubectl for itself, has put there.
+fn is_all_servers(names: &[&str], value: &Value) -> bool {
+    value.as_object().is_some_and(|map| !map.is_empty() && map.keys().all(|key| is_servers(names, key)))
 }
 
 fn is_same(names: &[&str], a: &Value, b: &Value) -> bool {

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{is_servers, joined};
 
+/// A set of fields, as `fieldsV1` has it.
+pub(crate) type Fields = Map<String, Value>;
+
 /// Path and live value of each field that `manager` applied to `live` and that `desired` lacks.
 pub(crate) fn dropped(live: &Value, desired: &Value, manager: &str) -> Vec<(String, Value)> {
     let mut found = Vec::new();
@@ -45,7 +48,7 @@ fn walk(
                 let Ok(key) = serde_json::from_str(rest) else {
                     continue;
                 };
-                (format!("{path}[{}]", label(&key)), item(live, &key, kind), item(desired, &key, kind))
+                (format!("{path}[{}]", label(&key)), item_of(live, &key, kind), item_of(desired, &key, kind))
             }
             _ => continue,
         };
@@ -67,7 +70,7 @@ fn walk(
 }
 
 /// The item of a list that a `k:` or `v:` step names.
-fn item<'v>(list: Option<&'v Value>, key: &Value, kind: &str) -> Option<&'v Value> {
+pub(crate) fn item_of<'v>(list: Option<&'v Value>, key: &Value, kind: &str) -> Option<&'v Value> {
     list?.as_array()?.iter().find(|item| match key {
         Value::Object(keys) if kind == "k" => keys.iter().all(|(name, value)| match item.get(name) {
             Some(own) => own == value,

@@ -136,6 +136,7 @@ pub(crate) fn release_line(release: &Release) -> String {
     let commit = release.commit.as_deref().unwrap_or("-");
     let why = match &release.reason {
         ReasonForRelease::Deploy => String::new(),
+        ReasonForRelease::Adopted => "  what ran before".to_owned(),
         ReasonForRelease::Rollback { to } => format!("  back to v{to}"),
     };
     let number = format!("v{}", release.number);

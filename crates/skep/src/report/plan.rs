@@ -4,7 +4,7 @@ use std::path::Path;
 
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
-use skep_deploy::{Change, Difference, Drift, Drifted, Plan, Restart, Verb};
+use skep_deploy::{Adoption, Change, Difference, Drift, Drifted, Plan, Restart, Verb};
 
 use super::json_line;
 
@@ -19,8 +19,9 @@ pub(crate) fn plan(plan: &Plan, title: &str, saved: Option<&Path>) {
     section("migrates", plan.migration().map(str::to_owned));
     let of = |verb| plan.changed().iter().filter(move |change| change.verb == verb);
     section("creates", of(Verb::Create).map(|change| change.object.to_string()));
-    section("changes", of(Verb::Update).map(changed));
+    section("changes", of(Verb::Update).filter_map(|change| changed(plan, change)));
     section("removes", plan.removed().iter().map(ToString::to_string));
+    section("adopts", plan.adoptions().iter().map(adopted));
     section("drifted", plan.drift().iter().map(drifted));
     let ship =
         saved.map_or("`skep deploy`".to_owned(), |file| format!("`skep deploy --plan {}`", file.display()));
@@ -77,10 +78,12 @@ pub(crate) fn plan_json(plan: &Plan) {
             json!({"object": drift.object, "is": "field", "path": path, "manager": manager, "live": live, "wanted": wanted})
         }
     };
+    let adoption = |adoption: &Adoption| json!({"object": adoption.object, "managers": adoption.managers});
     json_line(json!({
         "type": "plan", "empty": is_nothing(plan), "newestRelease": plan.newest_release(),
         "changes": plan.changed().iter().map(change).collect::<Vec<_>>(), "removes": plan.removed(),
-        "migrates": plan.migration(), "drift": plan.drift().iter().map(drift).collect::<Vec<_>>(),
+        "migrates": plan.migration(), "adopts": plan.adoptions().iter().map(adoption).collect::<Vec<_>>(),
+        "drift": plan.drift().iter().map(drift).collect::<Vec<_>>(),
     }));
 }
 
@@ -139,21 +142,32 @@ fn digest(image: &str) -> &str {
     }
 }
 
-/// An object and its fields, in one line: those of the pod template are reasons to restart and have been told.
-fn changed(change: &Change) -> String {
+/// An object and its fields, in one line: those of the pod template are reasons to restart and have been told, and what is adopted
+/// gets Skep's labels.
+fn changed(plan: &Plan, change: &Change) -> Option<String> {
     const SHOWN: usize = 3;
-    let told = |path: &str| path.starts_with("spec.template.") || path.contains("skep.dev/");
-    let paths = change.fields.iter().map(|field| field.path.as_str()).filter(|path| !told(path));
-    let paths: Vec<&str> = paths.collect();
+    let adopted = plan.adoptions().iter().any(|adoption| adoption.object == change.object);
+    let told = |path: &str| {
+        path.starts_with("spec.template.")
+            || path.contains("skep.dev/")
+            || adopted && path.starts_with("metadata.labels")
+    };
+    let paths: Vec<&str> =
+        change.fields.iter().map(|field| field.path.as_str()).filter(|path| !told(path)).collect();
     if paths.is_empty() {
-        return change.object.to_string();
+        return (!adopted).then(|| change.object.to_string());
     }
     let more = match paths.len().saturating_sub(SHOWN) {
         0 => String::new(),
         rest => format!(", and {rest} more"),
     };
     let shown = paths.get(..SHOWN).unwrap_or(&paths).join(", ");
-    format!("{}  {}", change.object, format!("{shown}{more}").dimmed())
+    Some(format!("{}  {}", change.object, format!("{shown}{more}").dimmed()))
+}
+
+fn adopted(adoption: &Adoption) -> String {
+    let by = format!("written by {}", adoption.managers.join(", "));
+    format!("{}  {}", adoption.object, by.dimmed())
 }
 
 fn drifted(drift: &Drift) -> String {

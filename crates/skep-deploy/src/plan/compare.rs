@@ -1,0 +1,156 @@
+//! Desired against live: each object is rehearsed by the API, and the answer is a change, an adoption, a conflict, or nothing.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream};
+use serde_json::Value;
+use skep_cluster::{Applied, ClusterError, FieldConflict, Force};
+use skep_manifest::{Difference, differences};
+use skep_model::{ObjectKey, Release, Step};
+
+use super::{
+    Change, Drift, Verb,
+    change::explain,
+    drift::{deleted, taken},
+};
+use crate::{App, Failure, adopt::Adoption, desired::Desired, error::InStep};
+
+/// Reads in flight at once.
+const IN_FLIGHT: usize = 16;
+
+/// What a comparison with the cluster came to.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) changes: Vec<Change>,
+    pub(super) adoptions: Vec<Adoption>,
+    pub(super) drift: Vec<Drift>,
+    pub(super) contested: Vec<(ObjectKey, Vec<FieldConflict>)>,
+}
+
+pub(super) async fn with_live(
+    app: &App,
+    desired: &Desired,
+    live: &BTreeMap<ObjectKey, Value>,
+    force: Force,
+    last: Option<&Release>,
+) -> Result<Compared, Failure> {
+    let wanted: Vec<Value> = desired.all_objects().cloned().collect();
+    let mut compared = Compared::default();
+    for (object, answer) in wanted.iter().zip(app.cluster.rehearse_all(&wanted, force).await) {
+        let Some(key) = ObjectKey::of(object) else {
+            continue;
+        };
+        let there = live_of(live, object);
+        let managers = there.map(skep_manifest::adoptable_from).unwrap_or_default();
+        match (there, answer) {
+            (Some(there), answer) if !managers.is_empty() && is_only_kubectls(&answer) => {
+                let fields = adopted(app, there, object, answer.ok()).await?;
+                compared.update(key.clone(), fields);
+                compared.adoptions.push(Adoption { object: key, managers, live: there.clone() });
+            }
+            (Some(there), Err(ClusterError::Conflict { conflicts, .. })) => {
+                let forced = app.cluster.rehearse(object, Force::Yes).await.in_step(Step::Plan)?;
+                let (drift, fields) = taken(&key, &conflicts, there, &forced.object);
+                compared.drift.extend(drift);
+                compared.update(key.clone(), fields);
+                compared.contested.push((key, conflicts));
+            }
+            (there, answer) => {
+                let rehearsed = answered(there, answer, desired.defines(&key))
+                    .map_err(|error| Failure::at(Step::Plan, desired.place(&key, error.into())))?;
+                if there.is_none() {
+                    compared.drift.extend(deleted(&key, last));
+                }
+                compared.changes.extend(Change::of(key, there, object, rehearsed.as_ref()));
+            }
+        }
+    }
+    explain(app, desired, &mut compared.changes).await?;
+    Ok(compared)
+}
+
+impl Compared {
+    fn update(&mut self, object: ObjectKey, fields: Vec<Difference>) {
+        if !fields.is_empty() {
+            self.changes.push(Change {
+                object,
+                verb: Verb::Update,
+                place: None,
+                fields,
+                restarts: Vec::new(),
+            });
+        }
+    }
+}
+
+/// Whether nobody but kubectl stands in the way of an apply.
+fn is_only_kubectls(answer: &Result<Applied, ClusterError>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(ClusterError::Conflict { conflicts, .. }) => {
+            conflicts.iter().all(|conflict| skep_manifest::is_kubectl(&conflict.manager))
+        }
+        Err(_) => false,
+    }
+}
+
+/// Everything that is wanted and is there.
+pub(super) async fn live(app: &App, desired: &Desired) -> Result<BTreeMap<ObjectKey, Value>, Failure> {
+    let keys: Vec<ObjectKey> =
+        desired.all_objects().chain(&desired.migration).filter_map(ObjectKey::of).collect();
+    let mut found = stream::iter(keys)
+        .map(
+            |key| async move { app.cluster.get(&key).await.map(|object| object.map(|object| (key, object))) },
+        )
+        .buffer_unordered(IN_FLIGHT);
+    let mut live = BTreeMap::new();
+    while let Some(answer) = found.next().await {
+        live.extend(answer.in_step(Step::Plan)?);
+    }
+    Ok(live)
+}
+
+pub(super) fn live_of<'a>(live: &'a BTreeMap<ObjectKey, Value>, object: &Value) -> Option<&'a Value> {
+    live.get(&ObjectKey::of(object)?)
+}
+
+/// What adopting an object and then applying it changes. A field that kubectl wrote and the manifest lacks goes back to its
+/// default, which a rehearsal of the same object under another name tells.
+async fn adopted(
+    app: &App,
+    live: &Value,
+    object: &Value,
+    rehearsed: Option<Applied>,
+) -> Result<Vec<Difference>, Failure> {
+    let forced = match rehearsed {
+        Some(rehearsed) => rehearsed,
+        None => app.cluster.rehearse(object, Force::Yes).await.in_step(Step::Plan)?,
+    };
+    let mut other = object.clone();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    other["metadata"]["name"] = format!("{}-as-new", name.get(..50).unwrap_or(name)).into();
+    Ok(match app.cluster.rehearse(&other, Force::No).await {
+        Ok(fresh) => {
+            differences(live, &skep_manifest::after_adoption(live, &forced.object, object, &fresh.object))
+        }
+        // A name that can't be had: what the apply alone changes is known.
+        Err(_) => differences(live, &forced.object),
+    })
+}
+
+/// What the API would make of an object; `None` when its namespace, or its kind's definition, which the release brings along
+/// (`defined`), is not there yet: then the object isn't either.
+fn answered(
+    live: Option<&Value>,
+    rehearsed: Result<Applied, ClusterError>,
+    defined: bool,
+) -> Result<Option<Applied>, ClusterError> {
+    match (live, rehearsed) {
+        (None, Err(error))
+            if error.is_not_found() || defined && matches!(error, ClusterError::UnknownKind { .. }) =>
+        {
+            Ok(None)
+        }
+        (_, rehearsed) => rehearsed.map(Some),
+    }
+}
