@@ -95,3 +95,86 @@ fn keeping_tags(world: &World) -> usize {
     let tags = Outcome::of(Command::new("skopeo").args(["list-tags", "--tls-verify=false", &from]));
     tags.ok().stdout.matches("\"skep-").count()
 }
+
+/// Makes the project folder a repository, and a commit of all that is in it; the commit's short name.
+fn commit(world: &World) -> String {
+    let git = |arguments: &[&str]| {
+        let me = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-C"];
+        Outcome::of(Command::new("git").args(me).arg(world.project.dir()).args(arguments)).ok().stdout
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message", "a change"]);
+    git(&["rev-parse", "--short", "HEAD"]).trim().to_owned()
+}
+
+#[test]
+fn a_commit_is_brought_back_whole_or_if_its_release_is_gone_by_its_images() {
+    let world = World::new();
+    let one = commit(&world);
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    world.project.write("shop.env", "GREETING=good evening\n");
+    commit(&world);
+    world.skep(&["deploy"]).ok();
+    world.skep(&["rollback", "--tag", &one]).ok().says("back to v1");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
+    world.skep(&["rollback"]).code(14).says("no earlier good release");
+    world.skep(&["rollback", "v2"]).ok();
+
+    // With one release kept, the first commit's is gone; its images are not.
+    world.project.edit("skep.yaml", "\nconfig:", "\nkeep-releases: 1\nconfig:");
+    world.project.write("shop.env", "GREETING=good night\n");
+    world.skep(&["deploy"]).ok();
+    world.skep(&["rollback", "--tag", &one]).ok().says(&format!("back to images {one}"));
+    assert_eq!(world.get("/").as_deref(), Ok("good night from one\n"), "config and manifests stay");
+    world.skep(&["history"]).ok().says(&format!("back to images {one}"));
+    world.skep(&["rollback", "--tag", "0000000"]).code(13).says("no image of shop carries the tag");
+}
+
+#[test]
+fn one_service_goes_back_with_its_config_and_the_others_stay() {
+    let world = World::new();
+    let deployment =
+        std::fs::read_to_string(world.project.dir().join("k8s/shop.yaml")).expect("written by the harness");
+    let idle = deployment.replace("shop }", "idle }").replace("app: shop", "app: idle");
+    world.project.write("k8s/idle.yaml", &idle);
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    world.project.write("shop.env", "GREETING=good evening\n");
+    world.skep(&["deploy"]).ok();
+    let template = |name: &str| world.object("deployment", name)["spec"]["template"].clone();
+    let idle = template("idle");
+
+    world.skep(&["rollback", "--service", "shop"]).ok().says("back to v1").says("shop will restart");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
+    assert_eq!(template("idle"), idle, "idle was not asked for");
+    assert_eq!(world.object("configmap", "shop-config")["data"]["GREETING"], "good evening");
+    world.skep(&["rollback", "--service", "nope"]).code(14).says("service nope");
+    world.skep(&["deploy"]).ok();
+    assert_eq!(world.get("/").as_deref(), Ok("good evening from two\n"));
+}
+
+#[test]
+fn history_tells_what_each_release_changed_and_kubectl_s_history_stays_readable() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    world.project.write("shop.env", "GREETING=good evening\n");
+    world.skep(&["deploy"]).ok();
+    world.project.edit("k8s/shop.yaml", "replicas: 2", "replicas: 3");
+    world.skep(&["deploy"]).ok();
+    let history = world.skep(&["history"]).ok();
+    history.says("config shop-config (GREETING), image of shop").says("       Deployment/shop");
+    let shown = world.skep(&["show", "v2"]).ok().says("v2").says("changed").says("image of shop");
+    shown.says("images").says("sha256:").says("ConfigMap/shop-config-").says("steps").says("roll");
+    world.skep(&["show"]).ok().says("v3");
+    world.skep(&["show", "v9"]).code(10).says("there is no release v9");
+    let json = world.skep(&["show", "v2", "--output", "json"]).ok().json();
+    assert_eq!(json[0]["changed"], serde_json::json!(["config shop-config (GREETING)", "image of shop"]));
+
+    world.skep(&["rollback", "v1"]).ok();
+    let causes = world.kubectl(&["rollout", "history", "deployment/shop"]).ok();
+    causes.says("skep v2, deploy").says("skep v4, back to v1").never_says("v3");
+    world.skep(&["plan"]).code(2).never_says("change-cause");
+}

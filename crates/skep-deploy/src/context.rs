@@ -56,6 +56,11 @@ impl App {
         &self.project.namespace
     }
 
+    /// What a deploy from here is, in two words, for `kubectl rollout history`.
+    pub(crate) fn cause(&self) -> String {
+        self.author.commit.as_ref().map_or("deploy".to_owned(), |commit| format!("commit {commit}"))
+    }
+
     pub(crate) fn releases(&self) -> Releases {
         Releases::new(self.cluster.clone(), self.namespace(), self.project.app.clone())
     }

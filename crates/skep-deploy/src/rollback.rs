@@ -1,22 +1,39 @@
 //! `skep rollback`: an earlier release's contents under a new number. It never migrates.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 use skep_cluster::Force;
 use skep_model::{Event, ObjectKey, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
 
 use crate::{
     App, Done, Failure,
     deploy::ship,
-    desired::{Desired, Secrets},
+    desired::{self, Desired, Secrets},
     error::{InStep, Problem},
     plan,
     steps::{Clock, images},
 };
 
-/// Which release is put back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What is put back.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RollbackRequest {
-    /// Its number; the last good one before what runs now if `None`.
-    pub to: Option<u64>,
+    /// Where to.
+    pub to: RollbackTo,
+    /// Only these services; all when empty.
+    pub services: Vec<String>,
+}
+
+/// Where a rollback goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RollbackTo {
+    /// The last good release before what runs now.
+    #[default]
+    LastGood,
+    /// A release.
+    Release(u64),
+    /// The release of a commit; where none is kept, the images that carry this tag, with what else runs now.
+    Tag(String),
 }
 
 /// Puts a release back: images, config, secrets and manifests.
@@ -27,34 +44,68 @@ pub async fn rollback(app: &App, request: &RollbackRequest) -> Result<Done, Fail
     let mut clock = Clock::new(&app.emit);
     clock.start(Step::Plan);
     let planned = prepare(app, request).await;
-    let (plan, to) =
-        clock.settle(Step::Plan, planned, |(_, to)| (Outcome::Done, format!("back to v{to}")))?;
+    let (plan, reason) =
+        clock.settle(Step::Plan, planned, |(_, reason)| (Outcome::Done, reason.to_string()))?;
+    plan.tell_restarts(app);
     if plan.is_empty() {
         return Ok(Done { release: None, plan });
     }
-    ship(app, plan, ReasonForRelease::Rollback { to }, clock).await
+    ship(app, plan, reason, clock).await
 }
 
-async fn prepare(app: &App, request: &RollbackRequest) -> Result<(plan::Plan, u64), Failure> {
+async fn prepare(app: &App, request: &RollbackRequest) -> Result<(plan::Plan, ReasonForRelease), Failure> {
     let releases = app.releases().all().await.in_step(Step::Plan)?;
-    let target = choose(&releases, request.to)?;
-    images::are_there(app, &target.images, &format!("release v{}", target.number)).await?;
-    let mut desired = Desired::recorded(target, None);
-    desired.secrets = secrets(app, target).await?;
+    are_services(&releases, &request.services)?;
+    let (mut contents, reason) = match choose(&releases, request)? {
+        Chosen::Release(target) => (target.clone(), ReasonForRelease::Rollback { to: target.number }),
+        Chosen::Images { of, tag } => {
+            (with_images(app, of, tag).await?, ReasonForRelease::Images { tag: tag.to_owned() })
+        }
+    };
+    if !request.services.is_empty() {
+        let current = last_good(&releases).ok_or_else(nothing_to_go_back_to)?;
+        contents = narrowed(app, current, &contents, &request.services)?;
+    }
+    images::are_there(app, &contents.images, &format!("v{}", contents.number)).await?;
+    let mut desired = Desired::recorded(&contents, None);
+    desired.secrets = secrets(app, &contents, request.services.is_empty()).await?;
     let current = releases.last().map_or(0, |release| release.number);
-    tell_migrations(app, &releases, target, current);
-    let plan = plan::against_live(app, desired, None, &releases, Force::Yes).await?;
-    Ok((plan, target.number))
+    tell_migrations(app, &releases, &contents, current);
+    let plan = plan::against_live(app, desired, None, &releases, Force::Yes, &reason.to_string()).await?;
+    Ok((plan, reason))
 }
 
-/// The last good release before the one that runs; or the one that was asked for, if it was good.
-fn choose(releases: &[Release], asked: Option<u64>) -> Result<&Release, Failure> {
-    let refused =
-        |what: String, hint: &str| Failure::at(Step::Plan, Problem::Project { what, hint: hint.to_owned() });
-    let good = |release: &&Release| release.status == ReleaseStatus::Deployed;
-    match asked {
-        Some(number) => match releases.iter().find(|release| release.number == number) {
-            Some(release) if good(&release) => Ok(release),
+/// Services are those of the newest release.
+fn are_services(releases: &[Release], services: &[String]) -> Result<(), Failure> {
+    let of_the_app: Vec<&str> = releases
+        .last()
+        .iter()
+        .flat_map(|release| &release.objects)
+        .filter(|object| skep_manifest::is_workload(object))
+        .filter_map(|object| object["metadata"]["name"].as_str())
+        .collect();
+    match services.iter().find(|service| !of_the_app.contains(&service.as_str())) {
+        None => Ok(()),
+        Some(unknown) => {
+            let what = format!("there is no service {unknown}: the app has {}", of_the_app.join(", "));
+            Err(refused(what, "name one of these"))
+        }
+    }
+}
+
+/// What a request comes to.
+enum Chosen<'r> {
+    Release(&'r Release),
+    Images { of: &'r Release, tag: &'r str },
+}
+
+fn choose<'r>(releases: &'r [Release], request: &'r RollbackRequest) -> Result<Chosen<'r>, Failure> {
+    match &request.to {
+        RollbackTo::LastGood => {
+            earlier(releases, &request.services).map(Chosen::Release).ok_or_else(nothing_to_go_back_to)
+        }
+        RollbackTo::Release(number) => match releases.iter().find(|release| release.number == *number) {
+            Some(release) if is_good(release) => Ok(Chosen::Release(release)),
             Some(release) => Err(refused(
                 format!("release v{number} is {}, not deployed", release.status),
                 "`skep history` shows which were good",
@@ -63,33 +114,123 @@ fn choose(releases: &[Release], asked: Option<u64>) -> Result<&Release, Failure>
                 Err(refused(format!("there is no release v{number}"), "`skep history` shows which are kept"))
             }
         },
-        None => earlier(releases).ok_or_else(|| {
-            refused(
-                "there is no earlier good release to go back to".to_owned(),
-                "`skep history` shows which are kept",
-            )
-        }),
+        RollbackTo::Tag(tag) => {
+            let of_commit =
+                |release: &&Release| release.commit.as_deref().is_some_and(|commit| commit.starts_with(tag));
+            let shipped = releases.iter().filter(|release| is_good(release)).rfind(of_commit);
+            match (shipped, last_good(releases)) {
+                (Some(release), _) => Ok(Chosen::Release(release)),
+                (None, Some(of)) => Ok(Chosen::Images { of, tag }),
+                (None, None) => Err(nothing_to_go_back_to()),
+            }
+        }
     }
+}
+
+fn refused(what: String, hint: &str) -> Failure {
+    Failure::at(Step::Plan, Problem::Project { what, hint: hint.to_owned() })
+}
+
+fn nothing_to_go_back_to() -> Failure {
+    refused(
+        "there is no earlier good release to go back to".to_owned(),
+        "`skep history` shows which are kept",
+    )
+}
+
+fn is_good(release: &Release) -> bool {
+    release.status == ReleaseStatus::Deployed
+}
+
+fn last_good(releases: &[Release]) -> Option<&Release> {
+    releases.iter().rfind(|release| is_good(release))
 }
 
 /// The release before the one that runs, by contents: a rollback runs what it went back to, so the next one goes further back.
-fn earlier(releases: &[Release]) -> Option<&Release> {
-    let good = |release: &&Release| release.status == ReleaseStatus::Deployed;
+/// For single services it is the last one that had another of them.
+fn earlier<'r>(releases: &'r [Release], services: &[String]) -> Option<&'r Release> {
     let newest = releases.last()?;
-    if !good(&newest) {
-        return releases.iter().rfind(good);
+    if !is_good(newest) {
+        return last_good(releases);
     }
     let runs = match newest.reason {
-        ReasonForRelease::Rollback { to } => to,
-        ReasonForRelease::Deploy | ReasonForRelease::Adopted => newest.number,
+        ReasonForRelease::Rollback { to } if services.is_empty() => to,
+        _ => newest.number,
     };
-    let contents = |release: &Release| (release.images.clone(), release.objects.clone());
+    let contents = |release: &Release| -> Vec<Value> {
+        let counts = |object: &&Value| services.is_empty() || is_one_of(object, services);
+        release.objects.iter().filter(counts).cloned().map(desired::without_cause).collect()
+    };
     let now = contents(newest);
-    releases.iter().rfind(|release| release.number < runs && good(release) && contents(release) != now)
+    releases.iter().rfind(|release| release.number < runs && is_good(release) && contents(release) != now)
 }
 
-/// The plain copies of the release's Secrets, made from its versions, which must still be there.
-async fn secrets(app: &App, release: &Release) -> Result<Secrets, Failure> {
+fn is_one_of(object: &Value, services: &[String]) -> bool {
+    skep_manifest::is_workload(object)
+        && object["metadata"]["name"].as_str().is_some_and(|name| services.iter().any(|one| one == name))
+}
+
+/// What runs, with other images of ours.
+async fn with_images(app: &App, of: &Release, tag: &str) -> Result<Release, Failure> {
+    let found = images::tagged(app, of.images.keys(), tag).await?;
+    let mut contents = of.clone();
+    let mut references = BTreeMap::new();
+    for (name, digest) in &found {
+        let repository = app.repository(name).in_step(Step::Plan)?;
+        if let Some(old) = of.images.get(name) {
+            references.insert(repository.pinned(*old).to_string(), repository.pinned(*digest).to_string());
+        }
+    }
+    for object in &mut contents.objects {
+        skep_manifest::pin(object, &references);
+    }
+    contents.images = found;
+    Ok(contents)
+}
+
+/// What runs, with these services as `target` had them, and the config that they read there.
+fn narrowed(app: &App, current: &Release, target: &Release, services: &[String]) -> Result<Release, Failure> {
+    let mut contents = Release { number: target.number, ..current.clone() };
+    for service in services {
+        let one = std::slice::from_ref(service);
+        let (Some(there), Some(here)) = (
+            target.objects.iter().find(|object| is_one_of(object, one)),
+            contents.objects.iter_mut().find(|object| is_one_of(object, one)),
+        ) else {
+            let hint = "name a service that both releases have; `skep status` lists them";
+            return Err(refused(
+                format!("v{} and what runs don't both have a service {service}", target.number),
+                hint,
+            ));
+        };
+        here.clone_from(there);
+        let text = there.to_string();
+        for (name, digest) in &target.images {
+            let pinned = app.repository(name).in_step(Step::Plan)?.pinned(*digest).to_string();
+            if text.contains(&pinned) {
+                contents.images.insert(name.clone(), *digest);
+            }
+        }
+        let named = skep_manifest::config_references(there);
+        let is_named = |kind: &str, name: &str| named.iter().any(|one| one.kind == kind && one.name == name);
+        for object in &target.objects {
+            let key = ObjectKey::of(object).filter(|key| is_named(&key.kind, &key.name));
+            if key.is_some_and(|key| {
+                !contents.objects.iter().any(|have| ObjectKey::of(have).as_ref() == Some(&key))
+            }) {
+                contents.objects.push(object.clone());
+            }
+        }
+        contents
+            .inventory
+            .extend(target.inventory.iter().filter(|key| is_named(&key.kind, &key.name)).cloned());
+    }
+    Ok(contents)
+}
+
+/// The plain copies of the release's Secrets, made from its versions, which must still be there. Where single services go back, the
+/// copies stay as they are.
+async fn secrets(app: &App, release: &Release, with_copies: bool) -> Result<Secrets, Failure> {
     let mut named: Vec<_> = release.objects.iter().flat_map(skep_manifest::config_references).collect();
     named.sort();
     named.dedup();
@@ -102,7 +243,8 @@ async fn secrets(app: &App, release: &Release) -> Result<Secrets, Failure> {
             api_version: "v1".to_owned(),
         };
         match app.cluster.get(&key).await.in_step(Step::Plan)? {
-            Some(found) => copies.extend(skep_manifest::copy_of_version(&found)),
+            Some(found) if with_copies => copies.extend(skep_manifest::copy_of_version(&found)),
+            Some(_) => {}
             None => return Err(gone(&key, release)),
         }
     }

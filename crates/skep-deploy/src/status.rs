@@ -1,4 +1,4 @@
-//! `skep status` and `skep history`: what runs, and how it came to be.
+//! `skep status`: what runs now.
 
 use serde_json::Value;
 use skep_cluster::{Route, Selector};
@@ -83,16 +83,6 @@ pub async fn status(app: &App) -> Result<Status, Failure> {
         }
     }
     Ok(Status { release: Some(release), services })
-}
-
-/// Every release that is kept, newest first.
-///
-/// # Errors
-/// When the API fails or a record can't be read.
-pub async fn history(app: &App) -> Result<Vec<Release>, Failure> {
-    let mut releases = app.releases().all().await.in_step(Step::Load)?;
-    releases.reverse();
-    Ok(releases)
 }
 
 async fn list(app: &App, api_version: &str, kind: &str) -> Result<Vec<Value>, Failure> {

@@ -78,6 +78,22 @@ pub enum ReasonForRelease {
         /// The earlier release's number.
         to: u64,
     },
+    /// `skep rollback --tag`: the images of a commit that no kept release has.
+    Images {
+        /// Their tag.
+        tag: String,
+    },
+}
+
+impl std::fmt::Display for ReasonForRelease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Deploy => f.write_str("deploy"),
+            Self::Adopted => f.write_str("what ran before"),
+            Self::Rollback { to } => write!(f, "back to v{to}"),
+            Self::Images { tag } => write!(f, "back to images {tag}"),
+        }
+    }
 }
 
 /// The time that one step took.

@@ -18,7 +18,8 @@ Look
   plan         What a deploy would do, and which services restart and why
   diff         The same field by field, against what lives in the cluster
   status       What runs now
-  history      Every release that is kept, newest first
+  history      Every release that is kept, newest first, and what each changed
+  show         One release: images, config, timings, how it ended
   logs         What a service's pods print
 
 This machine
@@ -88,8 +89,10 @@ pub(crate) enum Command {
     Diff(Diff),
     /// What runs now
     Status,
-    /// Every release that is kept, newest first
+    /// Every release that is kept, newest first, and what each changed
     History,
+    /// One release: images, config, timings, what it changed, how it ended
+    Show(Show),
     /// What a service's pods print
     Logs(Logs),
     /// Start, stop or look at the one-machine cluster
@@ -151,6 +154,19 @@ pub(crate) struct Deploy {
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
     /// The release, `12` or `v12`; the last good one before the current if not given
+    #[arg(value_parser = release_number)]
+    pub(crate) release: Option<u64>,
+    /// Only this service, with the config that it read there; may be given again
+    #[arg(long = "service", value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    /// The release of this commit; where none is kept, the images that carry this tag
+    #[arg(long, value_name = "SHA", conflicts_with = "release")]
+    pub(crate) tag: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The release, `12` or `v12`; the newest if not given
     #[arg(value_parser = release_number)]
     pub(crate) release: Option<u64>,
 }

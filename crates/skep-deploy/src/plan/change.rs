@@ -84,6 +84,11 @@ impl fmt::Display for Restart {
 }
 
 impl Change {
+    /// Whether pods are made by it.
+    pub(super) fn restarts_pods(&self) -> bool {
+        self.verb == Verb::Create || !self.restarts.is_empty()
+    }
+
     pub(super) fn of(
         object: ObjectKey,
         live: Option<&Value>,

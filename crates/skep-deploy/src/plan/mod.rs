@@ -213,10 +213,30 @@ async fn plan_deploy(
     let (mut keys, releases) = (keys.in_step(Step::Plan)?, releases.in_step(Step::Plan)?);
     keys.adopt(app).await.in_step(Step::Plan)?;
     let good = releases.iter().rev().find(|release| release.status == ReleaseStatus::Deployed);
-    let desired = Desired::make(app, request, manifests, images, &mut keys, good).await?;
-    let plan =
-        against_live(app, desired, keys.to_write(app.project.app.as_str()), &releases, Force::No).await?;
+    let mut desired = Desired::make(app, request, manifests, images, &mut keys, good).await?;
+    if images.tag.is_some() && went_before(&releases, &desired) {
+        let message =
+            "these images are older than what runs: no migration is run, the schema stays".to_owned();
+        app.emit.emit(Event::Warning { message });
+        desired.migration = None;
+    }
+    let plan = against_live(
+        app,
+        desired,
+        keys.to_write(app.project.app.as_str()),
+        &releases,
+        Force::No,
+        &app.cause(),
+    )
+    .await?;
     plan.with_origin(app, &releases, &mut keys).await
+}
+
+/// Whether an earlier release ran the images that are to come, and the last good one runs others.
+fn went_before(releases: &[Release], desired: &Desired) -> bool {
+    let mut good = releases.iter().rev().filter(|release| release.status == ReleaseStatus::Deployed);
+    good.next().is_some_and(|last| last.images != desired.images)
+        && good.any(|earlier| earlier.images == desired.images)
 }
 
 /// Compares a desired state with what is there.
@@ -226,6 +246,7 @@ pub(crate) async fn against_live(
     keys: Option<Value>,
     releases: &[Release],
     force: Force,
+    cause: &str,
 ) -> Result<Plan, Failure> {
     let live = compare::live(app, &desired).await?;
     for (key, object) in &live {
@@ -239,8 +260,17 @@ pub(crate) async fn against_live(
     }
     refuse_to_remove_everything(releases, &desired)?;
     desired.respect_autoscalers(&live);
+    desired.keep_causes(&live);
     let last = releases.last();
     let compared = compare::with_live(app, &desired, &live, force, last).await?;
+    let restarted: Vec<&ObjectKey> = compared
+        .changes
+        .iter()
+        .filter(|change| change.restarts_pods())
+        .map(|change| &change.object)
+        .collect();
+    let number = releases.last().map_or(0, |release| release.number) + 1;
+    desired.say_causes(&restarted, &format!("v{number}, {cause}"));
     let settled = desired.workloads().all(|workload| {
         compare::live_of(&live, workload).and_then(Counts::read).is_none_or(|counts| counts.done())
     });

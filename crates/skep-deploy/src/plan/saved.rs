@@ -222,7 +222,7 @@ impl SavedPlan {
             kept_config: self.kept_config.clone(),
             ..Desired::default()
         };
-        let plan = against_live(app, wanted, None, &releases, Force::No).await?;
+        let plan = against_live(app, wanted, None, &releases, Force::No, &app.cause()).await?;
         let plan = plan.with_origin(app, &releases, &mut keys).await?;
         let moved = self.steps.moved(&Steps::of(&plan));
         if !moved.is_empty() && plan.contested.is_empty() {

@@ -38,7 +38,7 @@ pub(crate) async fn ready(
             push(app, &built, clock).await
         }
         Images::AsTheyAre => as_they_are(app, clock).await,
-        Images::Tagged(tag) => tagged(app, tag, clock).await,
+        Images::Tagged(tag) => all_tagged(app, tag, clock).await,
     }
 }
 
@@ -162,8 +162,9 @@ async fn as_they_are(app: &App, clock: &mut Clock) -> Result<ImageDigests, Failu
 
 async fn find_as_they_are(app: &App) -> Result<(ImageDigests, String), Failure> {
     if let Some(commit) = app.author.clean_commit() {
-        let (found, missing) = look_up(app, commit).await?;
+        let (digests, missing) = look_up(app, app.project.images.keys(), commit).await?;
         if missing.is_empty() {
+            let found = ImageDigests { digests, tag: Some(commit.to_owned()) };
             return Ok((found, format!("images of commit {commit}")));
         }
     }
@@ -179,22 +180,37 @@ async fn find_as_they_are(app: &App) -> Result<(ImageDigests, String), Failure> 
 }
 
 /// `--tag`: every image must carry it.
-async fn tagged(app: &App, tag: &str, clock: &mut Clock) -> Result<ImageDigests, Failure> {
+async fn all_tagged(app: &App, tag: &str, clock: &mut Clock) -> Result<ImageDigests, Failure> {
     clock.start(Step::Push);
-    let found = look_up(app, tag).await.and_then(|(found, missing)| {
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let what = format!("no image of {} carries the tag `{tag}`", missing.join(", "));
-        let hint = "`skep history` shows the commits that were deployed".to_owned();
-        Err(Failure::at(Step::Push, Problem::Project { what, hint }))
-    });
+    let found = tagged(app, app.project.images.keys(), tag).await;
+    let found = found.map(|digests| ImageDigests { digests, tag: Some(tag.to_owned()) });
     clock.settle(Step::Push, found, |_| (Outcome::Unchanged, format!("images tagged {tag}")))
 }
 
+/// The images of these names that carry a tag.
+///
+/// All of them must: else the services that lack it are named.
+pub(crate) async fn tagged(
+    app: &App,
+    names: impl IntoIterator<Item = &String>,
+    tag: &str,
+) -> Result<BTreeMap<String, Digest>, Failure> {
+    let (found, missing) = look_up(app, names, tag).await?;
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let what = format!("no image of {} carries the tag `{tag}`", missing.join(", "));
+    let hint = "`skep history` shows the commits that were deployed".to_owned();
+    Err(Failure::at(Step::Push, Problem::Project { what, hint }))
+}
+
 /// The images that carry a tag, and the names of those that don't.
-async fn look_up(app: &App, tag: &str) -> Result<(ImageDigests, Vec<String>), Failure> {
-    let all: Vec<(String, Option<Digest>)> = stream::iter(app.project.images.keys())
+async fn look_up(
+    app: &App,
+    names: impl IntoIterator<Item = &String>,
+    tag: &str,
+) -> Result<(BTreeMap<String, Digest>, Vec<String>), Failure> {
+    let all: Vec<(String, Option<Digest>)> = stream::iter(names)
         .map(|name| async move {
             let image = app.repository(name).in_step(Step::Push)?.tagged(tag);
             Ok::<_, Failure>((name.clone(), app.images.has_manifest(&image).await.in_step(Step::Push)?))
@@ -204,7 +220,7 @@ async fn look_up(app: &App, tag: &str) -> Result<(ImageDigests, Vec<String>), Fa
         .await?;
     let missing = all.iter().filter(|(_, digest)| digest.is_none()).map(|(name, _)| name.clone()).collect();
     let digests = all.into_iter().filter_map(|(name, digest)| Some((name, digest?))).collect();
-    Ok((ImageDigests { digests, tag: Some(tag.to_owned()) }, missing))
+    Ok((digests, missing))
 }
 
 /// Resolves the images of others, once for each text; what an earlier release pinned stays pinned.

@@ -12,17 +12,14 @@ use crate::{
 pub(crate) async fn run(settings: &Settings) -> Result<()> {
     let composed = compose::load(settings, Needs::Address)?;
     let app = compose::app(settings, composed, Emit::nowhere()).await?;
-    let releases = skep_deploy::history(&app).await?;
-    for release in &releases {
-        if settings.json {
-            let mut line = report::release_json(release);
-            line["type"] = "release".into();
-            report::json_line(line);
-        } else {
-            anstream::println!("{}", report::release_line(release));
+    let entries = skep_deploy::history(&app).await?;
+    for entry in &entries {
+        match settings.json {
+            true => report::json_line(report::entry_json(entry)),
+            false => anstream::println!("{}", report::entry_line(entry)),
         }
     }
-    if releases.is_empty() && !settings.json {
+    if entries.is_empty() && !settings.json {
         anstream::println!("no release yet; `skep deploy` makes the first");
     }
     Ok(())

@@ -12,6 +12,7 @@ pub(crate) mod hive;
 mod logs;
 mod plan;
 mod rollback;
+mod show;
 mod status;
 mod up;
 
@@ -69,6 +70,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
         Command::Rollback(rollback) => rollback::run(settings, &rollback).await,
         Command::Status => status::run(settings).await,
         Command::History => history::run(settings).await,
+        Command::Show(show) => show::run(settings, &show).await,
         Command::Logs(logs) => logs::run(settings, logs).await,
         Command::Hive(hive) => hive::run(settings, hive).await,
         Command::Down(down) => down::run(settings, &down).await,

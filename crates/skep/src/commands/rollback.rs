@@ -1,7 +1,7 @@
 //! `skep rollback`.
 
 use anyhow::Result;
-use skep_deploy::RollbackRequest;
+use skep_deploy::{RollbackRequest, RollbackTo};
 
 use crate::{
     args,
@@ -15,7 +15,13 @@ pub(crate) async fn run(settings: &Settings, rollback: &args::Rollback) -> Resul
     let composed = compose::load(settings, Needs::Registry)?;
     let view = View::open(settings, &composed.title());
     let app = compose::app(settings, composed, view.emit()).await?;
-    let done = skep_deploy::rollback(&app, &RollbackRequest { to: rollback.release }).await;
+    let to = match (rollback.release, &rollback.tag) {
+        (Some(number), _) => RollbackTo::Release(number),
+        (None, Some(tag)) => RollbackTo::Tag(tag.clone()),
+        (None, None) => RollbackTo::LastGood,
+    };
+    let request = RollbackRequest { to, services: rollback.services.clone() };
+    let done = skep_deploy::rollback(&app, &request).await;
     view.close();
     report::shipped(settings, &app, &done?);
     Ok(())

@@ -1,20 +1,22 @@
 //! What is said at the end: the result, or the error with its evidence and a hint. The only place that makes text of errors.
 
 mod plan;
+mod release;
 
 use std::process::ExitCode;
 
 use anyhow::Error;
-use jiff::{Timestamp, Unit};
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use skep_deploy::{App, Done, Failure};
-use skep_model::{ReasonForRelease, Release, ReleaseStatus, Step};
+use skep_model::Step;
 use skep_project::ProjectError;
 
 use crate::{commands::Interrupted, exit, settings::Settings, view::duration};
 
 pub(crate) use plan::{diff, plan, plan_json};
+use release::millis_between;
+pub(crate) use release::{entry_json, entry_line, release, release_json, release_line};
 
 /// Tells the end of a command and picks its exit code.
 pub(crate) fn ended(settings: &Settings, result: Result<ExitCode, Error>) -> ExitCode {
@@ -122,57 +124,7 @@ pub(crate) fn shipped(settings: &Settings, app: &App, done: &Done) {
     }
 }
 
-/// `v12  deployed     3 min ago  ana@laptop  d3708e6  12.1 s`
-pub(crate) fn release_line(release: &Release) -> String {
-    let status = match release.status {
-        ReleaseStatus::Deployed => format!("{:<11}", release.status).green().to_string(),
-        ReleaseStatus::Pending => format!("{:<11}", release.status).yellow().to_string(),
-        _ => format!("{:<11}", release.status).red().to_string(),
-    };
-    let took = release
-        .closed
-        .map(|closed| duration(millis_between(release.created, closed)))
-        .unwrap_or_else(|| "-".to_owned());
-    let commit = release.commit.as_deref().unwrap_or("-");
-    let why = match &release.reason {
-        ReasonForRelease::Deploy => String::new(),
-        ReasonForRelease::Adopted => "  what ran before".to_owned(),
-        ReasonForRelease::Rollback { to } => format!("  back to v{to}"),
-    };
-    let number = format!("v{}", release.number);
-    let failure = release.failure.as_deref().and_then(|failure| failure.lines().next());
-    let failure = failure.map(|line| format!("\n       {}", line.dimmed())).unwrap_or_default();
-    format!(
-        "{number:<4} {status} {:>10}  {}  {commit}  {took}{why}{failure}",
-        ago(release.created),
-        release.by
-    )
-}
-
-/// A record's outline; its objects are left out.
-pub(crate) fn release_json(release: &Release) -> Value {
-    json!({
-        "number": release.number, "status": release.status, "reason": release.reason, "created": release.created,
-        "closed": release.closed, "by": release.by, "commit": release.commit, "images": release.images,
-        "timings": release.timings, "failure": release.failure,
-    })
-}
-
 /// Prints one object with the schema's version and the time.
 pub(crate) fn json_line(value: Value) {
     crate::view::json_line(value);
-}
-
-fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
-    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
-}
-
-fn ago(at: Timestamp) -> String {
-    let seconds = Timestamp::now().duration_since(at).as_secs().max(0);
-    match seconds {
-        0..=59 => format!("{seconds} s ago"),
-        60..=3_599 => format!("{} min ago", seconds / 60),
-        3_600..=86_399 => format!("{} h ago", seconds / 3_600),
-        _ => at.round(Unit::Day).map_or_else(|_| at.to_string(), |day| day.strftime("%Y-%m-%d").to_string()),
-    }
 }

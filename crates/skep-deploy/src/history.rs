@@ -1,0 +1,114 @@
+//! `skep history` and `skep show`: every release that is kept, and what each changed.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use skep_manifest::{Reason, changed_keys, differences, plain_name, restart_reasons};
+use skep_model::{ObjectKey, Release, ReleaseStatus, Step};
+
+use crate::{
+    App, Failure,
+    desired::without_cause,
+    error::{InStep, Problem},
+};
+
+/// A release, and what it changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryEntry {
+    /// The release.
+    pub release: Release,
+    /// `image of api`, `config honeydue-config (GREETING)`, `Service/web`, against the good release before it; empty for the first.
+    pub changed: Vec<String>,
+}
+
+/// Every release that is kept, newest first.
+///
+/// # Errors
+/// When the API fails.
+pub async fn history(app: &App) -> Result<Vec<HistoryEntry>, Failure> {
+    let releases = app.releases().all().await.in_step(Step::Load)?;
+    let entry = |(at, release): (usize, &Release)| {
+        let before = releases[..at].iter().rfind(|before| before.status == ReleaseStatus::Deployed);
+        let changed = before.map(|before| what_changed(before, release)).unwrap_or_default();
+        HistoryEntry { release: release.clone(), changed }
+    };
+    Ok(releases.iter().enumerate().map(entry).rev().collect())
+}
+
+/// One release; the newest if `number` is `None`.
+///
+/// # Errors
+/// When there is none, or the API fails.
+pub async fn show(app: &App, number: Option<u64>) -> Result<HistoryEntry, Failure> {
+    let mut entries = history(app).await?.into_iter();
+    let found = match number {
+        None => entries.next(),
+        Some(number) => entries.find(|entry| entry.release.number == number),
+    };
+    found.ok_or_else(|| {
+        let what = number
+            .map_or("there is no release yet".to_owned(), |number| format!("there is no release v{number}"));
+        let hint = "`skep history` shows which are kept".to_owned();
+        Failure::at(Step::Load, Problem::Project { what, hint })
+    })
+}
+
+/// What differs between the contents of two releases, each thing once.
+fn what_changed(before: &Release, after: &Release) -> Vec<String> {
+    let mut changed = BTreeSet::new();
+    for object in after.objects.iter().filter(|object| !is_version_or_copy(object)) {
+        let Some(key) = ObjectKey::of(object) else { continue };
+        match find(before, &key) {
+            None => {
+                changed.insert(format!("{key} added"));
+            }
+            Some(old) => {
+                let fields = differences(&without_cause(old.clone()), &without_cause(object.clone()));
+                let reasons = restart_reasons(&fields);
+                let told = fields.iter().filter(|field| field.path.starts_with("spec.template.")).count();
+                changed.extend(reasons.iter().map(|reason| words(reason, before, after)));
+                if fields.len() > told {
+                    changed.insert(key.to_string());
+                }
+            }
+        }
+    }
+    for object in before.objects.iter().filter(|object| !is_version_or_copy(object)) {
+        changed.extend(
+            ObjectKey::of(object)
+                .filter(|key| find(after, key).is_none())
+                .map(|key| format!("{key} removed")),
+        );
+    }
+    changed.into_iter().collect()
+}
+
+fn find<'r>(release: &'r Release, key: &ObjectKey) -> Option<&'r Value> {
+    release.objects.iter().find(|object| ObjectKey::of(object).is_some_and(|other| other.same_object(key)))
+}
+
+/// ConfigMaps that Skep makes of the project's sets: they are told by the services that read them.
+fn is_version_or_copy(object: &Value) -> bool {
+    let annotations = object["metadata"]["annotations"].as_object();
+    object["kind"] == "ConfigMap"
+        && annotations.is_some_and(|all| all.keys().any(|key| key.starts_with("skep.dev/")))
+}
+
+fn words(reason: &Reason, before: &Release, after: &Release) -> String {
+    match reason {
+        Reason::Image { container, .. } => format!("image of {container}"),
+        Reason::Field { path } => path.clone(),
+        Reason::Config { kind: "Secret", to, .. } => format!("secret {}", plain_name(to)),
+        Reason::Config { set, from, to, .. } => {
+            let version = |release: &Release, name: &str| {
+                let is =
+                    |object: &&Value| object["kind"] == "ConfigMap" && object["metadata"]["name"] == name;
+                release.objects.iter().find(is).cloned()
+            };
+            match version(before, from).zip(version(after, to)) {
+                Some((from, to)) => format!("config {set} ({})", changed_keys(&from, &to).join(", ")),
+                None => format!("config {set}"),
+            }
+        }
+    }
+}
