@@ -2,12 +2,15 @@
 //! lock writes no more.
 
 use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use skep_tests::{World, eventually};
+use serde_json::Value;
+use skep_tests::{Outcome, World, eventually};
 
 /// A lease as a Skep on another machine would hold it.
 fn held_by_ana(world: &World) {
@@ -76,5 +79,47 @@ fn a_stolen_lock_ends_the_deploy() {
     let began = Instant::now();
     let ended: skep_tests::Outcome = deploy.wait_with_output().expect("it was started").into();
     assert!(began.elapsed() < Duration::from_secs(20), "it ends within seconds");
-    ended.says("the deploy lock of shop was lost").says("ana@laptop");
+    ended.code(15).says("the deploy lock of shop was lost").says("ana@laptop");
+    let lease = world.object("lease", "skep.shop");
+    assert!(
+        lease["spec"]["holderIdentity"].as_str().is_some_and(|holder| holder.starts_with("ana")),
+        "{lease}"
+    );
+}
+
+/// A deploy that goes on until it is stopped, and that says what it does.
+fn endless(world: &World) -> Child {
+    world.project.write("release", "never-ready\n");
+    let deploy = world.command(&["deploy"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let deploy = deploy.expect("skep starts");
+    eventually("the roll to be told", Duration::from_secs(30), || {
+        let lease = world.kubectl(&["get", "lease", "skep.shop", "-o", "json"]);
+        let lease: Value = serde_json::from_str(&lease.stdout).ok()?;
+        (lease["metadata"]["annotations"]["skep.dev/step"] == "roll").then_some(())
+    });
+    deploy
+}
+
+#[test]
+fn a_lock_can_be_waited_for_and_freed_with_a_reason() {
+    let world = World::new();
+    world.skep(&["unlock", "--reason", "nothing"]).ok().says("is not locked");
+    world.skep(&["deploy"]).ok();
+    let first = endless(&world);
+    world.project.write("release", "three\n");
+    world.skep(&["deploy"]).code(15).says("and is at roll").says("--wait");
+
+    let second = world.command(&["deploy", "--wait"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut second = second.expect("skep starts");
+    let said = BufReader::new(second.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let mut said = said.skip_while(|line| !line.contains("waiting: shop is being deployed by"));
+    assert!(said.next().is_some(), "who waits says for whom");
+    world.skep(&["unlock"]).code(64).says("--reason");
+    world.skep(&["unlock", "--reason", "its laptop fell into the lake"]).ok().says("shop is unlocked");
+    let first: Outcome = first.wait_with_output().expect("it was started").into();
+    first.code(15).says("unlocked it: its laptop fell into the lake");
+    let rest: Vec<String> = said.collect();
+    let second = second.wait().expect("it was started");
+    assert!(second.success(), "the one that waited goes on\n{}", rest.join("\n"));
+    assert_eq!(world.get("/").as_deref(), Ok("hello from three\n"));
 }

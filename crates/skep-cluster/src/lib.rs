@@ -16,7 +16,7 @@ mod view;
 pub use apply::{Applied, Force, MANAGER};
 pub use connect::{Cluster, Server};
 pub use error::{ClusterError, FieldConflict};
-pub use lease::{Holder, Lock, LockError};
+pub use lease::{Holder, Lock, LockError, unlock};
 pub use logs::LogQuery;
 pub use objects::Selector;
 pub use releases::{RecordError, Releases};

@@ -115,6 +115,21 @@ impl Cluster {
         }
     }
 
+    /// Deletes an object if it is still as it was read.
+    ///
+    /// # Errors
+    /// A conflict (see [`ClusterError::is_conflict`]) when it has changed; else when the API can't be reached or refuses.
+    pub async fn delete_unchanged(&self, key: &ObjectKey, read: &Value) -> Result<(), ClusterError> {
+        let route = self.route(&key.api_version, &key.kind).await?;
+        let version = &read["metadata"]["resourceVersion"];
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"resourceVersion": version}});
+        let request = request("DELETE", &route.object(key), bytes(&options)?, Some("application/json"))?;
+        match self.call("delete", &key.to_string(), request).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) async fn locate(&self, object: &Value) -> Result<(ObjectKey, Route), ClusterError> {
         let key = ObjectKey::of(object).ok_or_else(|| ClusterError::Answer {
             what: "an object to write".to_owned(),

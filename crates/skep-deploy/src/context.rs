@@ -45,6 +45,8 @@ pub struct App {
     pub ingress_port: Option<u16>,
     /// What an app exits with when it refuses an old schema.
     pub schema_exit_code: i64,
+    /// Wait for another deploy of this app to end, instead of refusing.
+    pub wait: bool,
     /// Where events go.
     pub emit: Emit,
     /// Cancelled by the first Ctrl-C.

@@ -149,7 +149,7 @@ impl Problem {
             Problem::Cluster(error) | Problem::Lock(LockError::Cluster(error)) | Problem::Record(RecordError::Cluster(error)) => {
                 error.hint()
             }
-            Problem::Lock(LockError::Held { .. }) => Some("wait for it to end, or ask its owner to stop it; a dead deploy's lock frees itself within 15 s".to_owned()),
+            Problem::Lock(LockError::Held { .. }) => Some("`--wait` waits for it to end; a dead deploy's lock frees itself within 15 s; `skep unlock --reason …` stops a living one".to_owned()),
             Problem::Lock(LockError::Lost { .. }) => Some("nothing more was written; deploy again".to_owned()),
             Problem::Record(RecordError::Newer { .. }) => Some("use a newer Skep: another one has deployed this app".to_owned()),
             Problem::Record(_) => Some("deploy again".to_owned()),

@@ -18,6 +18,7 @@ mod rollback;
 mod session;
 mod status;
 mod steps;
+mod unlock;
 
 pub use self::plan::{Change, Drift, Drifted, Plan, Restart, SavedPlan, Verb};
 pub use adopt::Adoption;
@@ -29,3 +30,4 @@ pub use logs::{LogLine, LogsRequest, logs};
 pub use rollback::{RollbackRequest, RollbackTo, rollback};
 pub use skep_manifest::Difference;
 pub use status::{PodStatus, ServiceStatus, Status, status};
+pub use unlock::unlock;

@@ -1,5 +1,7 @@
 //! A deploy from its lock to its record: what must be given back and closed however it ends.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use skep_cluster::{Force, Lock, LockError, RecordError, Route, Selector};
 use skep_model::{Event, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
@@ -11,6 +13,9 @@ use crate::{
     error::{InStep, Problem},
     steps::Clock,
 };
+
+/// How often a lock that is waited for is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The lock and the open record.
 #[derive(Debug)]
@@ -47,9 +52,7 @@ impl Session {
         let namespace = plan.desired.namespace_object();
         adopt::take_over(app, plan, std::slice::from_ref(&namespace), Step::Lock).await?;
         app.cluster.apply(&namespace, Force::No).await.in_step(Step::Lock)?;
-        let lock = Lock::take(&app.cluster, app.namespace(), &app.project.app, &app.author.holder)
-            .await
-            .in_step(Step::Lock)?;
+        let lock = take(app).await.in_step(Step::Lock)?;
         let records = async {
             if let Some(origin) = &plan.origin {
                 origin.keep(app, plan.keys.as_ref()).await?;
@@ -72,6 +75,7 @@ impl Session {
 
     /// Asked before each write.
     pub(crate) fn may_write(&self, step: Step) -> Result<(), Failure> {
+        self.lock.is_at(&step.to_string());
         self.lock.still_held().in_step(step)
     }
 
@@ -117,6 +121,24 @@ impl Session {
             Ok(()) => Ok(()),
             Err(LockError::Lost { .. }) => Ok(()),
             Err(error) => Err(Failure::at(Step::Record, error)),
+        }
+    }
+}
+
+/// Takes the lock, or waits for whoever holds it, if that is what the user wants.
+async fn take(app: &App) -> Result<Lock, LockError> {
+    let mut told = None;
+    loop {
+        match Lock::take(&app.cluster, app.namespace(), &app.project.app, &app.author.holder).await {
+            Err(held @ LockError::Held { .. }) if app.wait => {
+                let message = format!("waiting: {held}");
+                if told.as_ref() != Some(&message) {
+                    app.emit.emit(Event::Warning { message: message.clone() });
+                    told = Some(message);
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            taken => return taken,
         }
     }
 }

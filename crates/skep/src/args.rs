@@ -13,6 +13,7 @@ Ship
   up           Start hive, the cluster on this machine, and deploy to it
   deploy       Build, push, plan, migrate, apply, roll, verify, record
   rollback     Put an earlier release back, with its config and secrets
+  unlock       Free the lock of a deploy that can't be asked to stop
 
 Look
   plan         What a deploy would do, and which services restart and why
@@ -83,6 +84,8 @@ pub(crate) enum Command {
     Deploy(Deploy),
     /// Put an earlier release back, with its config and secrets
     Rollback(Rollback),
+    /// Free the lock of a deploy that can't be asked to stop
+    Unlock(Unlock),
     /// What a deploy would do, and which services restart and why
     Plan(Plan),
     /// The same field by field, against what lives in the cluster
@@ -149,6 +152,9 @@ pub(crate) struct Deploy {
     /// Carry out exactly this saved plan, or refuse because the cluster has moved
     #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "skip_build", "tag"])]
     pub(crate) plan: Option<PathBuf>,
+    /// Wait for another deploy of this app to end
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +168,16 @@ pub(crate) struct Rollback {
     /// The release of this commit; where none is kept, the images that carry this tag
     #[arg(long, value_name = "SHA", conflicts_with = "release")]
     pub(crate) tag: Option<String>,
+    /// Wait for another deploy of this app to end
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unlock {
+    /// Why; its holder is told
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Args)]

@@ -86,6 +86,7 @@ pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> 
         },
         ingress_port: place.ingress_port,
         schema_exit_code: SCHEMA_EXIT_CODE,
+        wait: false,
         emit,
         cancel,
         project,

@@ -9,6 +9,8 @@ use skep_model::Step;
 pub(crate) const FAILED: u8 = 1;
 /// `plan` and `diff` found something to do.
 pub(crate) const CHANGES: u8 = 2;
+/// Another deploy runs, or the lock was lost.
+pub(crate) const LOCK: u8 = 15;
 /// The command line can't be understood.
 pub(crate) const USAGE: u8 = 64;
 /// Stopped by the user.
@@ -24,7 +26,7 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
     (12, "build: an image can't be built"),
     (13, "push: the registry failed or refused"),
     (14, "plan: the cluster can't be read, or would refuse the change"),
-    (15, "lock: another deploy runs, or the lock was lost"),
+    (LOCK, "lock: another deploy runs, or the lock was lost"),
     (16, "stage: storage, config or what the migration needs can't be made ready"),
     (17, "migrate: the migration failed; no service was changed"),
     (18, "apply: an object was refused"),
@@ -43,8 +45,11 @@ pub(crate) fn meaning(code: u8) -> &'static str {
 
 /// The code of a failure.
 pub(crate) fn code(failure: &Failure) -> u8 {
-    if matches!(*failure.problem, Problem::Interrupted) {
-        return INTERRUPTED;
+    match *failure.problem {
+        Problem::Interrupted => return INTERRUPTED,
+        // Whatever step it was lost in.
+        Problem::Lock(_) => return LOCK,
+        _ => {}
     }
     match failure.step {
         Step::Load => 10,
@@ -52,7 +57,7 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         Step::Build => 12,
         Step::Push => 13,
         Step::Plan => 14,
-        Step::Lock => 15,
+        Step::Lock => LOCK,
         Step::Stage => 16,
         Step::Migrate => 17,
         Step::Apply => 18,

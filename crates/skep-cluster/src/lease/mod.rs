@@ -30,11 +30,18 @@ const TRIES: u32 = 5;
 /// How often a lease that may be dead is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// The annotation with the step that the holder is at.
+const STEP: &str = "skep.dev/step";
+/// The annotation with who freed a lock that was not their own, and why.
+const UNLOCKED: &str = "skep.dev/unlocked";
+/// What a holder does first.
+const FIRST_STEP: &str = "lock";
+
 /// Why the lock was not had, or was lost.
 #[derive(Debug, Error)]
 pub enum LockError {
     /// Somebody else deploys this app now.
-    #[error("{app} is being deployed by {holder} since {since}")]
+    #[error("{app} is being deployed by {holder} since {since}{}", doing(.step.as_deref()))]
     Held {
         /// The app.
         app: AppName,
@@ -42,6 +49,8 @@ pub enum LockError {
         holder: Box<Holder>,
         /// When they took it, as they wrote it.
         since: String,
+        /// The step that they are at.
+        step: Option<String>,
     },
     /// The lease was not renewed in time, or was taken by somebody else: nothing more may be written.
     #[error("the deploy lock of {app} was lost: {why}")]
@@ -77,12 +86,7 @@ impl Lock {
         app: &AppName,
         me: &Holder,
     ) -> Result<Self, LockError> {
-        let key = ObjectKey {
-            kind: "Lease".to_owned(),
-            namespace: Some(namespace.to_owned()),
-            name: format!("skep.{app}"),
-            api_version: "coordination.k8s.io/v1".to_owned(),
-        };
+        let key = key_of(namespace, app);
         let mut tries = 0;
         let lease = loop {
             tries += 1;
@@ -108,6 +112,11 @@ impl Lock {
         Ok(Self { app: app.clone(), cluster: cluster.clone(), key, renewal })
     }
 
+    /// Notes the step that is being done, for those who wait.
+    pub fn is_at(&self, step: &str) {
+        self.renewal.is_at(step);
+    }
+
     /// Asked before each write.
     ///
     /// # Errors
@@ -116,15 +125,75 @@ impl Lock {
         self.renewal.check().map_err(|why| LockError::Lost { app: self.app.clone(), why })
     }
 
-    /// Gives the lock back.
+    /// Gives the lock back, if it is still ours.
     ///
     /// # Errors
     /// When the API failed; the lease then dies by itself.
     pub async fn release(self) -> Result<(), LockError> {
-        self.renewal.stop().await;
-        self.cluster.delete(&self.key).await?;
-        Ok(())
+        let Some(lease) = self.renewal.stop().await else { return Ok(()) };
+        match self.cluster.delete_unchanged(&self.key, &lease).await {
+            Err(error) if !error.is_conflict() => Err(error.into()),
+            _ => Ok(()),
+        }
     }
+}
+
+/// Frees the lock of `app`, whoever holds it. A living holder finds `why` at its next renewal, stops writing and gives the lock up,
+/// and only then is it free: two never write at once. One that does not answer is dead after its lease's duration. Answers who
+/// held it; `None` when nobody does.
+///
+/// # Errors
+/// When the API failed.
+pub async fn unlock(
+    cluster: &Cluster,
+    namespace: &str,
+    app: &AppName,
+    why: &str,
+) -> Result<Option<Holder>, LockError> {
+    let key = key_of(namespace, app);
+    let Some(holder) = ask_to_stop(cluster, &key, why).await? else { return Ok(None) };
+    let asked = Instant::now();
+    loop {
+        let now = cluster.get(&key).await?;
+        let same = |lease: &Value| lease["spec"]["holderIdentity"] == holder.identity();
+        let Some(lease) = now.filter(same) else { return Ok(Some(holder)) };
+        if holder.is_dead_process_of_this_host() || asked.elapsed() >= DURATION {
+            match cluster.delete_unchanged(&key, &lease).await {
+                Err(error) if !error.is_conflict() => return Err(error.into()),
+                _ => continue,
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Writes on the lease that its holder is to stop; `None` when nobody holds it.
+async fn ask_to_stop(cluster: &Cluster, key: &ObjectKey, why: &str) -> Result<Option<Holder>, LockError> {
+    loop {
+        let Some(mut lease) = cluster.get(key).await? else { return Ok(None) };
+        let identity = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
+        let Some(holder) = Holder::parse(identity) else { return Ok(None) };
+        lease["metadata"]["annotations"][UNLOCKED] = json!(why);
+        match cluster.replace(&lease, "skep").await {
+            Ok(_) => return Ok(Some(holder)),
+            // It was renewed between our reading and our writing.
+            Err(error) if error.is_conflict() || error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn key_of(namespace: &str, app: &AppName) -> ObjectKey {
+    ObjectKey {
+        kind: "Lease".to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: format!("skep.{app}"),
+        api_version: "coordination.k8s.io/v1".to_owned(),
+    }
+}
+
+fn doing(step: Option<&str>) -> String {
+    step.map(|step| format!(", and is at {step}")).unwrap_or_default()
 }
 
 fn lease(key: &ObjectKey, me: &Holder, resource_version: Option<&str>) -> Value {
@@ -132,7 +201,7 @@ fn lease(key: &ObjectKey, me: &Holder, resource_version: Option<&str>) -> Value 
     let mut lease = json!({
         "apiVersion": key.api_version,
         "kind": key.kind,
-        "metadata": {"name": key.name, "namespace": key.namespace},
+        "metadata": {"name": key.name, "namespace": key.namespace, "annotations": {STEP: FIRST_STEP}},
         "spec": {
             "holderIdentity": me.identity(),
             "leaseDurationSeconds": DURATION.as_secs(),
@@ -173,6 +242,7 @@ async fn wait_until_dead(
                     app: app.clone(),
                     holder: Box::new(holder),
                     since: acquired(&now),
+                    step: step_of(&now),
                 });
             }
             Some(_) => {}
@@ -185,7 +255,16 @@ async fn held(cluster: &Cluster, key: &ObjectKey, app: &AppName) -> Result<LockE
     let now = cluster.get(key).await?.unwrap_or_default();
     let holder =
         Holder::parse(now["spec"]["holderIdentity"].as_str().unwrap_or_default()).unwrap_or_default();
-    Ok(LockError::Held { app: app.clone(), holder: Box::new(holder), since: acquired(&now) })
+    Ok(LockError::Held {
+        app: app.clone(),
+        holder: Box::new(holder),
+        since: acquired(&now),
+        step: step_of(&now),
+    })
+}
+
+fn step_of(lease: &Value) -> Option<String> {
+    lease["metadata"]["annotations"][STEP].as_str().map(str::to_owned)
 }
 
 fn acquired(lease: &Value) -> String {

@@ -23,9 +23,11 @@ struct Acknowledged {
 #[derive(Debug)]
 pub(super) struct Renewal {
     last: Arc<Mutex<Acknowledged>>,
+    /// What the holder is doing; written with the next renewal.
+    step: Arc<Mutex<String>>,
     good_for: Duration,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Option<Value>>,
 }
 
 impl Renewal {
@@ -38,9 +40,20 @@ impl Renewal {
     ) -> Self {
         let now = Acknowledged { monotonic: Instant::now(), wall: SystemTime::now(), stolen: None };
         let last = Arc::new(Mutex::new(now));
+        let step = Arc::new(Mutex::new(super::FIRST_STEP.to_owned()));
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(renew(cluster, key, lease, every, Arc::clone(&last), stopped));
-        Self { last, good_for, stop, task }
+        let told = (Arc::clone(&last), Arc::clone(&step));
+        let task = tokio::spawn(renew(cluster, key, lease, every, told, stopped));
+        Self { last, step, good_for, stop, task }
+    }
+
+    /// Notes what the holder is doing.
+    pub(super) fn is_at(&self, step: &str) {
+        if let Ok(mut now) = self.step.lock()
+            && *now != step
+        {
+            step.clone_into(&mut now);
+        }
     }
 
     /// # Errors
@@ -50,7 +63,7 @@ impl Renewal {
             return Err("its renewal failed".to_owned());
         };
         if let Some(holder) = &last.stolen {
-            return Err(format!("{holder} took it"));
+            return Err(holder.clone());
         }
         let wall = last.wall.elapsed().unwrap_or_default();
         let since = last.monotonic.elapsed().max(wall);
@@ -60,10 +73,15 @@ impl Renewal {
         Ok(())
     }
 
-    pub(super) async fn stop(self) {
+    /// The lease as it was when it was ours for the last time; `None` when it no longer is.
+    pub(super) async fn stop(self) -> Option<Value> {
         let _ = self.stop.send(());
-        if let Err(error) = self.task.await {
-            tracing::warn!(%error, "the lease's renewal ended badly");
+        match self.task.await {
+            Ok(lease) => lease,
+            Err(error) => {
+                tracing::warn!(%error, "the lease's renewal ended badly");
+                None
+            }
         }
     }
 }
@@ -73,16 +91,19 @@ async fn renew(
     key: ObjectKey,
     mut lease: Value,
     every: Duration,
-    last: Arc<Mutex<Acknowledged>>,
+    (last, step): (Arc<Mutex<Acknowledged>>, Arc<Mutex<String>>),
     mut stopped: oneshot::Receiver<()>,
-) {
+) -> Option<Value> {
     let mine = lease["spec"]["holderIdentity"].clone();
     loop {
         tokio::select! {
-            _ = &mut stopped => return,
+            _ = &mut stopped => return Some(lease),
             () = tokio::time::sleep(every) => {}
         }
         let (monotonic, wall) = (Instant::now(), SystemTime::now());
+        if let Ok(step) = step.lock() {
+            lease["metadata"]["annotations"][super::STEP] = json!(*step);
+        }
         lease["spec"]["renewTime"] = json!(super::micro(Timestamp::now()));
         match cluster.replace(&lease, "skep").await {
             Ok(renewed) => {
@@ -96,19 +117,33 @@ async fn renew(
                     continue;
                 };
                 match now {
-                    Some(now) if now["spec"]["holderIdentity"] == mine => lease = now,
+                    Some(now) if now["spec"]["holderIdentity"] == mine && unlocked(&now).is_none() => {
+                        lease = now;
+                    }
                     now => {
-                        let holder =
-                            now.and_then(|now| now["spec"]["holderIdentity"].as_str().map(str::to_owned));
                         if let Ok(mut last) = last.lock() {
-                            last.stolen =
-                                Some(holder.unwrap_or_else(|| "somebody deleted the lease and".to_owned()));
+                            last.stolen = Some(how_it_was_lost(now.as_ref()));
                         }
-                        return;
+                        // Nothing more is written from here on: whoever wants the lock may have it.
+                        return now.filter(|now| now["spec"]["holderIdentity"] == mine);
                     }
                 }
             }
             Err(error) => tracing::warn!(%error, "the lease could not be renewed, it will be tried again"),
         }
+    }
+}
+
+/// Who wants the holder to stop, and why.
+fn unlocked(lease: &Value) -> Option<&str> {
+    lease["metadata"]["annotations"][super::UNLOCKED].as_str()
+}
+
+/// What is in the place of a lease that was ours.
+fn how_it_was_lost(now: Option<&Value>) -> String {
+    let Some(now) = now else { return "somebody deleted the lease".to_owned() };
+    match unlocked(now) {
+        Some(why) => why.to_owned(),
+        None => format!("{} took it", now["spec"]["holderIdentity"].as_str().unwrap_or("somebody")),
     }
 }

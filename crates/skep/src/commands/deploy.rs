@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
-use skep_deploy::{DeployRequest, Images, SavedPlan};
+use skep_deploy::{App, DeployRequest, Images, SavedPlan};
 
 use crate::{
     args,
@@ -15,20 +15,20 @@ use crate::{
 
 pub(crate) async fn run(settings: &Settings, deploy: args::Deploy) -> Result<()> {
     match deploy.plan {
-        Some(file) => carry_out(settings, &file).await,
-        None => ship(settings, request(deploy.what)).await,
+        Some(file) => carry_out(settings, &file, deploy.wait).await,
+        None => ship(settings, request(deploy.what), deploy.wait).await,
     }
 }
 
 /// Deploys a saved plan. The project is read for its target and its secrets, which the file does not hold.
-async fn carry_out(settings: &Settings, file: &Path) -> Result<()> {
+async fn carry_out(settings: &Settings, file: &Path, wait: bool) -> Result<()> {
     let shown = file.display();
     let text = fs::read_to_string(settings.dir.join(file)).with_context(|| format!("can't read {shown}"))?;
     let saved = SavedPlan::read(&text)
         .map_err(|why| anyhow::anyhow!("{shown}: {why}\nhint: `skep plan --out {shown}` makes one"))?;
     let composed = compose::load(settings, Needs::Contents)?;
     let view = View::open(settings, &composed.title());
-    let app = compose::app(settings, composed, view.emit()).await?;
+    let app = App { wait, ..compose::app(settings, composed, view.emit()).await? };
     let done = skep_deploy::deploy_saved(&app, saved).await;
     view.close();
     report::shipped(settings, &app, &done?);
@@ -46,10 +46,10 @@ pub(crate) fn request(what: args::What) -> DeployRequest {
 }
 
 /// Deploys what the settings name.
-pub(crate) async fn ship(settings: &Settings, request: DeployRequest) -> Result<()> {
+pub(crate) async fn ship(settings: &Settings, request: DeployRequest, wait: bool) -> Result<()> {
     let composed = compose::load(settings, Needs::Contents)?;
     let view = View::open(settings, &composed.title());
-    let app = compose::app(settings, composed, view.emit()).await?;
+    let app = App { wait, ..compose::app(settings, composed, view.emit()).await? };
     let done = skep_deploy::deploy(&app, &request).await;
     view.close();
     report::shipped(settings, &app, &done?);

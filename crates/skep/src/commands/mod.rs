@@ -14,6 +14,7 @@ mod plan;
 mod rollback;
 mod show;
 mod status;
+mod unlock;
 mod up;
 
 use std::{process::ExitCode, time::Duration};
@@ -70,6 +71,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
         Command::Rollback(rollback) => rollback::run(settings, &rollback).await,
         Command::Status => status::run(settings).await,
         Command::History => history::run(settings).await,
+        Command::Unlock(unlock) => unlock::run(settings, &unlock).await,
         Command::Show(show) => show::run(settings, &show).await,
         Command::Logs(logs) => logs::run(settings, logs).await,
         Command::Hive(hive) => hive::run(settings, hive).await,

@@ -1,7 +1,7 @@
 //! `skep rollback`.
 
 use anyhow::Result;
-use skep_deploy::{RollbackRequest, RollbackTo};
+use skep_deploy::{App, RollbackRequest, RollbackTo};
 
 use crate::{
     args,
@@ -14,7 +14,7 @@ use crate::{
 pub(crate) async fn run(settings: &Settings, rollback: &args::Rollback) -> Result<()> {
     let composed = compose::load(settings, Needs::Registry)?;
     let view = View::open(settings, &composed.title());
-    let app = compose::app(settings, composed, view.emit()).await?;
+    let app = App { wait: rollback.wait, ..compose::app(settings, composed, view.emit()).await? };
     let to = match (rollback.release, &rollback.tag) {
         (Some(number), _) => RollbackTo::Release(number),
         (None, Some(tag)) => RollbackTo::Tag(tag.clone()),

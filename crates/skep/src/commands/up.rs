@@ -15,5 +15,5 @@ pub(crate) async fn run(settings: &Settings, up: &args::Up) -> Result<()> {
     if compose::load(&settings, Needs::Address)?.is_on_hive() {
         hive::start(&settings, up).await?;
     }
-    deploy::ship(&settings, DeployRequest { settle: true, ..DeployRequest::default() }).await
+    deploy::ship(&settings, DeployRequest { settle: true, ..DeployRequest::default() }, false).await
 }
