@@ -65,11 +65,7 @@ fn a_stolen_lock_ends_the_deploy() {
     let world = World::new();
     world.skep(&["deploy"]).ok();
     world.project.write("release", "never-ready\n");
-    let deploy = world
-        .command(&["deploy"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn();
+    let deploy = world.command(&["deploy"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let deploy = deploy.expect("skep starts");
     eventually("the roll to begin", Duration::from_secs(30), || {
         (world.object("deployment", "shop")["metadata"]["generation"] == 2).then_some(())
@@ -77,7 +73,7 @@ fn a_stolen_lock_ends_the_deploy() {
     let stolen = r#"{"spec":{"holderIdentity":"ana@laptop#another-boot#1#1"}}"#;
     world.kubectl(&["patch", "lease", "skep.shop", "--type=merge", "-p", stolen]).ok();
     let began = Instant::now();
-    let ended: skep_tests::Outcome = deploy.wait_with_output().expect("it was started").into();
+    let ended: Outcome = deploy.wait_with_output().expect("it was started").into();
     assert!(began.elapsed() < Duration::from_secs(20), "it ends within seconds");
     ended.code(15).says("the deploy lock of shop was lost").says("ana@laptop");
     let lease = world.object("lease", "skep.shop");

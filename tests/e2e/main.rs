@@ -13,6 +13,7 @@ mod kill;
 mod lock;
 mod migration;
 mod plan;
+mod records;
 mod rollback;
 mod rolling;
 mod story;

@@ -1,6 +1,7 @@
 //! The release store: a Secret per release, compressed, named `skep.<app>.v<N>`.
 //!
-//! A record is *created*, never applied: two deploys that reach for the same number can't both have it.
+//! A record is *created*, never applied: two deploys that reach for the same number can't both have it. What one Secret can't hold goes
+//! on in `skep.<app>.v<N>.2` and so on. Those are written before the first, which alone counts: a record is there whole or not at all.
 
 use std::io::{Read, Write};
 
@@ -12,8 +13,10 @@ use thiserror::Error;
 
 use crate::{Cluster, ClusterError, Route, Selector};
 
-/// What the API server takes for one Secret's data, with room for the rest of the object (Kubernetes stops at 1 MiB).
-const LARGEST: usize = 1_000_000;
+/// Compressed bytes in one Secret. Kubernetes stops at 1 MiB, and some etcds at less for the whole request.
+const LARGEST: usize = 700_000;
+/// The annotation with the number of Secrets that a record fills; absent for one.
+const PARTS: &str = "skep.dev/parts";
 
 /// A record that can't be read or written.
 #[derive(Debug, Error)]
@@ -36,14 +39,6 @@ pub enum RecordError {
         name: String,
         /// What is wrong with it.
         why: String,
-    },
-    /// More than a Secret holds.
-    #[error("release v{number} is {size} bytes compressed, and a Secret holds {LARGEST}")]
-    TooLarge {
-        /// Its number.
-        number: u64,
-        /// Compressed size.
-        size: usize,
     },
     /// The number is taken: another deploy was faster.
     #[error("release v{0} was opened by another deploy")]
@@ -72,14 +67,22 @@ impl Releases {
     /// # Errors
     /// When one can't be read: a store that is half understood is not touched.
     pub async fn all(&self) -> Result<Vec<Release>, RecordError> {
+        let firsts = self.secrets("release").await?;
+        let parts = match firsts.iter().any(|first| parts_of(first) > 1) {
+            true => self.secrets("release-part").await?,
+            false => Vec::new(),
+        };
+        let mut releases = firsts.iter().map(|first| decode(first, &parts)).collect::<Result<Vec<_>, _>>()?;
+        releases.sort_by_key(|release| release.number);
+        Ok(releases)
+    }
+
+    async fn secrets(&self, record: &str) -> Result<Vec<Value>, RecordError> {
         let Some(route) = Route::built_in("v1", "Secret") else {
             return Ok(Vec::new());
         };
-        let selector = Selector::labels(format!("skep.dev/record=release,skep.dev/app={}", self.app));
-        let secrets = self.cluster.list(&route, Some(&self.namespace), &selector).await?;
-        let mut releases = secrets.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
-        releases.sort_by_key(|release| release.number);
-        Ok(releases)
+        let selector = Selector::labels(format!("skep.dev/record={record},skep.dev/app={}", self.app));
+        Ok(self.cluster.list(&route, Some(&self.namespace), &selector).await?)
     }
 
     /// Opens a record.
@@ -87,7 +90,9 @@ impl Releases {
     /// # Errors
     /// [`RecordError::Taken`] when the number is in use: the fence between two deploys.
     pub async fn open(&self, release: &Release) -> Result<(), RecordError> {
-        match self.cluster.create(&self.encode(release)?, "skep").await {
+        let (first, rest) = self.encode(release)?;
+        self.write_parts(&rest).await?;
+        match self.cluster.create(&first, "skep").await {
             Ok(_) => Ok(()),
             Err(error) if error.is_conflict() => Err(RecordError::Taken(release.number)),
             Err(error) => Err(error.into()),
@@ -99,7 +104,20 @@ impl Releases {
     /// # Errors
     /// When the API failed.
     pub async fn save(&self, release: &Release) -> Result<(), RecordError> {
-        self.cluster.replace(&self.encode(release)?, "skep").await?;
+        let (first, rest) = self.encode(release)?;
+        self.write_parts(&rest).await?;
+        self.cluster.replace(&first, "skep").await?;
+        Ok(())
+    }
+
+    /// Parts that another try left behind are overwritten.
+    async fn write_parts(&self, parts: &[Value]) -> Result<(), RecordError> {
+        for part in parts {
+            match self.cluster.create(part, "skep").await {
+                Err(error) if error.is_conflict() => self.cluster.replace(part, "skep").await?,
+                created => created?,
+            };
+        }
         Ok(())
     }
 
@@ -108,8 +126,18 @@ impl Releases {
     /// # Errors
     /// When the API failed.
     pub async fn remove(&self, number: u64) -> Result<(), RecordError> {
-        self.cluster.delete(&self.key(number)).await?;
+        let first = self.key(number);
+        let parts = self.cluster.get(&first).await?.as_ref().map_or(1, parts_of);
+        self.cluster.delete(&first).await?;
+        for part in 2..=parts {
+            self.cluster.delete(&self.part_key(number, part)).await?;
+        }
         Ok(())
+    }
+
+    fn part_key(&self, number: u64, part: usize) -> ObjectKey {
+        let first = self.key(number);
+        ObjectKey { name: format!("{}.{part}", first.name), ..first }
     }
 
     fn key(&self, number: u64) -> ObjectKey {
@@ -121,7 +149,8 @@ impl Releases {
         }
     }
 
-    fn encode(&self, release: &Release) -> Result<Value, RecordError> {
+    /// The first Secret and the others.
+    fn encode(&self, release: &Release) -> Result<(Value, Vec<Value>), RecordError> {
         let key = self.key(release.number);
         let unwritable = |why: String| RecordError::Unreadable { name: key.name.clone(), why };
         let json = serde_json::to_vec(release).map_err(|error| unwritable(error.to_string()))?;
@@ -130,10 +159,22 @@ impl Releases {
             .write_all(&json)
             .and_then(|()| gzip.finish())
             .map_err(|error| unwritable(error.to_string()))?;
-        if packed.len() > LARGEST {
-            return Err(RecordError::TooLarge { number: release.number, size: packed.len() });
+        let mut chunks = packed.chunks(LARGEST);
+        let mut first = self.secret(&key, release, "release", chunks.next().unwrap_or_default());
+        let rest: Vec<Value> = (2..)
+            .zip(chunks)
+            .map(|(part, chunk)| {
+                self.secret(&self.part_key(release.number, part), release, "release-part", chunk)
+            })
+            .collect();
+        if !rest.is_empty() {
+            first["metadata"]["annotations"][PARTS] = (rest.len() + 1).to_string().into();
         }
-        Ok(json!({
+        Ok((first, rest))
+    }
+
+    fn secret(&self, key: &ObjectKey, release: &Release, record: &str, bytes: &[u8]) -> Value {
+        json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "skep.dev/release.v1",
@@ -143,24 +184,37 @@ impl Releases {
                 "labels": {
                     "app.kubernetes.io/managed-by": "skep",
                     "skep.dev/app": self.app,
-                    "skep.dev/record": "release",
+                    "skep.dev/record": record,
                     "skep.dev/release": release.number.to_string(),
                     "skep.dev/status": release.status,
                 },
             },
-            "data": {"release": STANDARD.encode(packed)},
-        }))
+            "data": {"release": STANDARD.encode(bytes)},
+        })
     }
 }
 
-fn decode(secret: &Value) -> Result<Release, RecordError> {
-    let name = secret["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+fn parts_of(first: &Value) -> usize {
+    first["metadata"]["annotations"][PARTS].as_str().and_then(|parts| parts.parse().ok()).unwrap_or(1)
+}
+
+fn decode(first: &Value, parts: &[Value]) -> Result<Release, RecordError> {
+    let name = first["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let unreadable = |why: String| RecordError::Unreadable { name: name.clone(), why };
-    let packed = secret["data"]["release"]
-        .as_str()
-        .ok_or_else(|| unreadable("it has no `release` data".to_owned()))?;
-    let packed = STANDARD.decode(packed).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = |secret: &Value, name: &str| {
+        let text = secret["data"]["release"]
+            .as_str()
+            .ok_or_else(|| unreadable(format!("{name} has no `release` data")))?;
+        STANDARD.decode(text).map_err(|error| unreadable(error.to_string()))
+    };
+    let mut packed = bytes(first, &name)?;
+    for part in 2..=parts_of(first) {
+        let part = format!("{name}.{part}");
+        let found = parts.iter().find(|secret| secret["metadata"]["name"] == part.as_str());
+        packed.extend(bytes(found.ok_or_else(|| unreadable(format!("{part} is gone")))?, &part)?);
+    }
     let mut json = Vec::new();
+    // Its checksum covers all parts: one of another writing is found out.
     GzDecoder::new(packed.as_slice())
         .read_to_end(&mut json)
         .map_err(|error| unreadable(error.to_string()))?;
