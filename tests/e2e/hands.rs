@@ -109,3 +109,23 @@ fn a_terminated_deploy_closes_its_record() {
     assert_eq!(deploy.wait().expect("it was started").code(), Some(130));
     world.skep(&["history"]).ok().says("interrupted");
 }
+
+#[test]
+fn a_field_that_cannot_be_changed_in_place_is_found_in_the_plan_and_recreate_is_the_way_through() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.project.edit(
+        "k8s/shop.yaml",
+        "matchLabels: { app: shop }",
+        "matchLabels: { app: shop, tier: front }",
+    );
+    world.project.edit("k8s/shop.yaml", "labels: { app: shop }", "labels: { app: shop, tier: front }");
+    let refused = world.skep(&["deploy"]).code(14).says("k8s/shop.yaml:1").says("Deployment/shop");
+    refused.says("immutable").says("`--recreate Deployment/shop`");
+    world.skep(&["plan", "--recreate", "Deployment/shop"]).code(2).says("makes anew").says("Deployment/shop");
+    let before = world.object("deployment", "shop")["metadata"]["uid"].clone();
+    world.skep(&["deploy", "--recreate", "Deployment/shop"]).ok().says("1 to make anew");
+    assert_ne!(world.object("deployment", "shop")["metadata"]["uid"], before);
+    assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
+    world.skep(&["deploy"]).ok().says("nothing was changed");
+}

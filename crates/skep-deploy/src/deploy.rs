@@ -21,6 +21,8 @@ pub struct DeployRequest {
     pub services: Vec<String>,
     /// Where the images come from.
     pub images: Images,
+    /// Objects that may be deleted and made anew, as `Kind/name`.
+    pub recreate: Vec<String>,
     /// Await the services and ask the URLs even when nothing has to be changed.
     pub settle: bool,
 }

@@ -71,6 +71,8 @@ pub(crate) struct Desired {
     pub(crate) commit: Option<String>,
     /// Where each object's manifest is; empty for a recorded release.
     pub(crate) places: BTreeMap<ObjectKey, String>,
+    /// Objects that may be deleted and made anew, as `Kind/name`.
+    pub(crate) recreate: Vec<String>,
     /// Keys of earlier releases' config that is still referred to.
     pub(crate) kept_config: Vec<ObjectKey>,
 }
@@ -131,6 +133,7 @@ impl Desired {
                 .iter()
                 .filter_map(|object| Some((object.key()?, object.origin.to_string())))
                 .collect(),
+            recreate: request.recreate.clone(),
             kept_config: Vec::new(),
         };
         if !request.services.is_empty() {

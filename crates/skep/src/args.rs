@@ -128,6 +128,9 @@ pub(crate) struct What {
     /// Take the images that carry this tag
     #[arg(long)]
     pub(crate) tag: Option<String>,
+    /// Delete this object and make it anew, for a field that can't be changed in place; may be given again
+    #[arg(long, value_name = "KIND/NAME")]
+    pub(crate) recreate: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -150,7 +153,7 @@ pub(crate) struct Deploy {
     #[command(flatten)]
     pub(crate) what: What,
     /// Carry out exactly this saved plan, or refuse because the cluster has moved
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "skip_build", "tag"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "skip_build", "tag", "recreate"])]
     pub(crate) plan: Option<PathBuf>,
     /// Wait for another deploy of this app to end
     #[arg(long)]

@@ -36,6 +36,8 @@ pub enum Verb {
     Create,
     /// It differs.
     Update,
+    /// It differs in a field that can't be changed in place: it is deleted and made anew, as the user wants it.
+    Recreate,
 }
 
 /// One reason why a service's pods are replaced.
@@ -86,7 +88,7 @@ impl fmt::Display for Restart {
 impl Change {
     /// Whether pods are made by it.
     pub(super) fn restarts_pods(&self) -> bool {
-        self.verb == Verb::Create || !self.restarts.is_empty()
+        self.verb != Verb::Update || !self.restarts.is_empty()
     }
 
     pub(super) fn of(
@@ -145,7 +147,7 @@ pub(super) async fn explain(app: &App, desired: &Desired, changes: &mut [Change]
         change.place = desired.places.get(&change.object).cloned();
         change.restarts = match change.verb {
             Verb::Create => Vec::new(),
-            Verb::Update => reasons
+            Verb::Update | Verb::Recreate => reasons
                 .into_iter()
                 .map(|reason| match reason {
                     Reason::Image { container, from, to } => Restart::Image { container, from, to },

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use serde_json::Value;
-use skep_cluster::{Applied, ClusterError, FieldConflict, Force};
+use skep_cluster::{Applied, ClusterError, FieldConflict, Force, MANAGER};
 use skep_manifest::{Difference, differences};
 use skep_model::{ObjectKey, Release, Step};
 
@@ -54,6 +54,13 @@ pub(super) async fn with_live(
                 compared.drift.extend(drift);
                 compared.update(key.clone(), fields);
                 compared.contested.push((key, conflicts));
+            }
+            (Some(there), Err(error))
+                if error.is_immutable() && desired.recreate.contains(&key.to_string()) =>
+            {
+                let fields = skep_manifest::changes(there, object, MANAGER);
+                let (verb, object) = (Verb::Recreate, key);
+                compared.changes.push(Change { object, verb, place: None, fields, restarts: Vec::new() });
             }
             (there, answer) => {
                 let rehearsed = answered(there, answer, desired.defines(&key))
@@ -126,16 +133,21 @@ async fn adopted(
         Some(rehearsed) => rehearsed,
         None => app.cluster.rehearse(object, Force::Yes).await.in_step(Step::Plan)?,
     };
-    let mut other = object.clone();
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    other["metadata"]["name"] = format!("{}-as-new", name.get(..50).unwrap_or(name)).into();
-    Ok(match app.cluster.rehearse(&other, Force::No).await {
+    Ok(match rehearse_as_new(app, object).await {
         Ok(fresh) => {
             differences(live, &skep_manifest::after_adoption(live, &forced.object, object, &fresh.object))
         }
         // A name that can't be had: what the apply alone changes is known.
         Err(_) => differences(live, &forced.object),
     })
+}
+
+/// What the API would make of an object if it were not there: of the same under another name.
+async fn rehearse_as_new(app: &App, object: &Value) -> Result<Applied, ClusterError> {
+    let mut other = object.clone();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    other["metadata"]["name"] = format!("{}-as-new", name.get(..50).unwrap_or(name)).into();
+    app.cluster.rehearse(&other, Force::No).await
 }
 
 /// What the API would make of an object; `None` when its namespace, or its kind's definition, which the release brings along

@@ -142,6 +142,11 @@ impl Plan {
         self.good
     }
 
+    /// Whether an object is deleted and made anew.
+    pub(crate) fn recreates(&self, key: &ObjectKey) -> bool {
+        self.changes.iter().any(|change| change.verb == Verb::Recreate && change.object.same_object(key))
+    }
+
     pub(crate) fn changes(&self, object: &Value) -> bool {
         ObjectKey::of(object).is_some_and(|key| self.changes.iter().any(|change| change.object == key))
     }
@@ -162,6 +167,7 @@ impl Plan {
         let parts = [
             (count(Verb::Create), "to create"),
             (count(Verb::Update), "to change"),
+            (count(Verb::Recreate), "to make anew"),
             (self.prune.len(), "to remove"),
         ];
         let mut parts: Vec<String> = parts

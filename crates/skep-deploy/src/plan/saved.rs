@@ -48,6 +48,8 @@ pub struct SavedPlan {
     /// Secrets by name: versions are salted, so a name is no help in guessing a value.
     secrets: Vec<ObjectKey>,
     kept_config: Vec<ObjectKey>,
+    #[serde(default)]
+    recreate: Vec<String>,
     steps: Steps,
 }
 
@@ -129,6 +131,7 @@ impl SavedPlan {
             objects: desired.objects.clone(),
             secrets,
             kept_config: desired.kept_config.clone(),
+            recreate: desired.recreate.clone(),
             steps: Steps::of(plan),
         })
     }
@@ -220,6 +223,7 @@ impl SavedPlan {
             third_party: self.third_party.clone(),
             commit: self.commit.clone(),
             kept_config: self.kept_config.clone(),
+            recreate: self.recreate.clone(),
             ..Desired::default()
         };
         let plan = against_live(app, wanted, None, &releases, Force::No, &app.cause()).await?;

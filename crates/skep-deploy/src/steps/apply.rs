@@ -1,10 +1,15 @@
 //! apply: everything else is written, wave by wave, all objects of a wave at once.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use skep_cluster::Force;
-use skep_model::{Event, Outcome, Step};
+use skep_model::{Event, ObjectKey, Outcome, Step};
 
 use crate::{App, Failure, Plan, adopt, error::InStep, session::Session};
+
+/// How often an object that is being deleted is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) async fn apply(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     session.clock.start(Step::Apply);
@@ -33,9 +38,29 @@ pub(crate) async fn waves(
     for objects in &waves {
         changed += objects.iter().filter(|object| plan.changes(object)).count();
         adopt::take_over(app, plan, objects, step).await?;
+        make_room(app, plan, session, objects, step).await?;
         wave(app, session, step, objects, plan.force, |object| plan.changes(object)).await?;
     }
     Ok(changed)
+}
+
+/// Deletes what is to be made anew, and waits until it is gone.
+async fn make_room(
+    app: &App,
+    plan: &Plan,
+    session: &Session,
+    objects: &[Value],
+    step: Step,
+) -> Result<(), Failure> {
+    for key in objects.iter().filter_map(ObjectKey::of).filter(|key| plan.recreates(key)) {
+        session.may_write(step)?;
+        app.cluster.delete(&key).await.in_step(step)?;
+        while app.cluster.get(&key).await.in_step(step)?.is_some() {
+            session.may_write(step)?;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Ok(())
 }
 
 /// Applies one wave, after asking whether the lock still stands. `changes` tells what is news.

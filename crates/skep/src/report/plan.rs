@@ -20,6 +20,7 @@ pub(crate) fn plan(plan: &Plan, title: &str, saved: Option<&Path>) {
     let of = |verb| plan.changed().iter().filter(move |change| change.verb == verb);
     section("creates", of(Verb::Create).map(|change| change.object.to_string()));
     section("changes", of(Verb::Update).filter_map(|change| changed(plan, change)));
+    section("makes anew", of(Verb::Recreate).map(|change| change.object.to_string()));
     section("removes", plan.removed().iter().map(ToString::to_string));
     section("adopts", plan.adoptions().iter().map(adopted));
     section("drifted", plan.drift().iter().map(drifted));
@@ -39,6 +40,7 @@ pub(crate) fn diff(plan: &Plan, title: &str) {
         let (mark, is_new) = match change.verb {
             Verb::Create => ("+".green().to_string(), true),
             Verb::Update => ("~".yellow().to_string(), false),
+            Verb::Recreate => ("±".yellow().to_string(), false),
         };
         let place = change.place.as_deref().map(|place| format!("  {place}")).unwrap_or_default();
         anstream::println!("\n{mark} {}{}", change.object.to_string().bold(), place.dimmed());
