@@ -5,17 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use skep_tests::{HoneyDue, Outcome, World};
 
-/// The shop with a Secret beside its ConfigMap.
-fn with_secret(world: &World) {
-    world.project.edit(
-        "skep.yaml",
-        "\nconfig:",
-        "\nsecrets: { shop-secrets: { env-files: [secrets.env] } }\nconfig:",
-    );
-    world.project.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: shop-secrets } }, ");
-    world.project.write("secrets.env", "TOKEN=first\n");
-}
-
 /// The image of the folder as it is, in the registry, under a tag as a script would push it.
 fn pushed(world: &World, tag: &str) -> String {
     let lines = world.skep(&["plan", "--output", "json"]).json();
@@ -67,7 +56,7 @@ fn with_fields(world: &World, kind: &str, name: &str) -> Value {
 #[test]
 fn what_a_script_shipped_is_taken_over_and_can_be_brought_back_whole() {
     let world = World::new();
-    with_secret(&world);
+    world.project.add_secret("TOKEN=first\n");
     let one = pushed(&world, "one");
     world.project.write("release", "two\n");
     let two = pushed(&world, "two");

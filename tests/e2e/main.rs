@@ -2,6 +2,7 @@
 
 mod adopt;
 mod architecture;
+mod config;
 mod crash;
 mod errors;
 mod ground;

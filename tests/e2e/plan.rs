@@ -70,13 +70,7 @@ fn a_changed_replica_count_restarts_nothing() {
 #[test]
 fn a_diff_shows_each_field_and_no_secret() {
     let world = World::new();
-    world.project.edit(
-        "skep.yaml",
-        "\nconfig:",
-        "\nsecrets: { shop-secrets: { env-files: [secrets.env] } }\nconfig:",
-    );
-    world.project.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: shop-secrets } }, ");
-    world.project.write("secrets.env", "TOKEN=first-secret\n");
+    world.project.add_secret("TOKEN=first-secret\n");
     let silent = |outcome: Outcome| {
         let secrets = ["first-secret", "second-secret", "Zmlyc3Qtc2VjcmV0", "c2Vjb25kLXNlY3JldA"];
         secrets.into_iter().fold(outcome, Outcome::never_says)
@@ -117,13 +111,7 @@ fn what_was_changed_by_hand_is_shown_as_drift() {
 #[test]
 fn a_saved_plan_is_carried_out_exactly() {
     let world = World::new();
-    world.project.edit(
-        "skep.yaml",
-        "\nconfig:",
-        "\nsecrets: { shop-secrets: { env-files: [secrets.env] } }\nconfig:",
-    );
-    world.project.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: shop-secrets } }, ");
-    world.project.write("secrets.env", "TOKEN=first-secret\n");
+    world.project.add_secret("TOKEN=first-secret\n");
     world.skep(&["plan", "--out", "plan.json"]).code(14).says("can't be saved").says("later plans can");
     world.skep(&["deploy"]).ok();
 

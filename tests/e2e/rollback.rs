@@ -26,13 +26,7 @@ fn rollback_brings_the_image_back_and_its_config() {
 #[test]
 fn rollback_restores_secrets_and_removes_what_came_later() {
     let world = World::new();
-    world.project.edit(
-        "skep.yaml",
-        "\nconfig:",
-        "\nsecrets: { shop-secrets: { env-files: [secrets.env] } }\nconfig:",
-    );
-    world.project.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: shop-secrets } }, ");
-    world.project.write("secrets.env", "TOKEN=first\n");
+    world.project.add_secret("TOKEN=first\n");
     world.skep(&["deploy"]).ok();
     let first = world.object("secret", "shop-secrets")["data"].clone();
     world.project.write("secrets.env", "TOKEN=second\n");
@@ -135,10 +129,7 @@ fn a_commit_is_brought_back_whole_or_if_its_release_is_gone_by_its_images() {
 #[test]
 fn one_service_goes_back_with_its_config_and_the_others_stay() {
     let world = World::new();
-    let deployment =
-        std::fs::read_to_string(world.project.dir().join("k8s/shop.yaml")).expect("written by the harness");
-    let idle = deployment.replace("shop }", "idle }").replace("app: shop", "app: idle");
-    world.project.write("k8s/idle.yaml", &idle);
+    world.project.add_idle();
     world.skep(&["deploy"]).ok();
     world.project.write("release", "two\n");
     world.project.write("shop.env", "GREETING=good evening\n");

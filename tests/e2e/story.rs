@@ -147,11 +147,7 @@ fn skip_build_ships_config_and_a_tag_ships_a_commit() {
 #[test]
 fn one_service_is_shipped_and_the_others_stay() {
     let world = World::new();
-    let deployment =
-        fs::read_to_string(world.project.dir().join("k8s/shop.yaml")).expect("written by the harness");
-    world
-        .project
-        .write("k8s/idle.yaml", &deployment.replace("shop }", "idle }").replace("app: shop", "app: idle"));
+    world.project.add_idle();
     world.skep(&["deploy", "shop"]).code(14).says("nothing is deployed yet");
     world.skep(&["deploy"]).ok();
     let idle = world.object("deployment", "idle")["spec"]["template"].clone();

@@ -76,6 +76,29 @@ impl Project {
         project
     }
 
+    /// Gives the service a Secret, `shop-secrets`, read from this env file.
+    ///
+    /// # Panics
+    /// When the files are not as this harness wrote them.
+    pub fn add_secret(&self, env: &str) {
+        self.edit(
+            "skep.yaml",
+            "\nconfig:",
+            "\nsecrets: { shop-secrets: { env-files: [secrets.env] } }\nconfig:",
+        );
+        self.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: shop-secrets } }, ");
+        self.write("secrets.env", env);
+    }
+
+    /// Adds a second service, `idle`, which differs from the first in its name alone.
+    ///
+    /// # Panics
+    /// When the first has no manifest.
+    pub fn add_idle(&self) {
+        let first = fs::read_to_string(self.dir.join("k8s/shop.yaml")).expect("written by this harness");
+        self.write("k8s/idle.yaml", &first.replace("shop }", "idle }").replace("app: shop", "app: idle"));
+    }
+
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.dir

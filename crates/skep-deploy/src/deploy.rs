@@ -21,6 +21,8 @@ pub struct DeployRequest {
     pub services: Vec<String>,
     /// Where the images come from.
     pub images: Images,
+    /// New config and secrets alone: images and manifests are those of the last good release, and nothing migrates.
+    pub config_only: bool,
     /// Objects that may be deleted and made anew, as `Kind/name`.
     pub recreate: Vec<String>,
     /// Await the services and ask the URLs even when nothing has to be changed.

@@ -142,6 +142,27 @@ impl Desired {
         Ok(desired)
     }
 
+    /// What the last release has, with the config and secrets that the project has now.
+    pub(crate) fn with_new_config(app: &App, manifests: &Manifests, keys: &mut Keys, last: &Release) -> Self {
+        let (_, sets) = sets(&app.project, manifests, keys);
+        let mut desired = Self::recorded(last, None);
+        // Versions that a service reads and the project has no more stay; the others are made anew.
+        let is_new = |object: &Value| {
+            let name = object["metadata"]["name"].as_str().map(skep_manifest::plain_name);
+            object["kind"] == "ConfigMap"
+                && sets.iter().any(|set| set.kind == "ConfigMap" && name == Some(set.plain_name.as_str()))
+        };
+        desired.objects.retain(|object| !is_new(object));
+        skep_manifest::reversion(&mut desired.objects, &sets);
+        for set in sets {
+            match set.kind {
+                "Secret" => desired.secrets.0.extend([set.version, set.copy]),
+                _ => desired.objects.extend([set.version, set.copy]),
+            }
+        }
+        desired
+    }
+
     /// From a recorded release. Secrets are in the cluster under the names that the objects refer to.
     pub(crate) fn recorded(release: &Release, commit: Option<String>) -> Self {
         let is_config = |key: &&ObjectKey| key.kind == "Secret";

@@ -53,10 +53,10 @@ pub async fn show(app: &App, number: Option<u64>) -> Result<HistoryEntry, Failur
     })
 }
 
-/// What differs between the contents of two releases, each thing once.
+/// What differs between the contents of two releases, each thing once. Versions of config are told by the services that read them.
 fn what_changed(before: &Release, after: &Release) -> Vec<String> {
     let mut changed = BTreeSet::new();
-    for object in after.objects.iter().filter(|object| !is_version_or_copy(object)) {
+    for object in after.objects.iter().filter(|object| !skep_manifest::is_version_or_copy(object)) {
         let Some(key) = ObjectKey::of(object) else { continue };
         match find(before, &key) {
             None => {
@@ -73,7 +73,7 @@ fn what_changed(before: &Release, after: &Release) -> Vec<String> {
             }
         }
     }
-    for object in before.objects.iter().filter(|object| !is_version_or_copy(object)) {
+    for object in before.objects.iter().filter(|object| !skep_manifest::is_version_or_copy(object)) {
         changed.extend(
             ObjectKey::of(object)
                 .filter(|key| find(after, key).is_none())
@@ -85,13 +85,6 @@ fn what_changed(before: &Release, after: &Release) -> Vec<String> {
 
 fn find<'r>(release: &'r Release, key: &ObjectKey) -> Option<&'r Value> {
     release.objects.iter().find(|object| ObjectKey::of(object).is_some_and(|other| other.same_object(key)))
-}
-
-/// ConfigMaps that Skep makes of the project's sets: they are told by the services that read them.
-fn is_version_or_copy(object: &Value) -> bool {
-    let annotations = object["metadata"]["annotations"].as_object();
-    object["kind"] == "ConfigMap"
-        && annotations.is_some_and(|all| all.keys().any(|key| key.starts_with("skep.dev/")))
 }
 
 fn words(reason: &Reason, before: &Release, after: &Release) -> String {

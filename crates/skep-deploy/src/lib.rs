@@ -28,6 +28,6 @@ pub use error::{Failure, Problem};
 pub use history::{HistoryEntry, history, show};
 pub use logs::{LogLine, LogsRequest, logs};
 pub use rollback::{RollbackRequest, RollbackTo, rollback};
-pub use skep_manifest::Difference;
+pub use skep_manifest::{Difference, plain_name};
 pub use status::{PodStatus, ServiceStatus, Status, status};
 pub use unlock::unlock;

@@ -34,8 +34,8 @@ pub use adopt::{adoptable_from, adopted_fields, after_adoption, as_written, is_k
 pub use autoscale::{Autoscaled, autoscaled, hold_replicas};
 pub use compare::{Difference, changes, differences, is_applied};
 pub use config::{
-    Consumer, Salt, Versioned, config_map, consumers, copy_of_version, plain_name, secret, split_config,
-    version,
+    Consumer, Salt, Versioned, config_map, consumers, copy_of_version, is_version_or_copy, plain_name,
+    reversion, secret, split_config, version,
 };
 pub use error::{ManifestError, Problem};
 pub use images::{ImageUse, Owner, image_uses, owner, pin};

@@ -12,6 +12,7 @@ Usage: skep [-C DIR] [-t TARGET] COMMAND
 Ship
   up           Start hive, the cluster on this machine, and deploy to it
   deploy       Build, push, plan, migrate, apply, roll, verify, record
+  config       Look at, or ship, changed config and secrets alone
   rollback     Put an earlier release back, with its config and secrets
   unlock       Free the lock of a deploy that can't be asked to stop
 
@@ -35,7 +36,7 @@ Examples
   skep up                        everything, on this machine
   skep deploy api                build and roll one service
   skep deploy -t production      ship to the cluster that skep.yaml calls so
-  skep deploy --skip-build       config and manifests only
+  skep plan                      what a deploy would do, and why
   skep deploy --tag d3708e6      the images of a commit
   skep rollback                  the last good release
   skep logs api -f               follow all pods of a service
@@ -84,6 +85,9 @@ pub(crate) enum Command {
     Deploy(Deploy),
     /// Put an earlier release back, with its config and secrets
     Rollback(Rollback),
+    /// Look at, or ship, changed config and secrets alone
+    #[command(subcommand)]
+    Config(Config),
     /// Free the lock of a deploy that can't be asked to stop
     Unlock(Unlock),
     /// What a deploy would do, and which services restart and why
@@ -207,6 +211,18 @@ pub(crate) struct Down {
     /// Remove hive's data too: databases, images, releases
     #[arg(long)]
     pub(crate) wipe: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Which keys differ from what runs, and which services would restart
+    Diff,
+    /// Ship them: a release with the images and manifests of the last one
+    Apply {
+        /// Wait for another deploy of this app to end
+        #[arg(long)]
+        wait: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

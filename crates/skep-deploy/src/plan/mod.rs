@@ -219,7 +219,10 @@ async fn plan_deploy(
     let (mut keys, releases) = (keys.in_step(Step::Plan)?, releases.in_step(Step::Plan)?);
     keys.adopt(app).await.in_step(Step::Plan)?;
     let good = releases.iter().rev().find(|release| release.status == ReleaseStatus::Deployed);
-    let mut desired = Desired::make(app, request, manifests, images, &mut keys, good).await?;
+    let mut desired = match good.filter(|_| request.config_only) {
+        Some(last) => Desired::with_new_config(app, manifests, &mut keys, last),
+        None => Desired::make(app, request, manifests, images, &mut keys, good).await?,
+    };
     if images.tag.is_some() && went_before(&releases, &desired) {
         let message =
             "these images are older than what runs: no migration is run, the schema stays".to_owned();

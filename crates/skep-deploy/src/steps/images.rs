@@ -31,6 +31,9 @@ pub(crate) async fn ready(
     manifests: &Manifests,
     clock: &mut Clock,
 ) -> Result<ImageDigests, Failure> {
+    if request.config_only {
+        return of_last_release(app, clock).await;
+    }
     match &request.images {
         Images::Build => {
             let wanted = wanted(app, request, manifests).in_step(Step::Build)?;
@@ -168,15 +171,35 @@ async fn find_as_they_are(app: &App) -> Result<(ImageDigests, String), Failure> 
             return Ok((found, format!("images of commit {commit}")));
         }
     }
-    let releases = app.releases().all().await.in_step(Step::Push)?;
-    let good = |release: &&Release| release.status == ReleaseStatus::Deployed;
-    let last = releases.iter().rev().find(good).ok_or_else(|| {
+    last_images(app).await?.ok_or_else(|| {
         let what =
             "there is no image to deploy: neither this commit nor an earlier release has one".to_owned();
         Failure::at(Step::Push, Problem::Project { what, hint: "deploy without `--skip-build`".to_owned() })
-    })?;
-    let images = ImageDigests { digests: last.images.clone(), tag: None };
-    Ok((images, format!("images of release v{}", last.number)))
+    })
+}
+
+/// A release of config alone runs what runs.
+async fn of_last_release(app: &App, clock: &mut Clock) -> Result<ImageDigests, Failure> {
+    clock.start(Step::Push);
+    let found = last_images(app).await.and_then(|found| {
+        found.ok_or_else(|| {
+            let what = "config can't be shipped alone: nothing is deployed yet".to_owned();
+            let hint = "`skep deploy` ships everything once".to_owned();
+            Failure::at(Step::Push, Problem::Project { what, hint })
+        })
+    });
+    let settled = clock.settle(Step::Push, found, |(_, which)| (Outcome::Unchanged, which.clone()));
+    settled.map(|(images, _)| images)
+}
+
+/// The images of the last good release, and which that is.
+async fn last_images(app: &App) -> Result<Option<(ImageDigests, String)>, Failure> {
+    let releases = app.releases().all().await.in_step(Step::Push)?;
+    let good = |release: &&Release| release.status == ReleaseStatus::Deployed;
+    Ok(releases.iter().rev().find(good).map(|last| {
+        let images = ImageDigests { digests: last.images.clone(), tag: None };
+        (images, format!("images of release v{}", last.number))
+    }))
 }
 
 /// `--tag`: every image must carry it.

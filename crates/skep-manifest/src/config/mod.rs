@@ -166,6 +166,21 @@ pub fn version<'o>(objects: impl IntoIterator<Item = &'o mut Value>, sets: &[Ver
     objects.into_iter().map(|object| references::rename(object, renamed)).sum()
 }
 
+/// The same for objects whose references are versions already: each goes to the set's new one.
+pub fn reversion<'o>(objects: impl IntoIterator<Item = &'o mut Value>, sets: &[Versioned]) -> usize {
+    let renamed = |kind: &str, name: &str| {
+        let set = sets.iter().find(|set| set.kind == kind && set.plain_name == plain_name(name))?;
+        Some(set.name.clone())
+    };
+    objects.into_iter().map(|object| references::rename(object, renamed)).sum()
+}
+
+/// Whether an object is a version of a set, or the plain copy of one.
+pub fn is_version_or_copy(object: &Value) -> bool {
+    let annotations = object.pointer("/metadata/annotations");
+    annotations.is_some_and(|all| [VERSION_OF, COPY_OF].iter().any(|known| all.get(*known).is_some()))
+}
+
 /// Which workloads read which sets, by the plain or the versioned name; sorted.
 pub fn consumers<'o>(objects: impl IntoIterator<Item = &'o Value>, sets: &[Versioned]) -> Vec<Consumer> {
     let mut consumers = Vec::new();

@@ -42,7 +42,7 @@ pub(crate) fn request(what: args::What) -> DeployRequest {
         (None, true) => Images::AsTheyAre,
         (None, false) => Images::Build,
     };
-    DeployRequest { services: what.services, images, recreate: what.recreate, settle: false }
+    DeployRequest { services: what.services, images, recreate: what.recreate, ..DeployRequest::default() }
 }
 
 /// Deploys what the settings name.

@@ -1,6 +1,7 @@
 //! One command, one file.
 
 mod completions;
+mod config;
 mod deploy;
 mod down;
 mod history;
@@ -65,6 +66,7 @@ impl std::fmt::Display for Interrupted {
 async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
     let done = match command {
         Command::Plan(arguments) => return plan::plan(settings, arguments).await,
+        Command::Config(arguments) => return config::run(settings, arguments).await,
         Command::Diff(arguments) => return plan::diff(settings, arguments).await,
         Command::Up(up) => up::run(settings, &up).await,
         Command::Deploy(deploy) => deploy::run(settings, deploy).await,

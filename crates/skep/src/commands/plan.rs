@@ -3,7 +3,7 @@
 use std::{fs, process::ExitCode};
 
 use anyhow::{Context, Result};
-use skep_deploy::{App, Plan, SavedPlan};
+use skep_deploy::{App, DeployRequest, Plan, SavedPlan};
 
 use super::deploy;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 
 /// What each service gets, and why.
 pub(crate) async fn plan(settings: &Settings, arguments: args::Plan) -> Result<ExitCode> {
-    let (app, plan, title) = make(settings, arguments.what).await?;
+    let (app, plan, title) = make(settings, deploy::request(arguments.what)).await?;
     if let Some(file) = &arguments.out {
         let saved = serde_json::to_vec_pretty(&SavedPlan::of(&app, &plan)?)?;
         fs::write(settings.dir.join(file), saved)
@@ -31,7 +31,7 @@ pub(crate) async fn plan(settings: &Settings, arguments: args::Plan) -> Result<E
 
 /// Each field.
 pub(crate) async fn diff(settings: &Settings, arguments: args::Diff) -> Result<ExitCode> {
-    let (_, plan, title) = make(settings, arguments.what).await?;
+    let (_, plan, title) = make(settings, deploy::request(arguments.what)).await?;
     match settings.json {
         true => report::plan_json(&plan),
         false => report::diff(&plan, &title),
@@ -39,16 +39,18 @@ pub(crate) async fn diff(settings: &Settings, arguments: args::Diff) -> Result<E
     Ok(code(&plan))
 }
 
-async fn make(settings: &Settings, what: args::What) -> Result<(App, Plan, String)> {
+/// Plans, and says what is being planned.
+pub(super) async fn make(settings: &Settings, request: DeployRequest) -> Result<(App, Plan, String)> {
     let composed = compose::load(settings, Needs::Contents)?;
     let title = composed.title();
     let view = View::open(settings, &title);
     let app = compose::app(settings, composed, view.emit()).await?;
-    let planned = skep_deploy::plan(&app, &deploy::request(what)).await;
+    let planned = skep_deploy::plan(&app, &request).await;
     view.close();
     Ok((app, planned?, title))
 }
 
-fn code(plan: &Plan) -> ExitCode {
+/// 0 for nothing, 2 for something.
+pub(super) fn code(plan: &Plan) -> ExitCode {
     if plan.is_empty() && plan.drift().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::CHANGES) }
 }

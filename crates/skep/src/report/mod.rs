@@ -14,7 +14,7 @@ use skep_project::ProjectError;
 
 use crate::{commands::Interrupted, exit, settings::Settings, view::duration};
 
-pub(crate) use plan::{diff, plan, plan_json};
+pub(crate) use plan::{config_diff, diff, plan, plan_json};
 use release::millis_between;
 pub(crate) use release::{entry_json, entry_line, release, release_json, release_line};
 

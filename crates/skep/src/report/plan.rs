@@ -5,6 +5,7 @@ use std::path::Path;
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use skep_deploy::{Adoption, Change, Difference, Drift, Drifted, Plan, Restart, Verb};
+use skep_model::ObjectKey;
 
 use super::json_line;
 
@@ -63,6 +64,30 @@ pub(crate) fn diff(plan: &Plan, title: &str) {
         "\n{}",
         hint(plan, "`skep plan` shows what restarts and why", "`skep deploy`").dimmed()
     );
+}
+
+/// Who restarts, and each key of a set that changes.
+pub(crate) fn config_diff(plan: &Plan, title: &str) {
+    if is_nothing(plan) {
+        anstream::println!("{title}: nothing differs");
+        return;
+    }
+    anstream::println!("{}", heading(plan, title).bold());
+    section("restarts", restarts(plan));
+    for change in plan.changed().iter().filter(|change| is_plain_set(&change.object)) {
+        anstream::println!("\n{}", change.object.to_string().bold());
+        let is_data =
+            |field: &&Difference| field.path.starts_with("data") || field.path.starts_with("binaryData");
+        change.fields.iter().filter(is_data).for_each(one);
+    }
+    section("drifted", plan.drift().iter().map(drifted));
+    anstream::println!("\n{}", hint(plan, "values of Secrets are hidden", "`skep config apply`").dimmed());
+}
+
+/// A ConfigMap or Secret under its plain name: its version says the same.
+fn is_plain_set(object: &ObjectKey) -> bool {
+    matches!(object.kind.as_str(), "ConfigMap" | "Secret")
+        && skep_deploy::plain_name(&object.name) == object.name
 }
 
 /// One object for `plan` and `diff` alike.
