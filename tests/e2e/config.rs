@@ -38,3 +38,45 @@ fn changed_config_is_shipped_alone() {
     world.skep(&["rollback"]).ok().says("back to v2");
     assert_eq!(world.object("secret", "shop-secrets")["data"]["TOKEN"], "Zmlyc3Qtc2VjcmV0");
 }
+
+const AGENT: &str = "apiVersion: v1\nkind: Secret\nmetadata: { name: agent }\nstringData: { conf: \"token=TOKEN_PLACEHOLDER\" }\n---\napiVersion: v1\nkind: Service\nmetadata: { name: agent }\nspec: { selector: { app: shop }, ports: [{ port: 90, targetPort: 8000 }] }\n";
+
+#[test]
+fn a_placeholder_is_replaced_or_its_optional_file_is_left_out_and_nothing_of_it_removed() {
+    let world = World::new();
+    let substitute = "substitute: { TOKEN_PLACEHOLDER: { from: prod.env, key: INGEST_TOKEN } }\n";
+    world.project.append("skep.yaml", substitute);
+    world.project.write("k8s/agent.yaml", AGENT);
+    let refused = world.skep(&["deploy"]).code(10).says("k8s/agent.yaml:4").says("INGEST_TOKEN of prod.env");
+    refused.says("which is missing").says("when-missing: skip-file");
+
+    world.project.write("prod.env", "INGEST_TOKEN=open-sesame\n");
+    let deployed = world.skep(&["deploy", "--output", "json"]).ok();
+    deployed.never_says("open-sesame").never_says("b3Blbi1zZXNhbWU");
+    assert_eq!(world.object("secret", "agent")["data"]["conf"], "dG9rZW49b3Blbi1zZXNhbWU=");
+    world.skep(&["plan"]).ok();
+
+    // Without the value the file is left out, and what it has shipped stays.
+    world.project.edit("skep.yaml", "key: INGEST_TOKEN }", "key: INGEST_TOKEN, when-missing: skip-file }");
+    world.project.remove("prod.env");
+    world.project.write("release", "two\n");
+    world.skep(&["deploy"]).ok().says("warning: k8s/agent.yaml is left out").never_says("removed");
+    world.object("service", "agent");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from two\n"));
+    world.project.write("release", "three\n");
+    world.skep(&["deploy"]).ok().never_says("removed");
+    world.object("service", "agent");
+    world.object("secret", "agent");
+
+    // A secret goes into a Secret alone.
+    world.project.write("prod.env", "INGEST_TOKEN=open-sesame\n");
+    world.project.edit(
+        "k8s/agent.yaml",
+        "metadata: { name: agent }\nspec",
+        "metadata: { name: agent, labels: { a: TOKEN_PLACEHOLDER } }\nspec",
+    );
+    world.skep(&["deploy"]).code(10).says("k8s/agent.yaml:8").says("no text of a Secret").says("stringData");
+    world.project.edit("k8s/agent.yaml", ", labels: { a: TOKEN_PLACEHOLDER }", "");
+    world.project.edit("skep.yaml", "env-files: [shop.env]", "env-files: [shop.env, prod.env]");
+    world.skep(&["deploy"]).code(10).says("INGEST_TOKEN").says("except");
+}

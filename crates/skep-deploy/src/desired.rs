@@ -73,6 +73,8 @@ pub(crate) struct Desired {
     pub(crate) places: BTreeMap<ObjectKey, String>,
     /// Objects that may be deleted and made anew, as `Kind/name`.
     pub(crate) recreate: Vec<String>,
+    /// Objects of files that were left out: nothing of them is removed.
+    pub(crate) skipped: Vec<ObjectKey>,
     /// Keys of earlier releases' config that is still referred to.
     pub(crate) kept_config: Vec<ObjectKey>,
 }
@@ -134,6 +136,7 @@ impl Desired {
                 .filter_map(|object| Some((object.key()?, object.origin.to_string())))
                 .collect(),
             recreate: request.recreate.clone(),
+            skipped: manifests.skipped.clone(),
             kept_config: Vec::new(),
         };
         if !request.services.is_empty() {

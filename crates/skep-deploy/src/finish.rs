@@ -96,7 +96,8 @@ async fn remove(app: &App, plan: &Plan, release: &Release, session: &Session) ->
     let store = app.releases();
     let all = store.all().await.in_step(Step::Prune)?;
     let (kept, old) = keep(&all, app.project.keep_releases);
-    let needed = needed(app, &kept, release).await?;
+    let mut needed = needed(app, &kept, release).await?;
+    needed.extend(plan.desired.skipped.iter().cloned());
     let written = all.iter().flat_map(|release| &release.inventory);
     let unneeded: BTreeSet<&ObjectKey> = written
         .filter(|key| may_prune(key))

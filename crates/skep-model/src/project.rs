@@ -29,6 +29,8 @@ pub struct Project {
     pub config: BTreeMap<String, ConfigSet>,
     /// Secrets to generate, by plain name.
     pub secrets: BTreeMap<String, SecretSet>,
+    /// Placeholders of the manifests, and what stands for them.
+    pub substitute: BTreeMap<String, Substitute>,
     /// The migration gate.
     pub migrate: Option<Migrate>,
     /// How long to be patient.
@@ -85,6 +87,24 @@ pub enum Source {
         /// The key in it.
         key: String,
     },
+}
+
+/// What stands for a placeholder. It is a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Substitute {
+    /// The value; `None` when it is not there, or was not asked for.
+    pub value: Option<String>,
+    /// Where it is read from, for people: `OBS_INGEST_TOKEN of prod.env`.
+    pub source: String,
+    /// Leave out a file whose value is missing, with a warning, instead of failing.
+    pub may_be_missing: bool,
+}
+
+/// Shows where the value is from, never what it is.
+impl std::fmt::Debug for Substitute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Substitute({})", self.source)
+    }
 }
 
 /// An image that Skep builds.

@@ -125,7 +125,7 @@ impl World<'_> {
         Ok(values)
     }
 
-    fn env_file(&mut self, path: &Path, here: &Placed<()>) -> Result<EnvFile, Fault> {
+    pub(crate) fn env_file(&mut self, path: &Path, here: &Placed<()>) -> Result<EnvFile, Fault> {
         if path.extension().is_some_and(|extension| extension == "age") {
             let message =
                 format!("`{}` is encrypted, and this version of skep can't read age files", path.display());

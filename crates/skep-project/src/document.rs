@@ -10,6 +10,7 @@ use crate::{
     images::{self, ImageDoc},
     registry::{self, RegistryDoc},
     sets::{self, ConfigDoc, SecretDoc},
+    substitute::{self, SubstituteDoc},
 };
 
 /// The keys of the file itself, in the order of the reference.
@@ -22,6 +23,7 @@ pub(crate) const TOP_KEYS: &[&str] = &[
     "manifests",
     "config",
     "secrets",
+    "substitute",
     "migrate",
     "rollout",
     "verify",
@@ -40,6 +42,7 @@ pub(crate) const TARGET_KEYS: &[&str] = &[
     "manifests",
     "config",
     "secrets",
+    "substitute",
     "migrate",
     "rollout",
     "verify",
@@ -56,6 +59,7 @@ pub(crate) struct Document {
     pub(crate) manifests: Vec<Placed<String>>,
     pub(crate) config: BTreeMap<String, ConfigDoc>,
     pub(crate) secrets: BTreeMap<String, SecretDoc>,
+    pub(crate) substitute: BTreeMap<String, SubstituteDoc>,
     pub(crate) migrate: Option<MigrateDoc>,
     pub(crate) no_progress: Option<Duration>,
     pub(crate) verify: Vec<UrlCheck>,
@@ -86,6 +90,9 @@ impl Document {
                 .unwrap_or_default(),
             secrets: top
                 .read("secrets", |field| field.named(|name, set| sets::secret(name, &set)))?
+                .unwrap_or_default(),
+            substitute: top
+                .read("substitute", |field| field.named(|name, one| substitute::substitute(name, &one)))?
                 .unwrap_or_default(),
             migrate: top.read("migrate", |field| migrate(&field))?,
             no_progress: top.read("rollout", |field| rollout(&field))?.flatten(),

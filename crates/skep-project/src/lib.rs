@@ -20,6 +20,7 @@ mod overlay;
 mod registry;
 mod resolve;
 mod sets;
+mod substitute;
 mod tree;
 
 pub use env_file::{EnvEntry, EnvError, EnvFile, EnvWarning, parse_env};

@@ -42,6 +42,7 @@ pub(crate) fn project(
     if request.contents {
         contents::keep_apart(document, &config, &secrets)?;
     }
+    let substitute = world.substitutes(&document.substitute, &config)?;
     let mut manifests = Vec::new();
     for path in &document.manifests {
         manifests.push(world.existing(path, &request.root, "the manifests folder")?);
@@ -58,6 +59,7 @@ pub(crate) fn project(
         manifests,
         config,
         secrets,
+        substitute,
         migrate: document.migrate.as_ref().map(|migrate| world.migrate(migrate)).transpose()?,
         rollout: RolloutPolicy { no_progress: document.no_progress.unwrap_or(NO_PROGRESS) },
         verify: document.verify.iter().filter(|check| !hive || is_local(check)).cloned().collect(),

@@ -322,7 +322,8 @@ fn refuse_to_remove_everything(releases: &[Release], desired: &Desired) -> Resul
 /// What the last release wrote and this one lacks.
 fn gone(last: &Release, desired: &Desired) -> Vec<ObjectKey> {
     let wanted = desired.inventory();
-    let is_gone = |key: &&ObjectKey| !wanted.iter().any(|other| other.same_object(key));
+    let is_gone =
+        |key: &&ObjectKey| !wanted.iter().chain(&desired.skipped).any(|other| other.same_object(key));
     last.inventory
         .iter()
         .filter(|key| goes_with_its_manifest(key, desired))

@@ -50,6 +50,8 @@ pub struct SavedPlan {
     kept_config: Vec<ObjectKey>,
     #[serde(default)]
     recreate: Vec<String>,
+    #[serde(default)]
+    skipped: Vec<ObjectKey>,
     steps: Steps,
 }
 
@@ -132,6 +134,7 @@ impl SavedPlan {
             secrets,
             kept_config: desired.kept_config.clone(),
             recreate: desired.recreate.clone(),
+            skipped: desired.skipped.clone(),
             steps: Steps::of(plan),
         })
     }
@@ -224,6 +227,7 @@ impl SavedPlan {
             commit: self.commit.clone(),
             kept_config: self.kept_config.clone(),
             recreate: self.recreate.clone(),
+            skipped: self.skipped.clone(),
             ..Desired::default()
         };
         let plan = against_live(app, wanted, None, &releases, Force::No, &app.cause()).await?;

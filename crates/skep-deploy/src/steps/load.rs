@@ -1,12 +1,13 @@
 //! load: manifest folders → objects. skep.yaml and its env files were read before, by the binary.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use skep_manifest::{ImageUse, ManifestError, Object, Place, SourceFile};
-use skep_model::{Outcome, Step};
+use skep_model::{Event, ObjectKey, Outcome, Step};
 
 use super::Clock;
 use crate::{
@@ -21,6 +22,8 @@ pub(crate) struct Manifests {
     pub(crate) objects: Vec<Object>,
     /// The migration's Job.
     pub(crate) migration: Option<Object>,
+    /// Objects of files that were left out: what is there of them stays.
+    pub(crate) skipped: Vec<ObjectKey>,
 }
 
 impl Manifests {
@@ -46,6 +49,7 @@ pub(crate) fn load(app: &App, clock: &mut Clock) -> Result<Manifests, Failure> {
 fn read(app: &App) -> Result<Manifests, Failure> {
     let project = &app.project;
     let mut layers = Vec::new();
+    let mut skipped = Vec::new();
     for (index, path) in project.manifests.iter().enumerate() {
         let mut files = source_files(&project.root, path, "manifests")?;
         if let Some(migrate) = &project.migrate {
@@ -55,19 +59,25 @@ fn read(app: &App) -> Result<Manifests, Failure> {
                 files.extend(source_files(&project.root, &migrate.manifest, "migrate.manifest")?);
             }
         }
-        layers.push(skep_manifest::read(files).in_step(Step::Load)?.objects);
+        let (files, left_out) = without_missing_values(app, files)?;
+        let mut objects = skep_manifest::read(files).in_step(Step::Load)?.objects;
+        skep_manifest::substitute(&mut objects, &values(app)).in_step(Step::Load)?;
+        layers.push(objects);
+        let mut left_out = skep_manifest::read(left_out).in_step(Step::Load)?.objects;
+        skep_manifest::settle(&mut left_out, &project.namespace).in_step(Step::Load)?;
+        skipped.extend(left_out.iter().filter_map(Object::key));
     }
     let mut objects = skep_manifest::merge(layers).in_step(Step::Load)?;
     skep_manifest::settle(&mut objects, &project.namespace).in_step(Step::Load)?;
     let Some(migrate) = &project.migrate else {
-        return Ok(Manifests { objects, migration: None });
+        return Ok(Manifests { objects, migration: None, skipped });
     };
     let of_the_gate = |place: &Place| project.root.join(place.file()) == migrate.manifest;
     let (mut gate, objects): (Vec<_>, Vec<_>) =
         objects.into_iter().partition(|object| of_the_gate(&object.origin));
     let job = gate.iter().position(|object| object.value["kind"] == "Job").map(|index| gate.remove(index));
     match (job, gate.first()) {
-        (Some(job), None) => Ok(Manifests { objects, migration: Some(job) }),
+        (Some(job), None) => Ok(Manifests { objects, migration: Some(job), skipped }),
         (None, _) => Err(Failure::at(
             Step::Load,
             Problem::File {
@@ -89,6 +99,46 @@ fn read(app: &App) -> Result<Manifests, Failure> {
             ))
         }
     }
+}
+
+/// What stands for each placeholder. One that has no value is in no file that is read.
+fn values(app: &App) -> BTreeMap<String, String> {
+    let known = app.project.substitute.iter();
+    known.filter_map(|(name, substitute)| Some((name.clone(), substitute.value.clone()?))).collect()
+}
+
+/// The files, and those that are left out because a placeholder of theirs has no value.
+fn without_missing_values(
+    app: &App,
+    files: Vec<SourceFile>,
+) -> Result<(Vec<SourceFile>, Vec<SourceFile>), Failure> {
+    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+    for file in files {
+        let mut missing = app.project.substitute.iter();
+        let missing = missing.find(|(name, one)| one.value.is_none() && file.text.contains(name.as_str()));
+        let Some((name, substitute)) = missing else {
+            kept.push(file);
+            continue;
+        };
+        let path = file.path.display();
+        if !substitute.may_be_missing {
+            let line = file.text.lines().position(|line| line.contains(name.as_str())).unwrap_or(0) + 1;
+            return Err(Failure::at(
+                Step::Load,
+                Problem::File {
+                    path: format!("{path}:{line}"),
+                    why: format!("{name} stands for {}, which is missing", substitute.source),
+                    hint: "add it there, or let `substitute` in skep.yaml leave the file out: `when-missing: skip-file`"
+                        .to_owned(),
+                },
+            ));
+        }
+        let message =
+            format!("{path} is left out: {name} stands for {}, which is missing", substitute.source);
+        app.emit.emit(Event::Warning { message });
+        left_out.push(file);
+    }
+    Ok((kept, left_out))
 }
 
 /// Every file of a folder and what is below it, in the order of their names; or the one file.
