@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -104,6 +104,16 @@ fn a_lock_can_be_waited_for_and_freed_with_a_reason() {
     let first = endless(&world);
     world.project.write("release", "three\n");
     world.skep(&["deploy"]).code(15).says("and is at roll").says("--wait");
+
+    let stopped = Command::new("timeout")
+        .args(["--preserve-status", "--signal=INT", "--kill-after=20", "2"])
+        .arg(world.command(&["deploy"]).get_program())
+        .args(["deploy", "--wait"])
+        .current_dir(world.project.dir())
+        .envs(world.command(&[]).get_envs().filter_map(|(key, value)| Some((key, value?))))
+        .output();
+    let stopped: Outcome = stopped.expect("timeout starts").into();
+    stopped.code(130).says("lock: stopped by the user");
 
     let second = world.command(&["deploy", "--wait"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut second = second.expect("skep starts");

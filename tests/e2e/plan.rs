@@ -154,3 +154,51 @@ fn a_saved_plan_is_refused_when_something_has_moved() {
     world.skep(&["deploy", "--plan", "gone.json"]).code(1).says("can't read gone.json");
     world.skep(&["deploy", "--plan", "plan.json", "--tag", "a"]).code(64);
 }
+
+#[test]
+fn what_a_failed_release_left_is_removed_as_the_plan_says() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    let extra = "apiVersion: v1\nkind: Service\nmetadata: { name: extra }\nspec: { selector: { app: shop }, ports: [{ port: 81, targetPort: 8000 }] }\n";
+    world.project.write("k8s/extra.yaml", extra);
+    world.project.write("release", "crash\n");
+    world.skep(&["deploy"]).code(19);
+    world.object("service", "extra");
+    world.project.remove("k8s/extra.yaml");
+    world.project.write("release", "three\n");
+    world.skep(&["plan", "--out", "plan.json"]).code(2).says("removes").says("Service/extra");
+    world.skep(&["deploy", "--plan", "plan.json"]).ok().says("removed Service/extra");
+    world.skep(&["plan"]).ok().says("nothing to do");
+}
+
+#[test]
+fn one_service_alone_brings_and_takes_nothing_of_others() {
+    let world = World::new();
+    world.project.add_idle();
+    world.skep(&["deploy"]).ok();
+    world.project.remove("k8s/idle.yaml");
+    world.project.write("k8s/new.yaml", "apiVersion: v1\nkind: Service\nmetadata: { name: new }\nspec: { selector: { app: shop }, ports: [{ port: 81, targetPort: 8000 }] }\n");
+    world.project.write("release", "two\n");
+    world.skep(&["plan", "shop"]).code(2).never_says("removes").never_says("Service/new");
+    world.skep(&["deploy", "shop"]).ok().never_says("removed");
+    world.object("deployment", "idle");
+    world.kubectl(&["get", "service", "new"]).says("NotFound");
+    world.skep(&["deploy"]).ok().says("removed Deployment/idle");
+}
+
+#[test]
+fn what_people_added_by_hand_is_shown_and_left_alone() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.kubectl(&["set", "env", "deployment/shop", "DEBUG=1"]).ok();
+    world.kubectl(&["annotate", "service", "shop", "note=mine"]).ok();
+    world.kubectl(&["rollout", "restart", "deployment/shop"]).ok();
+    world.kubectl(&["rollout", "status", "deployment/shop", "--timeout=60s"]).ok();
+    let plan =
+        world.skep(&["plan"]).code(2).says("drifted").says("kubectl-set wrote it").never_says("restartedAt");
+    plan.says("Deployment/shop spec.template.spec.containers[shop].env")
+        .says("Service/shop metadata.annotations.note is mine");
+    world.skep(&["deploy"]).ok().says("nothing was changed");
+    world.skep(&["plan", "--recreate", "deployment/nope"]).code(14).says("no object `deployment/nope`");
+    world.skep(&["plan", "--recreate", "deployment/shop"]).code(2);
+}

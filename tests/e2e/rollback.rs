@@ -1,6 +1,9 @@
 //! The way back: images, config, secrets and manifests of an earlier release, together.
 
-use std::process::Command;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
 
 use skep_tests::{Outcome, World};
 
@@ -115,6 +118,14 @@ fn a_commit_is_brought_back_whole_or_if_its_release_is_gone_by_its_images() {
     assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
     world.skep(&["rollback"]).code(14).says("no earlier good release");
     world.skep(&["rollback", "v2"]).ok();
+    // A release of files that differed from the commit is not the commit's, and a longer name of it is the same.
+    world.project.write("release", "dirty\n");
+    world.skep(&["deploy"]).ok();
+    let whole =
+        Outcome::of(Command::new("git").arg("-C").arg(world.project.dir()).args(["rev-parse", "HEAD"])).ok();
+    world.skep(&["rollback", "--tag", whole.stdout.trim()]).ok().says("back to v");
+    assert_eq!(world.get("/").as_deref(), Ok("good evening from two\n"));
+    world.skep(&["rollback", "--tag", "a"]).code(64).says("four or more");
 
     // With one release kept, the first commit's is gone; its images are not.
     world.project.edit("skep.yaml", "\nconfig:", "\nkeep-releases: 1\nconfig:");
@@ -168,4 +179,60 @@ fn history_tells_what_each_release_changed_and_kubectl_s_history_stays_readable(
     let causes = world.kubectl(&["rollout", "history", "deployment/shop"]).ok();
     causes.says("skep v2, deploy").says("skep v4, back to v1").never_says("v3");
     world.skep(&["plan"]).code(2).never_says("change-cause");
+}
+
+const CERTIFICATE: &str = "apiVersion: v1\nkind: Secret\nmetadata: { name: cert }\ntype: kubernetes.io/tls\nstringData: { tls.crt: ONE, tls.key: ONE }\n";
+
+#[test]
+fn a_secret_that_no_pod_reads_goes_back_too() {
+    let world = World::new();
+    world.project.write("k8s/cert.yaml", CERTIFICATE);
+    world.skep(&["deploy"]).ok();
+    world.project.write("k8s/cert.yaml", &CERTIFICATE.replace("ONE", "TWO"));
+    world.skep(&["deploy"]).ok();
+    let certificate = || world.object("secret", "cert")["data"]["tls.crt"].clone();
+    assert_eq!(certificate(), "VFdP");
+    world.skep(&["history"]).ok().says("secret cert");
+    world.skep(&["rollback"]).ok().says("back to v1");
+    assert_eq!(certificate(), "T05F");
+}
+
+#[test]
+fn a_rollback_that_was_stopped_is_gone_on_with_and_the_bad_release_is_not_shipped_again() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    world.skep(&["deploy"]).ok();
+    let deploy =
+        world.command(&["rollback", "--output", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut rollback = deploy.expect("skep starts");
+    let mut lines = BufReader::new(rollback.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("step-started") && line.contains("\"roll\"")), "it never rolled");
+    Outcome::of(Command::new("kill").args(["-INT", &rollback.id().to_string()])).ok();
+    lines.for_each(drop);
+    let code = rollback.wait().expect("it was started").code();
+    assert_eq!(code, Some(130));
+    world.skep(&["plan"]).code(2).says("completes").says("v3, which did not end well");
+    world.skep(&["rollback"]).ok().says("back to v1");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
+}
+
+#[test]
+fn single_services_go_back_from_what_runs_and_all_of_it_can_go_back_after_them() {
+    let world = World::new();
+    world.project.add_idle();
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    world.skep(&["deploy"]).ok();
+    let image = |name: &str| {
+        world.object("deployment", name)["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
+    let two = image("idle");
+    world.skep(&["rollback", "--service", "shop"]).ok().says("shop back to v1");
+    world.skep(&["history"]).ok().says("shop back to v1");
+    assert_eq!(image("idle"), two);
+    world.skep(&["rollback"]).ok().says("back to v2");
+    assert_eq!((image("shop"), image("idle")), (two.clone(), two), "before the last change both ran it");
+    world.skep(&["rollback", "v1"]).ok();
+    world.skep(&["rollback", "--service", "shop"]).code(14).says("no earlier good release");
 }

@@ -72,14 +72,24 @@ impl Origin {
         let ours: BTreeSet<ObjectKey> = objects.iter().filter_map(ObjectKey::of).collect();
         objects.retain(|object| !is_set(object));
         let images = pin_what_runs(app, &mut objects).await?;
-        objects.extend(sets_that_are_read(app, &objects).await?);
+        objects.extend(sets(app, &objects, &ours).await?);
         for object in &mut objects {
             skep_manifest::label(object, app.project.app.as_str());
         }
         let (mut objects, sets) = skep_manifest::split_config(app.project.app.as_str(), objects, salt);
-        objects.retain(|object| !is_set(object));
+        // A set that is not versioned is one of the objects where it is the app's.
+        objects.retain(|object| {
+            !is_set(object)
+                || object["kind"] == "ConfigMap"
+                    && ObjectKey::of(object).is_some_and(|key| ours.contains(&key))
+        });
         skep_manifest::version(&mut objects, &sets);
         let versions: Vec<Value> = sets.iter().map(|set| set.version.clone()).collect();
+        let is_our_secret = |set: &&skep_manifest::Versioned| {
+            set.kind == "Secret" && ObjectKey::of(&set.copy).is_some_and(|key| ours.contains(&key))
+        };
+        let secrets =
+            sets.iter().filter(is_our_secret).map(|set| (set.plain_name.clone(), set.name.clone())).collect();
         for set in sets.into_iter().filter(|set| set.kind == "ConfigMap") {
             // A copy is put back where the app has one: other plain ConfigMaps are not the app's.
             let is_ours = ObjectKey::of(&set.copy).is_some_and(|key| ours.contains(&key));
@@ -101,6 +111,7 @@ impl Origin {
             images,
             third_party: BTreeMap::new(),
             objects,
+            secrets,
             inventory,
             timings: Vec::new(),
             failure: None,
@@ -126,17 +137,18 @@ impl Origin {
     }
 }
 
-/// Every ConfigMap and Secret that the workloads read, whole, whoever wrote it.
-async fn sets_that_are_read(app: &App, objects: &[Value]) -> Result<Vec<Value>, Failure> {
-    let references: BTreeSet<ConfigReference> = objects.iter().flat_map(config_references).collect();
+/// Every ConfigMap and Secret that the workloads read or that is adopted, whole, whoever wrote it.
+async fn sets(app: &App, objects: &[Value], adopted: &BTreeSet<ObjectKey>) -> Result<Vec<Value>, Failure> {
+    let key = |reference: ConfigReference| ObjectKey {
+        kind: reference.kind.to_owned(),
+        namespace: Some(app.namespace().to_owned()),
+        name: reference.name,
+        api_version: "v1".to_owned(),
+    };
+    let mut keys: BTreeSet<ObjectKey> = objects.iter().flat_map(config_references).map(key).collect();
+    keys.extend(adopted.iter().filter(|key| matches!(key.kind.as_str(), "ConfigMap" | "Secret")).cloned());
     let mut sets = Vec::new();
-    for reference in references {
-        let key = ObjectKey {
-            kind: reference.kind.to_owned(),
-            namespace: Some(app.namespace().to_owned()),
-            name: reference.name,
-            api_version: "v1".to_owned(),
-        };
+    for key in keys {
         // A set that is missing is optional, or nothing that reads it ran.
         let Some(live) = app.cluster.get(&key).await.in_step(Step::Plan)? else { continue };
         let mut set = json!({

@@ -55,10 +55,18 @@ pub struct Done {
 /// # Errors
 /// A [`Failure`] names the step. From the lock on, the release is closed with its outcome before this returns.
 pub async fn deploy(app: &App, request: &DeployRequest) -> Result<Done, Failure> {
+    retried(app, || deploy_once(app, request)).await
+}
+
+/// Plans again when another release came between plan and lock.
+pub(crate) async fn retried<F>(app: &App, mut once: impl FnMut() -> F) -> Result<Done, Failure>
+where
+    F: Future<Output = Result<Done, Failure>>,
+{
     let mut tries = 0;
     loop {
         tries += 1;
-        match deploy_once(app, request).await {
+        match once().await {
             Err(failure) if failure.is_stale_plan() && tries < TRIES => {
                 let message = "another deploy was faster; planning again".to_owned();
                 app.emit.emit(Event::Warning { message });
@@ -79,6 +87,9 @@ pub async fn deploy_saved(app: &App, saved: SavedPlan) -> Result<Done, Failure> 
         () = app.cancel.cancelled() => return Err(Failure::at(Step::Plan, Problem::Interrupted)),
     };
     if plan.is_empty() {
+        if !plan.is_settled() {
+            settle(app, &plan, &mut clock).await?;
+        }
         return Ok(Done { release: None, plan });
     }
     ship(app, plan, ReasonForRelease::Deploy, clock).await
@@ -121,7 +132,7 @@ async fn deploy_once(app: &App, request: &DeployRequest) -> Result<Done, Failure
 }
 
 /// Nothing is to be changed, but what runs may not be up: after the machine was restarted, or somebody deleted pods.
-async fn settle(app: &App, plan: &Plan, clock: &mut Clock) -> Result<(), Failure> {
+pub(crate) async fn settle(app: &App, plan: &Plan, clock: &mut Clock) -> Result<(), Failure> {
     let up = async {
         steps::roll::settle(app, plan, clock).await?;
         steps::verify::verify(app, clock).await

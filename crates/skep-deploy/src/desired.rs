@@ -63,6 +63,8 @@ pub(crate) struct Desired {
     pub(crate) migration: Option<Value>,
     /// Workloads that the migration needs.
     pub(crate) needs: Vec<String>,
+    /// Secrets that are as an earlier release had them, by plain name: their versions.
+    pub(crate) kept_secrets: BTreeMap<String, String>,
     /// Our images.
     pub(crate) images: BTreeMap<String, Digest>,
     /// Images of others, by the text of the manifests.
@@ -127,6 +129,7 @@ impl Desired {
             secrets: Secrets(secrets.into_iter().flat_map(|set| [set.version, set.copy]).collect()),
             migration,
             needs: project.migrate.iter().flat_map(|migrate| migrate.needs.clone()).collect(),
+            kept_secrets: BTreeMap::new(),
             images: pins.ours,
             third_party: pins.third_party,
             commit: app.author.commit.clone(),
@@ -171,6 +174,7 @@ impl Desired {
         let is_config = |key: &&ObjectKey| key.kind == "Secret";
         Self {
             objects: release.objects.clone(),
+            kept_secrets: release.secrets.clone(),
             images: release.images.clone(),
             third_party: release.third_party.clone(),
             commit: release.commit.clone().or(commit),
@@ -188,18 +192,36 @@ impl Desired {
                 Problem::Project { what, hint: "`skep deploy` ships everything once".to_owned() },
             )
         })?;
+        let is_set = |key: &ObjectKey| matches!(key.kind.as_str(), "ConfigMap" | "Secret");
+        let had = |key: &ObjectKey| {
+            last.objects.iter().find(|old| ObjectKey::of(old).is_some_and(|old| old.same_object(key)))
+        };
+        // What the services themselves bring along is new; of all else nothing comes and nothing goes.
+        self.objects.retain(|object| {
+            let key = ObjectKey::of(object);
+            key.is_some_and(|key| is_set(&key) || services.contains(&key.name) || had(&key).is_some())
+        });
         for object in &mut self.objects {
             let Some(key) = ObjectKey::of(object) else {
                 continue;
             };
-            if is_workload(object) && services.contains(&key.name)
-                || matches!(key.kind.as_str(), "ConfigMap" | "Secret")
-            {
+            if is_workload(object) && services.contains(&key.name) || is_set(&key) {
                 continue;
             }
-            let same = |old: &&Value| ObjectKey::of(old).is_some_and(|old| old.same_object(&key));
-            if let Some(old) = last.objects.iter().find(same) {
+            if let Some(old) = had(&key) {
                 object.clone_from(old);
+            }
+        }
+        for old in &last.objects {
+            let key = ObjectKey::of(old).filter(|key| !is_set(key));
+            let is_missing = key.is_some_and(|key| {
+                !self
+                    .objects
+                    .iter()
+                    .any(|have| ObjectKey::of(have).is_some_and(|have| have.same_object(&key)))
+            });
+            if is_missing {
+                self.objects.push(old.clone());
             }
         }
         let references: Vec<ConfigReference> =
@@ -249,6 +271,14 @@ impl Desired {
     /// What goes into the record.
     pub(crate) fn recorded_objects(&self) -> Vec<Value> {
         self.objects.clone()
+    }
+
+    /// Secrets by their plain names, and the versions that hold them.
+    pub(crate) fn secret_versions(&self) -> BTreeMap<String, String> {
+        let copies = self.secrets.0.iter().filter_map(skep_manifest::copied_from);
+        let mut versions: BTreeMap<String, String> = self.kept_secrets.clone();
+        versions.extend(copies);
+        versions
     }
 
     /// Everything that the release writes or refers to.

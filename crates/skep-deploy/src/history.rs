@@ -80,6 +80,13 @@ fn what_changed(before: &Release, after: &Release) -> Vec<String> {
                 .map(|key| format!("{key} removed")),
         );
     }
+    // A Secret that pods read has been told by them.
+    for (name, version) in &after.secrets {
+        let told = format!("secret {name}");
+        if before.secrets.get(name).is_some_and(|old| old != version) {
+            changed.insert(told);
+        }
+    }
     changed.into_iter().collect()
 }
 

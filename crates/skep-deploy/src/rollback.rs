@@ -1,6 +1,6 @@
 //! `skep rollback`: an earlier release's contents under a new number. It never migrates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use skep_cluster::Force;
@@ -8,7 +8,7 @@ use skep_model::{Event, ObjectKey, Outcome, ReasonForRelease, Release, ReleaseSt
 
 use crate::{
     App, Done, Failure,
-    deploy::ship,
+    deploy::{retried, settle, ship},
     desired::{self, Desired, Secrets},
     error::{InStep, Problem},
     plan,
@@ -22,6 +22,8 @@ pub struct RollbackRequest {
     pub to: RollbackTo,
     /// Only these services; all when empty.
     pub services: Vec<String>,
+    /// Objects that may be deleted and made anew, as `Kind/name`.
+    pub recreate: Vec<String>,
 }
 
 /// Where a rollback goes.
@@ -41,6 +43,10 @@ pub enum RollbackTo {
 /// # Errors
 /// When there is no such release, when its images or secrets are gone, and as `deploy`.
 pub async fn rollback(app: &App, request: &RollbackRequest) -> Result<Done, Failure> {
+    retried(app, || rollback_once(app, request)).await
+}
+
+async fn rollback_once(app: &App, request: &RollbackRequest) -> Result<Done, Failure> {
     let mut clock = Clock::new(&app.emit);
     clock.start(Step::Plan);
     let planned = prepare(app, request).await;
@@ -48,6 +54,9 @@ pub async fn rollback(app: &App, request: &RollbackRequest) -> Result<Done, Fail
         clock.settle(Step::Plan, planned, |(_, reason)| (Outcome::Done, reason.to_string()))?;
     plan.tell_restarts(app);
     if plan.is_empty() {
+        if !plan.is_settled() {
+            settle(app, &plan, &mut clock).await?;
+        }
         return Ok(Done { release: None, plan });
     }
     ship(app, plan, reason, clock).await
@@ -56,19 +65,23 @@ pub async fn rollback(app: &App, request: &RollbackRequest) -> Result<Done, Fail
 async fn prepare(app: &App, request: &RollbackRequest) -> Result<(plan::Plan, ReasonForRelease), Failure> {
     let releases = app.releases().all().await.in_step(Step::Plan)?;
     are_services(&releases, &request.services)?;
+    let services = request.services.clone();
     let (mut contents, reason) = match choose(&releases, request)? {
-        Chosen::Release(target) => (target.clone(), ReasonForRelease::Rollback { to: target.number }),
+        Chosen::Release(target) => {
+            (target.clone(), ReasonForRelease::Rollback { to: target.number, services })
+        }
         Chosen::Images { of, tag } => {
             (with_images(app, of, tag).await?, ReasonForRelease::Images { tag: tag.to_owned() })
         }
     };
     if !request.services.is_empty() {
-        let current = last_good(&releases).ok_or_else(nothing_to_go_back_to)?;
+        let current = what_runs(&releases).ok_or_else(nothing_to_go_back_to)?;
         contents = narrowed(app, current, &contents, &request.services)?;
     }
     images::are_there(app, &contents.images, &format!("v{}", contents.number)).await?;
     let mut desired = Desired::recorded(&contents, None);
-    desired.secrets = secrets(app, &contents, request.services.is_empty()).await?;
+    desired.recreate.clone_from(&request.recreate);
+    desired.secrets = secrets(app, &contents).await?;
     let current = releases.last().map_or(0, |release| release.number);
     tell_migrations(app, &releases, &contents, current);
     let plan = plan::against_live(app, desired, None, &releases, Force::Yes, &reason.to_string()).await?;
@@ -115,9 +128,15 @@ fn choose<'r>(releases: &'r [Release], request: &'r RollbackRequest) -> Result<C
             }
         },
         RollbackTo::Tag(tag) => {
-            let of_commit =
-                |release: &&Release| release.commit.as_deref().is_some_and(|commit| commit.starts_with(tag));
-            let shipped = releases.iter().filter(|release| is_good(release)).rfind(of_commit);
+            let good = || releases.iter().filter(|release| is_good(release));
+            let is = |commit: &str| commit.starts_with(tag.as_str()) || tag.starts_with(commit);
+            let clean = |release: &&Release| {
+                release.commit.as_deref().is_some_and(|commit| !commit.ends_with("-dirty") && is(commit))
+            };
+            let dirty = |release: &&Release| {
+                release.commit.as_deref().and_then(|commit| commit.strip_suffix("-dirty")).is_some_and(is)
+            };
+            let shipped = good().rfind(clean).or_else(|| good().rfind(dirty));
             match (shipped, last_good(releases)) {
                 (Some(release), _) => Ok(Chosen::Release(release)),
                 (None, Some(of)) => Ok(Chosen::Images { of, tag }),
@@ -146,20 +165,35 @@ fn last_good(releases: &[Release]) -> Option<&Release> {
     releases.iter().rfind(|release| is_good(release))
 }
 
-/// The release before the one that runs, by contents: a rollback runs what it went back to, so the next one goes further back.
-/// For single services it is the last one that had another of them.
+/// The newest release whose objects were written, however it ended.
+fn what_runs(releases: &[Release]) -> Option<&Release> {
+    let was_applied = |release: &&Release| {
+        is_good(release) || release.timings.iter().any(|timing| timing.step == Step::Apply)
+    };
+    releases.iter().rfind(was_applied)
+}
+
+/// The release before the one that runs, by contents: a rollback runs what it went back to, so the next one goes further back, and
+/// one that did not end well is gone on with. For single services it is the last one that had another of them.
 fn earlier<'r>(releases: &'r [Release], services: &[String]) -> Option<&'r Release> {
     let newest = releases.last()?;
-    if !is_good(newest) {
-        return last_good(releases);
-    }
-    let runs = match newest.reason {
-        ReasonForRelease::Rollback { to } if services.is_empty() => to,
-        _ => newest.number,
+    let went_back_to = match &newest.reason {
+        ReasonForRelease::Rollback { to, services: went } => {
+            let all_went =
+                went.is_empty() || !services.is_empty() && services.iter().all(|one| went.contains(one));
+            Some(*to).filter(|_| all_went)
+        }
+        _ => None,
     };
-    let contents = |release: &Release| -> Vec<Value> {
+    if !is_good(newest) {
+        let unfinished = went_back_to.and_then(|to| releases.iter().find(|release| release.number == to));
+        return unfinished.or_else(|| last_good(releases));
+    }
+    let runs = went_back_to.unwrap_or(newest.number);
+    let contents = |release: &Release| -> (Vec<Value>, BTreeMap<String, String>) {
         let counts = |object: &&Value| services.is_empty() || is_one_of(object, services);
-        release.objects.iter().filter(counts).cloned().map(desired::without_cause).collect()
+        let objects = release.objects.iter().filter(counts).cloned().map(desired::without_cause).collect();
+        (objects, if services.is_empty() { release.secrets.clone() } else { BTreeMap::new() })
     };
     let now = contents(newest);
     releases.iter().rfind(|release| release.number < runs && is_good(release) && contents(release) != now)
@@ -228,22 +262,24 @@ fn narrowed(app: &App, current: &Release, target: &Release, services: &[String])
     Ok(contents)
 }
 
-/// The plain copies of the release's Secrets, made from its versions, which must still be there. Where single services go back, the
-/// copies stay as they are.
-async fn secrets(app: &App, release: &Release, with_copies: bool) -> Result<Secrets, Failure> {
-    let mut named: Vec<_> = release.objects.iter().flat_map(skep_manifest::config_references).collect();
-    named.sort();
-    named.dedup();
+/// The plain copies of the release's Secrets, made from its versions, which must still be there; so must those that a pod names.
+async fn secrets(app: &App, release: &Release) -> Result<Secrets, Failure> {
+    let named = release.objects.iter().flat_map(skep_manifest::config_references);
+    let mut names: BTreeSet<String> =
+        named.filter(|reference| reference.kind == "Secret").map(|reference| reference.name).collect();
+    names.extend(release.secrets.values().cloned());
     let mut copies = Vec::new();
-    for reference in named.into_iter().filter(|reference| reference.kind == "Secret") {
+    for name in names {
         let key = ObjectKey {
             kind: "Secret".to_owned(),
             namespace: Some(app.namespace().to_owned()),
-            name: reference.name,
+            name,
             api_version: "v1".to_owned(),
         };
         match app.cluster.get(&key).await.in_step(Step::Plan)? {
-            Some(found) if with_copies => copies.extend(skep_manifest::copy_of_version(&found)),
+            Some(found) if release.secrets.values().any(|version| *version == key.name) => {
+                copies.extend(skep_manifest::copy_of_version(&found));
+            }
             Some(_) => {}
             None => return Err(gone(&key, release)),
         }

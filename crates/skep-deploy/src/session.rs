@@ -52,7 +52,7 @@ impl Session {
         let namespace = plan.desired.namespace_object();
         adopt::take_over(app, plan, std::slice::from_ref(&namespace), Step::Lock).await?;
         app.cluster.apply(&namespace, Force::No).await.in_step(Step::Lock)?;
-        let lock = take(app).await.in_step(Step::Lock)?;
+        let lock = take(app).await?;
         let records = async {
             if let Some(origin) = &plan.origin {
                 origin.keep(app, plan.keys.as_ref()).await?;
@@ -125,8 +125,16 @@ impl Session {
     }
 }
 
-/// Takes the lock, or waits for whoever holds it, if that is what the user wants.
-async fn take(app: &App) -> Result<Lock, LockError> {
+/// Takes the lock, or waits for whoever holds it, if that is what the user wants. A lease that was being taken when the user stopped
+/// is one of a dead process.
+async fn take(app: &App) -> Result<Lock, Failure> {
+    tokio::select! {
+        taken = take_or_wait(app) => taken.in_step(Step::Lock),
+        () = app.cancel.cancelled() => Err(Failure::at(Step::Lock, Problem::Interrupted)),
+    }
+}
+
+async fn take_or_wait(app: &App) -> Result<Lock, LockError> {
     let mut told = None;
     loop {
         match Lock::take(&app.cluster, app.namespace(), &app.project.app, &app.author.holder).await {
@@ -176,6 +184,7 @@ async fn open_record(app: &App, plan: &Plan, reason: ReasonForRelease) -> Result
         images: plan.desired.images.clone(),
         third_party: plan.desired.third_party.clone(),
         objects: plan.desired.recorded_objects(),
+        secrets: plan.desired.secret_versions(),
         inventory: plan.desired.inventory(),
         timings: Vec::new(),
         failure: None,

@@ -11,6 +11,7 @@ use crate::{App, Failure, error::InStep};
 /// When the API fails.
 pub async fn unlock(app: &App, reason: &str) -> Result<Option<Holder>, Failure> {
     let me = &app.author.holder;
-    let why = format!("{}@{} unlocked it: {reason}", me.user, me.host);
+    let reason: Vec<&str> = reason.split_whitespace().collect();
+    let why = format!("{}@{} unlocked it: {}", me.user, me.host, reason.join(" "));
     skep_cluster::unlock(&app.cluster, app.namespace(), &app.project.app, &why).await.in_step(Step::Lock)
 }

@@ -7,7 +7,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    compare::{Fields, item_of},
+    Difference,
+    compare::{self, Fields, item_of},
     label::owner_of,
 };
 
@@ -40,6 +41,28 @@ pub fn adoptable_from(live: &Value) -> Vec<String> {
     managers.sort();
     managers.dedup();
     managers
+}
+
+/// Fields of an object with an owner that kubectl wrote beside `owner`'s: each with kubectl's name and the live value. The marks of a
+/// `rollout restart` and of an old `apply` are no wishes.
+pub fn added_by_kubectl(live: &Value, owner: &str) -> Vec<(String, Difference)> {
+    if owner_of(live).is_none() {
+        return Vec::new();
+    }
+    let mine = entries(live).filter(|entry| manager(entry) == owner && entry["operation"] == "Apply");
+    let mut ours = Map::new();
+    for entry in mine {
+        unite(&mut ours, entry["fieldsV1"].as_object().cloned().unwrap_or_default());
+    }
+    let mut added = Vec::new();
+    for entry in entries(live).filter(|entry| is_ours_to_move(entry)) {
+        let mut fields = entry["fieldsV1"].as_object().cloned().unwrap_or_default();
+        take(&mut fields, RESTARTED_AT);
+        let found = compare::leaves(live, &fields, &ours);
+        let wishes = found.into_iter().filter(|field| !field.path.contains("kubectl.kubernetes.io/"));
+        added.extend(wishes.map(|field| (manager(entry).to_owned(), field)));
+    }
+    added
 }
 
 /// The `managedFields` of an object whose kubectl entries are `applier`'s from now on.
@@ -96,8 +119,14 @@ fn renew(expected: &mut Value, fields: &Fields, desired: &Value, fresh: &Value) 
             let (wanted, new) = (desired.get(rest), fresh.get(rest));
             let Some(object) = expected.as_object_mut() else { continue };
             match (wanted, below, object.get_mut(rest)) {
-                (Some(wanted), Some(below), Some(there)) => {
-                    renew(there, below, wanted, new.unwrap_or(&Value::Null));
+                // Others may own a part of it: only what kubectl wrote is renewed.
+                (wanted, Some(below), Some(there)) => {
+                    renew(there, below, wanted.unwrap_or(&Value::Null), new.unwrap_or(&Value::Null));
+                    let is_empty = there.as_object().is_some_and(Map::is_empty)
+                        || there.as_array().is_some_and(Vec::is_empty);
+                    if wanted.is_none() && new.is_none() && is_empty {
+                        object.remove(rest);
+                    }
                 }
                 (Some(_), _, _) => {}
                 (None, ..) => match new {

@@ -32,12 +32,12 @@ mod substitute;
 mod template;
 mod yaml;
 
-pub use adopt::{adoptable_from, adopted_fields, after_adoption, as_written, is_kubectl};
+pub use adopt::{added_by_kubectl, adoptable_from, adopted_fields, after_adoption, as_written, is_kubectl};
 pub use autoscale::{Autoscaled, autoscaled, hold_replicas};
 pub use compare::{Difference, changes, differences, is_applied};
 pub use config::{
-    Consumer, Salt, Versioned, config_map, consumers, copy_of_version, is_version_or_copy, plain_name,
-    reversion, secret, split_config, version,
+    Consumer, Salt, Versioned, config_map, consumers, copied_from, copy_of_version, is_version_or_copy,
+    plain_name, reversion, secret, split_config, version,
 };
 pub use error::{ManifestError, Problem};
 pub use images::{ImageUse, Owner, image_uses, owner, pin};

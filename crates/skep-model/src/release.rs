@@ -39,6 +39,9 @@ pub struct Release {
     pub third_party: BTreeMap<String, Digest>,
     /// Every object as applied, in order; a Secret appears by its key in `inventory` only.
     pub objects: Vec<Value>,
+    /// Secrets by their plain names → the versions that hold what they were.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
     /// Everything this release wrote, Secrets included.
     pub inventory: Vec<ObjectKey>,
     /// How long each step took.
@@ -77,6 +80,9 @@ pub enum ReasonForRelease {
     Rollback {
         /// The earlier release's number.
         to: u64,
+        /// The services that went back; all when empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        services: Vec<String>,
     },
     /// `skep rollback --tag`: the images of a commit that no kept release has.
     Images {
@@ -90,7 +96,8 @@ impl std::fmt::Display for ReasonForRelease {
         match self {
             Self::Deploy => f.write_str("deploy"),
             Self::Adopted => f.write_str("what ran before"),
-            Self::Rollback { to } => write!(f, "back to v{to}"),
+            Self::Rollback { to, services } if services.is_empty() => write!(f, "back to v{to}"),
+            Self::Rollback { to, services } => write!(f, "{} back to v{to}", services.join(", ")),
             Self::Images { tag } => write!(f, "back to images {tag}"),
         }
     }

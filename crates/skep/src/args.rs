@@ -130,7 +130,7 @@ pub(crate) struct What {
     #[arg(long)]
     pub(crate) skip_build: bool,
     /// Take the images that carry this tag
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) tag: Option<String>,
     /// Delete this object and make it anew, for a field that can't be changed in place; may be given again
     #[arg(long, value_name = "KIND/NAME")]
@@ -173,8 +173,11 @@ pub(crate) struct Rollback {
     #[arg(long = "service", value_name = "SERVICE")]
     pub(crate) services: Vec<String>,
     /// The release of this commit; where none is kept, the images that carry this tag
-    #[arg(long, value_name = "SHA", conflicts_with = "release")]
+    #[arg(long, value_name = "SHA", conflicts_with = "release", value_parser = commit)]
     pub(crate) tag: Option<String>,
+    /// Delete this object and make it anew, for a field that can't be changed in place; may be given again
+    #[arg(long, value_name = "KIND/NAME")]
+    pub(crate) recreate: Vec<String>,
     /// Wait for another deploy of this app to end
     #[arg(long)]
     pub(crate) wait: bool,
@@ -238,6 +241,14 @@ pub(crate) enum Hive {
     /// Run it in the foreground
     #[command(hide = true)]
     Run(Up),
+}
+
+/// Fewer characters would be any commit's.
+fn commit(text: &str) -> Result<String, String> {
+    match text.len() {
+        0..4 => Err("expected four or more characters of a commit or tag".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 fn release_number(text: &str) -> Result<u64, String> {

@@ -11,7 +11,7 @@ use skep_model::{ObjectKey, Release, Step};
 use super::{
     Change, Drift, Verb,
     change::explain,
-    drift::{deleted, taken},
+    drift::{added, deleted, taken},
 };
 use crate::{App, Failure, adopt::Adoption, desired::Desired, error::InStep};
 
@@ -65,9 +65,10 @@ pub(super) async fn with_live(
             (there, answer) => {
                 let rehearsed = answered(there, answer, desired.defines(&key))
                     .map_err(|error| Failure::at(Step::Plan, desired.place(&key, error.into())))?;
-                if there.is_none() {
-                    compared.drift.extend(deleted(&key, last));
-                }
+                compared.drift.extend(match there {
+                    None => deleted(&key, last).into_iter().collect(),
+                    Some(there) => added(&key, there),
+                });
                 compared.changes.extend(Change::of(key, there, object, rehearsed.as_ref()));
             }
         }
@@ -115,6 +116,18 @@ pub(super) async fn live(app: &App, desired: &Desired) -> Result<BTreeMap<Object
         live.extend(answer.in_step(Step::Plan)?);
     }
     Ok(live)
+}
+
+/// Those of these objects that are there. A kind that the cluster doesn't serve has none.
+pub(super) async fn there(app: &App, keys: Vec<ObjectKey>) -> Result<Vec<ObjectKey>, Failure> {
+    let mut found = stream::iter(keys)
+        .map(|key| async move { app.cluster.get(&key).await.map(|object| object.map(|_| key)) })
+        .buffered(IN_FLIGHT);
+    let mut there = Vec::new();
+    while let Some(answer) = found.next().await {
+        there.extend(answer.in_step(Step::Plan)?);
+    }
+    Ok(there)
 }
 
 pub(super) fn live_of<'a>(live: &'a BTreeMap<ObjectKey, Value>, object: &Value) -> Option<&'a Value> {

@@ -1,7 +1,7 @@
 //! What somebody changed by hand since the last release: it is shown, and never fought over silently.
 
 use serde_json::Value;
-use skep_cluster::FieldConflict;
+use skep_cluster::{FieldConflict, MANAGER};
 use skep_manifest::{Difference, differences};
 use skep_model::{ObjectKey, Release};
 
@@ -19,6 +19,15 @@ pub struct Drift {
 pub enum Drifted {
     /// It was deleted; a deploy makes it again.
     Deleted,
+    /// kubectl has added a field that the manifests don't speak of; it stays.
+    Added {
+        /// `spec.template.spec.containers[api].env[DEBUG]`.
+        path: String,
+        /// Under which name, such as `kubectl-set`.
+        manager: String,
+        /// What it is; hidden in a Secret.
+        live: Value,
+    },
     /// Another manager has taken a field; a deploy refuses to take it back.
     Field {
         /// `spec.replicas`.
@@ -36,6 +45,15 @@ pub enum Drifted {
 pub(super) fn deleted(object: &ObjectKey, last: Option<&Release>) -> Option<Drift> {
     let had = last?.inventory.iter().any(|key| key.same_object(object));
     had.then(|| Drift { object: object.clone(), what: Drifted::Deleted })
+}
+
+/// Fields of an object of ours that people have added through kubectl.
+pub(super) fn added(object: &ObjectKey, live: &Value) -> Vec<Drift> {
+    let drift = |(manager, field): (String, Difference)| {
+        let live = field.from.unwrap_or_default();
+        Drift { object: object.clone(), what: Drifted::Added { path: field.path, manager, live } }
+    };
+    skep_manifest::added_by_kubectl(live, MANAGER).into_iter().map(drift).collect()
 }
 
 /// The fields that others own, and what else a forced apply would change.

@@ -113,6 +113,11 @@ impl Plan {
         !self.contested.is_empty()
     }
 
+    /// Whether the newest release did not end well, and this plan would end it well even with nothing else to do.
+    pub fn completes(&self) -> bool {
+        self.good.is_none() && self.newest_release > 0
+    }
+
     /// What will be removed.
     pub fn removed(&self) -> &[ObjectKey] {
         &self.prune
@@ -268,6 +273,7 @@ pub(crate) async fn against_live(
         }
     }
     refuse_to_remove_everything(releases, &desired)?;
+    recreate_what_there_is(&mut desired)?;
     desired.respect_autoscalers(&live);
     desired.keep_causes(&live);
     let last = releases.last();
@@ -288,7 +294,7 @@ pub(crate) async fn against_live(
         None => false,
     };
     let good = last.filter(|release| release.status == ReleaseStatus::Deployed);
-    let prune = good.map(|release| gone(release, &desired)).unwrap_or_default();
+    let prune = gone(app, releases, &desired).await?;
     Ok(Plan {
         keys,
         force,
@@ -307,6 +313,21 @@ pub(crate) async fn against_live(
     })
 }
 
+/// What is to be made anew are objects of the release; their kinds may be typed as kubectl takes them.
+fn recreate_what_there_is(desired: &mut Desired) -> Result<(), Failure> {
+    let names: Vec<String> =
+        desired.all_objects().filter_map(ObjectKey::of).map(|key| key.to_string()).collect();
+    for asked in &mut desired.recreate {
+        let found = names.iter().find(|name| name.eq_ignore_ascii_case(asked)).cloned();
+        *asked = found.ok_or_else(|| {
+            let what = format!("there is no object `{asked}` to make anew");
+            let hint = "write it as a plan does: KIND/NAME, such as Deployment/api".to_owned();
+            Failure::at(Step::Plan, Problem::Project { what, hint })
+        })?;
+    }
+    Ok(())
+}
+
 /// A manifests folder that is empty, or another one, must not take the whole app away.
 fn refuse_to_remove_everything(releases: &[Release], desired: &Desired) -> Result<(), Failure> {
     let ran = releases.last().is_some_and(|last| last.objects.iter().any(is_workload));
@@ -319,17 +340,21 @@ fn refuse_to_remove_everything(releases: &[Release], desired: &Desired) -> Resul
     Ok(())
 }
 
-/// What the last release wrote and this one lacks.
-fn gone(last: &Release, desired: &Desired) -> Vec<ObjectKey> {
+/// What a kept release wrote, however it ended, this one lacks, and is still there.
+async fn gone(app: &App, releases: &[Release], desired: &Desired) -> Result<Vec<ObjectKey>, Failure> {
     let wanted = desired.inventory();
     let is_gone =
         |key: &&ObjectKey| !wanted.iter().chain(&desired.skipped).any(|other| other.same_object(key));
-    last.inventory
+    let mut candidates: Vec<ObjectKey> = releases
         .iter()
+        .flat_map(|release| &release.inventory)
         .filter(|key| goes_with_its_manifest(key, desired))
         .filter(is_gone)
         .cloned()
-        .collect()
+        .collect();
+    candidates.sort();
+    candidates.dedup_by(|a, b| a.same_object(b));
+    compare::there(app, candidates).await
 }
 
 /// Data is never removed because a manifest went away; config versions and a migration's log stay for rollbacks and people.

@@ -1,15 +1,21 @@
 //! apply: everything else is written, wave by wave, all objects of a wave at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use skep_cluster::Force;
 use skep_model::{Event, ObjectKey, Outcome, Step};
 
-use crate::{App, Failure, Plan, adopt, error::InStep, session::Session};
+use crate::{
+    App, Failure, Plan, adopt,
+    error::{InStep, Problem},
+    session::Session,
+};
 
 /// How often an object that is being deleted is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long it may take to go.
+const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) async fn apply(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     session.clock.start(Step::Apply);
@@ -55,8 +61,17 @@ async fn make_room(
     for key in objects.iter().filter_map(ObjectKey::of).filter(|key| plan.recreates(key)) {
         session.may_write(step)?;
         app.cluster.delete(&key).await.in_step(step)?;
+        let message = format!("{key} is deleted, and made anew once it is gone");
+        app.emit.emit(Event::Warning { message });
+        let since = Instant::now();
         while app.cluster.get(&key).await.in_step(step)?.is_some() {
             session.may_write(step)?;
+            if since.elapsed() > GONE_WITHIN {
+                let what = format!("{key} is still there {} s after it was deleted", GONE_WITHIN.as_secs());
+                let hint =
+                    format!("something holds it: look at `metadata.finalizers` of {key}, then deploy again");
+                return Err(Failure::at(step, Problem::Project { what, hint }));
+            }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

@@ -17,6 +17,13 @@ use absent::counts_as_absent;
 use lists::{Key, list_key};
 pub(crate) use owned::{Fields, item_of};
 
+/// The live value of each of `fields` that `others` lacks; a Secret's data is hidden.
+pub(crate) fn leaves(live: &Value, fields: &Fields, others: &Fields) -> Vec<Difference> {
+    let found = owned::leaves(live, fields, others).into_iter();
+    let field = |(path, from)| hidden(Difference { path, from: Some(from), to: None }, is_secret(live));
+    found.map(field).collect()
+}
+
 /// One field that differs. A Secret's values are hidden.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Difference {

@@ -69,6 +69,50 @@ fn walk(
     }
 }
 
+/// Path and live value of each single field of a set that another set lacks.
+pub(crate) fn leaves(live: &Value, fields: &Fields, others: &Fields) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    leaves_below("", &[], live, fields, Some(others), &mut found);
+    found
+}
+
+fn leaves_below(
+    path: &str,
+    names: &[&str],
+    live: &Value,
+    fields: &Fields,
+    others: Option<&Fields>,
+    found: &mut Vec<(String, Value)>,
+) {
+    for (step, below) in fields {
+        let other = others.and_then(|others| others.get(step));
+        let (kind, rest) = step.split_once(':').unwrap_or((step, ""));
+        let (path, value) = match kind {
+            "f" if is_servers(names, rest) => continue,
+            "f" => (joined(path, rest), live.get(rest)),
+            "k" | "v" => {
+                let Ok(key) = serde_json::from_str(rest) else { continue };
+                (format!("{path}[{}]", label(&key)), item_of(Some(live), &key, kind))
+            }
+            _ => continue,
+        };
+        let Some(value) = value else { continue };
+        let names: Vec<&str> = match kind {
+            "f" => names.iter().copied().chain([rest]).collect(),
+            _ => names.to_vec(),
+        };
+        // An item of a list that nobody else has is one field.
+        let is_whole = kind == "k" && other.is_none();
+        match below.as_object().filter(|below| !is_whole && below.keys().any(|key| key != ".")) {
+            Some(below) => leaves_below(&path, &names, value, below, other.and_then(Value::as_object), found),
+            None if other.is_none() && below.as_object().is_none_or(|below| is_whole || below.is_empty()) => {
+                found.push((path, value.clone()));
+            }
+            None => {}
+        }
+    }
+}
+
 /// The item of a list that a `k:` or `v:` step names.
 pub(crate) fn item_of<'v>(list: Option<&'v Value>, key: &Value, kind: &str) -> Option<&'v Value> {
     list?.as_array()?.iter().find(|item| match key {

@@ -175,6 +175,13 @@ pub fn reversion<'o>(objects: impl IntoIterator<Item = &'o mut Value>, sets: &[V
     objects.into_iter().map(|object| references::rename(object, renamed)).sum()
 }
 
+/// The plain name of a copy, and the version that it is of; `None` for any other object.
+pub fn copied_from(copy: &Value) -> Option<(String, String)> {
+    let metadata = copy.get("metadata")?;
+    let version = metadata.get("annotations")?.get(COPY_OF)?.as_str()?;
+    Some((metadata.get("name")?.as_str()?.to_owned(), version.to_owned()))
+}
+
 /// Whether an object is a version of a set, or the plain copy of one.
 pub fn is_version_or_copy(object: &Value) -> bool {
     let annotations = object.pointer("/metadata/annotations");

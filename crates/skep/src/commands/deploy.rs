@@ -25,7 +25,7 @@ async fn carry_out(settings: &Settings, file: &Path, wait: bool) -> Result<()> {
     let shown = file.display();
     let text = fs::read_to_string(settings.dir.join(file)).with_context(|| format!("can't read {shown}"))?;
     let saved = SavedPlan::read(&text)
-        .map_err(|why| anyhow::anyhow!("{shown}: {why}\nhint: `skep plan --out {shown}` makes one"))?;
+        .map_err(|why| anyhow::anyhow!("{shown}: {why}\nhint: `skep plan --out plan.json` makes one"))?;
     let composed = compose::load(settings, Needs::Contents)?;
     let view = View::open(settings, &composed.title());
     let app = App { wait, ..compose::app(settings, composed, view.emit()).await? };

@@ -20,7 +20,8 @@ pub(crate) async fn run(settings: &Settings, rollback: &args::Rollback) -> Resul
         (None, Some(tag)) => RollbackTo::Tag(tag.clone()),
         (None, None) => RollbackTo::LastGood,
     };
-    let request = RollbackRequest { to, services: rollback.services.clone() };
+    let request =
+        RollbackRequest { to, services: rollback.services.clone(), recreate: rollback.recreate.clone() };
     let done = skep_deploy::rollback(&app, &request).await;
     view.close();
     report::shipped(settings, &app, &done?);

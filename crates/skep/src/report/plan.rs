@@ -16,6 +16,10 @@ pub(crate) fn plan(plan: &Plan, title: &str, saved: Option<&Path>) {
         return;
     }
     anstream::println!("{}", heading(plan, title).bold());
+    section(
+        "completes",
+        plan.completes().then(|| format!("v{}, which did not end well", plan.newest_release())),
+    );
     section("restarts", restarts(plan));
     section("migrates", plan.migration().map(str::to_owned));
     let of = |verb| plan.changed().iter().filter(move |change| change.verb == verb);
@@ -101,13 +105,16 @@ pub(crate) fn plan_json(plan: &Plan) {
     };
     let drift = |drift: &Drift| match &drift.what {
         Drifted::Deleted => json!({"object": drift.object, "is": "deleted"}),
+        Drifted::Added { path, manager, live } => {
+            json!({"object": drift.object, "is": "added", "path": path, "manager": manager, "live": live})
+        }
         Drifted::Field { path, manager, live, wanted } => {
             json!({"object": drift.object, "is": "field", "path": path, "manager": manager, "live": live, "wanted": wanted})
         }
     };
     let adoption = |adoption: &Adoption| json!({"object": adoption.object, "managers": adoption.managers});
     json_line(json!({
-        "type": "plan", "empty": is_nothing(plan), "newestRelease": plan.newest_release(),
+        "type": "plan", "empty": is_nothing(plan), "completes": plan.completes(), "newestRelease": plan.newest_release(),
         "changes": plan.changed().iter().map(change).collect::<Vec<_>>(), "removes": plan.removed(),
         "migrates": plan.migration(), "adopts": plan.adoptions().iter().map(adoption).collect::<Vec<_>>(),
         "drift": plan.drift().iter().map(drift).collect::<Vec<_>>(),
@@ -200,6 +207,13 @@ fn adopted(adoption: &Adoption) -> String {
 fn drifted(drift: &Drift) -> String {
     match &drift.what {
         Drifted::Deleted => format!("{} was deleted, and will be made again", drift.object),
+        Drifted::Added { path, manager, live } => {
+            format!(
+                "{} {path} is {}, of which the manifests say nothing; {manager} wrote it",
+                drift.object,
+                text(live)
+            )
+        }
         Drifted::Field { path, manager, live, wanted } => {
             let values = match (live, wanted) {
                 (Some(live), Some(wanted)) => format!(" is {live}, the manifests say {wanted}"),
