@@ -17,41 +17,6 @@ use crate::{
     },
 };
 
-/// The annotation that `kubectl rollout history` shows, copied from a Deployment to its ReplicaSets.
-const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
-/// How Skep's own begin; any other is the manifest's.
-const CAUSED_BY: &str = "skep ";
-
-fn cause_of(object: &Value) -> Option<&str> {
-    object["metadata"]["annotations"][CHANGE_CAUSE].as_str()
-}
-
-fn set_cause(object: &mut Value, cause: Option<Value>) {
-    match cause {
-        Some(cause) => object["metadata"]["annotations"][CHANGE_CAUSE] = cause,
-        None => {
-            *object = without_cause(std::mem::take(object));
-        }
-    }
-}
-
-/// The object as its manifest has it: which release last changed it is no part of its contents.
-pub(crate) fn without_cause(mut object: Value) -> Value {
-    let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
-    if let Some(metadata) = metadata
-        && let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut)
-    {
-        let is_skeps = |cause: &Value| cause.as_str().is_some_and(|cause| cause.starts_with(CAUSED_BY));
-        if annotations.get(CHANGE_CAUSE).is_some_and(is_skeps) {
-            annotations.remove(CHANGE_CAUSE);
-        }
-        if annotations.is_empty() {
-            metadata.remove("annotations");
-        }
-    }
-    object
-}
-
 /// The contents of a release.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Desired {
@@ -311,28 +276,6 @@ impl Desired {
     pub(crate) fn needed_workloads(&self) -> impl Iterator<Item = &Value> {
         let needed = |name: &str| self.needs.iter().any(|need| need == name);
         self.workloads().filter(move |object| object["metadata"]["name"].as_str().is_some_and(needed))
-    }
-
-    /// Workloads keep the change cause that they have: one that only says another release would be a change for nothing.
-    pub(crate) fn keep_causes(&mut self, live: &BTreeMap<ObjectKey, Value>) {
-        for object in self.objects.iter_mut().filter(|object| is_workload(object)) {
-            let Some(key) = ObjectKey::of(object) else { continue };
-            let cause = live.get(&key).and_then(|live| live["metadata"]["annotations"].get(CHANGE_CAUSE));
-            let is_skeps = |cause: &&Value| cause.as_str().is_some_and(|cause| cause.starts_with(CAUSED_BY));
-            if cause_of(object).is_none_or(|own| own.starts_with(CAUSED_BY)) {
-                set_cause(object, cause.filter(is_skeps).cloned());
-            }
-        }
-    }
-
-    /// What `kubectl rollout history` shows for the workloads that get new pods.
-    pub(crate) fn say_causes(&mut self, restarted: &[&ObjectKey], cause: &str) {
-        for object in self.objects.iter_mut().filter(|object| is_workload(object)) {
-            let is_restarted = ObjectKey::of(object).is_some_and(|key| restarted.contains(&&key));
-            if is_restarted && cause_of(object).is_none_or(|own| own.starts_with(CAUSED_BY)) {
-                set_cause(object, Some(format!("{CAUSED_BY}{cause}").into()));
-            }
-        }
     }
 
     /// Leaves the replicas of a workload under an autoscaler as the autoscaler has them.

@@ -7,8 +7,7 @@ use skep_manifest::{Reason, changed_keys, differences, plain_name, restart_reaso
 use skep_model::{ObjectKey, Release, ReleaseStatus, Step};
 
 use crate::{
-    App, Failure,
-    desired::without_cause,
+    App, Failure, cause,
     error::{InStep, Problem},
 };
 
@@ -63,7 +62,7 @@ fn what_changed(before: &Release, after: &Release) -> Vec<String> {
                 changed.insert(format!("{key} added"));
             }
             Some(old) => {
-                let fields = differences(&without_cause(old.clone()), &without_cause(object.clone()));
+                let fields = differences(&cause::without(old.clone()), &cause::without(object.clone()));
                 let reasons = restart_reasons(&fields);
                 let told = fields.iter().filter(|field| field.path.starts_with("spec.template.")).count();
                 changed.extend(reasons.iter().map(|reason| words(reason, before, after)));

@@ -5,6 +5,7 @@
 //! [`rollback`] tells the same story from a recorded release.
 
 mod adopt;
+mod cause;
 mod context;
 mod deploy;
 mod desired;

@@ -7,9 +7,9 @@ use skep_cluster::Force;
 use skep_model::{Event, ObjectKey, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
 
 use crate::{
-    App, Done, Failure,
+    App, Done, Failure, cause,
     deploy::{retried, settle, ship},
-    desired::{self, Desired, Secrets},
+    desired::{Desired, Secrets},
     error::{InStep, Problem},
     plan,
     steps::{Clock, images},
@@ -192,7 +192,7 @@ fn earlier<'r>(releases: &'r [Release], services: &[String]) -> Option<&'r Relea
     let runs = went_back_to.unwrap_or(newest.number);
     let contents = |release: &Release| -> (Vec<Value>, BTreeMap<String, String>) {
         let counts = |object: &&Value| services.is_empty() || is_one_of(object, services);
-        let objects = release.objects.iter().filter(counts).cloned().map(desired::without_cause).collect();
+        let objects = release.objects.iter().filter(counts).cloned().map(cause::without).collect();
         (objects, if services.is_empty() { release.secrets.clone() } else { BTreeMap::new() })
     };
     let now = contents(newest);

@@ -15,6 +15,7 @@ use skep_rollout::workload::{Counts, JobState};
 use crate::{
     App, DeployRequest, Failure,
     adopt::{Adoption, Origin},
+    cause,
     desired::Desired,
     error::{InStep, Problem},
     finish,
@@ -260,7 +261,7 @@ pub(crate) async fn against_live(
     keys: Option<Value>,
     releases: &[Release],
     force: Force,
-    cause: &str,
+    why: &str,
 ) -> Result<Plan, Failure> {
     let live = compare::live(app, &desired).await?;
     for (key, object) in &live {
@@ -275,7 +276,7 @@ pub(crate) async fn against_live(
     refuse_to_remove_everything(releases, &desired)?;
     recreate_what_there_is(&mut desired)?;
     desired.respect_autoscalers(&live);
-    desired.keep_causes(&live);
+    cause::keep(&mut desired.objects, &live);
     let last = releases.last();
     let compared = compare::with_live(app, &desired, &live, force, last).await?;
     let restarted: Vec<&ObjectKey> = compared
@@ -285,7 +286,7 @@ pub(crate) async fn against_live(
         .map(|change| &change.object)
         .collect();
     let number = releases.last().map_or(0, |release| release.number) + 1;
-    desired.say_causes(&restarted, &format!("v{number}, {cause}"));
+    cause::say(&mut desired.objects, &restarted, &format!("v{number}, {why}"));
     let settled = desired.workloads().all(|workload| {
         compare::live_of(&live, workload).and_then(Counts::read).is_none_or(|counts| counts.done())
     });
