@@ -4,6 +4,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -267,10 +268,19 @@ fn get(host: &str, reach: &Reach, path: &str) -> Result<String, String> {
     if outcome.code == Some(0) { Ok(outcome.stdout) } else { Err(outcome.stderr) }
 }
 
-/// A port that nobody listened on a moment ago.
+/// A port that nobody listens on. It lies below those that the kernel hands out by itself (32768 and up): one of these could be given
+/// to anybody's connection before hive has it. Tests that run side by side begin to look at different places.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a bound listener has an address").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    let free = |_| {
+        let turn = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST + (std::process::id().wrapping_mul(37).wrapping_add(turn)) % COUNT;
+        let port = u16::try_from(port).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    };
+    (0..COUNT).find_map(free).expect("loopback has a free port")
 }
 
 /// How long a deploy in a test may take before it is called hung.
