@@ -106,7 +106,7 @@ fn a_lock_can_be_waited_for_and_freed_with_a_reason() {
     world.skep(&["deploy"]).code(15).says("and is at roll").says("--wait");
 
     let stopped = Command::new("timeout")
-        .args(["--preserve-status", "--signal=INT", "--kill-after=20", "2"])
+        .args(["--preserve-status", "--signal=INT", "--kill-after=20", "6"])
         .arg(world.command(&["deploy"]).get_program())
         .args(["deploy", "--wait"])
         .current_dir(world.project.dir())
