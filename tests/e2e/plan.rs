@@ -202,3 +202,19 @@ fn what_people_added_by_hand_is_shown_and_left_alone() {
     world.skep(&["plan", "--recreate", "deployment/nope"]).code(14).says("no object `deployment/nope`");
     world.skep(&["plan", "--recreate", "deployment/shop"]).code(2);
 }
+
+#[test]
+fn an_object_that_somebody_made_under_an_old_name_is_not_removed() {
+    let world = World::new();
+    let extra = "apiVersion: v1\nkind: Service\nmetadata: { name: extra }\nspec: { selector: { app: shop }, ports: [{ port: 81, targetPort: 8000 }] }\n";
+    world.project.write("k8s/extra.yaml", extra);
+    world.skep(&["deploy"]).ok();
+    world.project.remove("k8s/extra.yaml");
+    world.skep(&["deploy"]).ok().says("removed Service/extra");
+    world.project.write("theirs.yaml", extra);
+    world.kubectl(&["create", "-f", "theirs.yaml"]).ok();
+    world.skep(&["plan"]).ok().says("nothing to do");
+    world.project.write("release", "two\n");
+    world.skep(&["deploy"]).ok().never_says("removed");
+    world.object("service", "extra");
+}

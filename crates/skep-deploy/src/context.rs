@@ -63,6 +63,11 @@ impl App {
         self.author.commit.as_ref().map_or("deploy".to_owned(), |commit| format!("commit {commit}"))
     }
 
+    /// Whether an object that lives in the cluster is this app's.
+    pub(crate) fn owns(&self, live: &serde_json::Value) -> bool {
+        skep_manifest::owner_of(live) == Some(self.project.app.as_str())
+    }
+
     pub(crate) fn releases(&self) -> Releases {
         Releases::new(self.cluster.clone(), self.namespace(), self.project.app.clone())
     }

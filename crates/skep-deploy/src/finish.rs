@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use skep_cluster::{ClusterError, Route, Selector};
+use skep_cluster::{Route, Selector};
 use skep_model::{Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
 
 use crate::{
@@ -106,12 +106,9 @@ async fn remove(app: &App, plan: &Plan, release: &Release, session: &Session) ->
     let mut removed = 0;
     for key in unneeded {
         session.may_write(Step::Prune)?;
-        let deleted = match app.cluster.delete(key).await {
-            // A kind that the cluster doesn't serve has no objects.
-            Err(ClusterError::UnknownKind { .. }) => false,
-            deleted => deleted.in_step(Step::Prune)?,
-        };
-        if deleted {
+        // Somebody may have made another one under an old name: that is not ours to remove.
+        let ours = app.cluster.get(key).await.in_step(Step::Prune)?.is_some_and(|live| app.owns(&live));
+        if ours && app.cluster.delete(key).await.in_step(Step::Prune)? {
             app.emit.emit(Event::Pruned { object: key.clone() });
             removed += 1;
         }

@@ -118,10 +118,13 @@ pub(super) async fn live(app: &App, desired: &Desired) -> Result<BTreeMap<Object
     Ok(live)
 }
 
-/// Those of these objects that are there. A kind that the cluster doesn't serve has none.
+/// Those of these objects that are there and still the app's: somebody may have made another one under an old name.
 pub(super) async fn there(app: &App, keys: Vec<ObjectKey>) -> Result<Vec<ObjectKey>, Failure> {
     let mut found = stream::iter(keys)
-        .map(|key| async move { app.cluster.get(&key).await.map(|object| object.map(|_| key)) })
+        .map(|key| async move {
+            let found = app.cluster.get(&key).await;
+            found.map(|object| object.filter(|object| app.owns(object)).map(|_| key))
+        })
         .buffered(IN_FLIGHT);
     let mut there = Vec::new();
     while let Some(answer) = found.next().await {
