@@ -46,7 +46,7 @@ bench:
 # The README's commands, as a new user would type them, and a build for machines without hive.
 ci: lint
 	cargo build --package skep --no-default-features
-	$(MAKE) test
+	NEXTEST_PROFILE=ci $(MAKE) test
 	$(MAKE) up
 	$(MAKE) check-pages
 	$(MAKE) up

@@ -17,6 +17,7 @@ use crate::{
     Client, Descriptor, MediaType, RegistryError,
     client::Access,
     http::{Body, Call},
+    upload::Begun,
 };
 
 /// An image that lies on this machine, ready to be pushed.
@@ -243,11 +244,14 @@ impl Client {
             .try_collect()
             .await?;
         missing.iter().for_each(|source| meter.expect(source.size));
-        stream::iter(missing)
-            .map(|source| async move { self.upload(image, &source, &meter.for_another()).await })
+        let begun = &Begun::default();
+        let uploaded = stream::iter(missing)
+            .map(|source| async move { self.upload(image, &source, begun, &meter.for_another()).await })
             .buffer_unordered(width)
             .try_collect()
-            .await
+            .await;
+        self.cancel(image, begun).await;
+        uploaded
     }
 
     async fn put_manifest(

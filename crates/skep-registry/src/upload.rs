@@ -1,7 +1,14 @@
 //! One blob's way into a registry: in one piece, or in several with the place to go on from asked after a break.
 
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::future::join_all;
 use reqwest::{Method, Url, header};
-use skep_model::ImageRef;
+use skep_model::{Digest, ImageRef};
 
 use crate::{
     At, Client, RegistryError,
@@ -13,6 +20,27 @@ use crate::{
 
 /// The piece that is tried when a proxy in front of the registry finds a whole blob too large.
 const SMALL_PIECE: u64 = 16 << 20;
+/// How long the cancelling of uploads may keep a push that has failed anyway.
+const CANCELLING: Duration = Duration::from_secs(2);
+
+/// Uploads of a push that were begun and have not ended, each with its blob; several of one blob when tries failed.
+#[derive(Debug, Default)]
+pub(crate) struct Begun(Mutex<Vec<(Digest, Url)>>);
+
+impl Begun {
+    fn sessions(&self) -> MutexGuard<'_, Vec<(Digest, Url)>> {
+        // A list of addresses is valid whatever was interrupted.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last upload of `blob` came to its end.
+    fn ended(&self, blob: Digest) {
+        let mut sessions = self.sessions();
+        if let Some(last) = sessions.iter().rposition(|(of, _)| *of == blob) {
+            sessions.remove(last);
+        }
+    }
+}
 
 impl Client {
     /// Sends `source`, or has the registry take it from another of its repositories.
@@ -20,6 +48,7 @@ impl Client {
         &self,
         image: &ImageRef,
         source: &Source,
+        begun: &Begun,
         meter: &Meter,
     ) -> Result<(), RegistryError> {
         let at = self.at_blob(image, &source.digest, "push");
@@ -29,24 +58,42 @@ impl Client {
         };
         let retry = &self.config().retry;
         if whole {
-            let sent = retrying(retry, || self.upload_whole(image, source, meter, &at)).await;
+            let sent = retrying(retry, || self.upload_whole(image, source, begun, meter, &at)).await;
             match (&source.content, sent) {
                 (Content::File(_), Err(RegistryError::Unexpected { status: 413, .. })) => {}
                 (_, sent) => return sent,
             }
         }
         let piece = if whole { SMALL_PIECE } else { self.config().piece };
-        retrying(retry, || self.upload_pieces(image, source, piece, meter, &at)).await
+        retrying(retry, || self.upload_pieces(image, source, piece, begun, meter, &at)).await
+    }
+
+    /// Has the registry drop what came of uploads that will not be finished: on a full disk it is in the way of the next push.
+    pub(crate) async fn cancel(&self, image: &ImageRef, begun: &Begun) {
+        let sessions = mem::take(&mut *begun.sessions());
+        let cancelled = sessions.into_iter().map(|(digest, session)| async move {
+            let at = self.at_blob(image, &digest, "push");
+            let call = Call::new(Method::DELETE, session, Access::Push);
+            if let Err(failure) = self.call_once(image, &call, &at).await {
+                tracing::debug!(error = %failure.error, "an unfinished upload stays until the registry drops it");
+            }
+        });
+        if tokio::time::timeout(CANCELLING, join_all(cancelled)).await.is_err() {
+            tracing::debug!(
+                "unfinished uploads stay until the registry drops them: it did not answer in time"
+            );
+        }
     }
 
     async fn upload_whole(
         &self,
         image: &ImageRef,
         source: &Source,
+        begun: &Begun,
         meter: &Meter,
         at: &At,
     ) -> Result<(), Failure> {
-        let Some(session) = self.begin(image, source, at).await? else {
+        let Some(session) = self.begin(image, source, begun, at).await? else {
             return Ok(());
         };
         let body = match &source.content {
@@ -64,7 +111,9 @@ impl Client {
         if matches!(source.content, Content::Held(_)) {
             meter.add(source.size);
         }
-        verified(source, &answer, at)
+        verified(source, &answer, at)?;
+        begun.ended(source.digest);
+        Ok(())
     }
 
     async fn upload_pieces(
@@ -72,13 +121,14 @@ impl Client {
         image: &ImageRef,
         source: &Source,
         piece: u64,
+        begun: &Begun,
         meter: &Meter,
         at: &At,
     ) -> Result<(), Failure> {
         let Content::File(path) = &source.content else {
-            return self.upload_whole(image, source, meter, at).await;
+            return self.upload_whole(image, source, begun, meter, at).await;
         };
-        let Some(mut session) = self.begin(image, source, at).await? else {
+        let Some(mut session) = self.begin(image, source, begun, at).await? else {
             return Ok(());
         };
         let all = Counted::of(meter);
@@ -115,11 +165,19 @@ impl Client {
             again: breaks > 0,
             ..failure
         })?;
-        verified(source, &answer, at)
+        verified(source, &answer, at)?;
+        begun.ended(source.digest);
+        Ok(())
     }
 
     /// Opens an upload. `None` when the registry took the blob from the repository that was named.
-    async fn begin(&self, image: &ImageRef, source: &Source, at: &At) -> Result<Option<Url>, Failure> {
+    async fn begin(
+        &self,
+        image: &ImageRef,
+        source: &Source,
+        begun: &Begun,
+        at: &At,
+    ) -> Result<Option<Url>, Failure> {
         let mut url = self.url(image, "blobs/uploads/")?;
         if let Some(from) = &source.mount_from {
             url.query_pairs_mut().append_pair("mount", &source.digest.to_string()).append_pair("from", from);
@@ -134,6 +192,7 @@ impl Client {
             expected: "a Location to upload to",
             source: None,
         })?;
+        begun.sessions().push((source.digest, location.clone()));
         Ok(Some(location))
     }
 

@@ -1,8 +1,9 @@
 //! Behaviour that docker-registry doesn't show: token services, busy servers, redirects, silence.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -10,14 +11,16 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Request, State},
+    extract::{Path, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{any, get, post, put},
 };
 use serde_json::json;
 use skep_model::{Digest, ImageRef};
-use skep_registry::{Client, ClientConfig, Login, MediaType, OnBytes, Package, RegistryError, Retry};
+use skep_registry::{
+    Blob, Client, ClientConfig, Descriptor, Login, MediaType, OnBytes, Package, RegistryError, Retry,
+};
 
 fn config() -> ClientConfig {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -155,6 +158,69 @@ async fn an_upload_that_a_restarted_registry_forgot_is_begun_again() {
     let pushed = client.push(&package, &image(&address), &[], &OnBytes::nowhere()).await.expect("pushed");
     assert_eq!((pushed.digest, pushed.bytes_sent), (digest, 2));
     assert_eq!(sessions.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn what_a_failed_push_began_is_cancelled() {
+    type Sessions = Arc<Mutex<Vec<(&'static str, u32)>>>;
+    let seen = Sessions::default();
+    let log = |sessions: &Sessions, what, number| sessions.lock().expect("no panic").push((what, number));
+    let router = Router::new()
+        .route(
+            "/v2/team/app/blobs/uploads/",
+            post(move |State(sessions): State<Sessions>| async move {
+                let number = sessions.lock().expect("no panic").len() as u32;
+                log(&sessions, "begun", number);
+                (StatusCode::ACCEPTED, [(header::LOCATION, format!("/upload/{number}"))])
+            }),
+        )
+        .route(
+            "/upload/{number}",
+            put(async |Path(number): Path<u32>| {
+                // The second session is under way when the first is refused.
+                if number > 0 {
+                    std::future::pending::<()>().await;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                (StatusCode::INSUFFICIENT_STORAGE, "no space left on device")
+            })
+            .delete(
+                move |State(sessions): State<Sessions>, Path(number): Path<u32>| async move {
+                    log(&sessions, "cancelled", number);
+                    StatusCode::NO_CONTENT
+                },
+            ),
+        )
+        .with_state(seen.clone());
+    let address = serve(router).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let layer = folder.path().join("layer");
+    std::fs::write(&layer, "layer").expect("a file can be written");
+    let descriptor = Descriptor {
+        media_type: MediaType::LAYER.to_owned(),
+        digest: Digest::of(b"layer"),
+        size: 5,
+        annotations: BTreeMap::new(),
+        platform: None,
+    };
+    let package = Package {
+        digest: Digest::of(MANIFEST.as_bytes()),
+        manifest: MANIFEST.into(),
+        media_type: MediaType::MANIFEST.to_owned(),
+        config: "{}".into(),
+        blobs: vec![Blob { descriptor, path: layer, mount_from: None }],
+    };
+    let patient = ClientConfig {
+        stall: Duration::from_secs(60),
+        retry: Retry { attempts: 1, ..config().retry },
+        ..config()
+    };
+    let client = Client::new(patient).expect("a client");
+    let failed = client.push(&package, &image(&address), &[], &OnBytes::nowhere()).await;
+    assert!(failed.expect_err("no room").to_string().contains("no space left on device"));
+    let mut seen = seen.lock().expect("no panic").clone();
+    seen.sort_unstable();
+    assert_eq!(seen, [("begun", 0), ("begun", 1), ("cancelled", 0), ("cancelled", 1)]);
 }
 
 #[tokio::test]
