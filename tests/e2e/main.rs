@@ -17,5 +17,6 @@ mod plan;
 mod records;
 mod rollback;
 mod rolling;
+mod secrets;
 mod story;
 mod two_hives;

@@ -118,6 +118,8 @@ impl World {
         command.args(arguments).current_dir(self.project.dir()).stdin(Stdio::null());
         command.env("SKEP_HIVE_DIR", self.hive_dir()).env("XDG_CACHE_HOME", self.dir.path().join("cache"));
         command.env("SKEP_HTTP_PORT", self.port.to_string()).env("NO_COLOR", "1").env_remove("SKEP_TARGET");
+        command.env("XDG_CONFIG_HOME", self.dir.path().join("config"));
+        command.env_remove("SKEP_AGE_KEY").env_remove("SKEP_AGE_KEY_FILE");
         command
     }
 

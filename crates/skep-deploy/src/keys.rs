@@ -70,6 +70,12 @@ impl Keys {
         self.value(format!("{set}.{key}"))
     }
 
+    /// Another value in the place of the one that was made.
+    pub(crate) fn rotate(&mut self, set: &str, key: &str) {
+        self.values.remove(&format!("{set}.{key}"));
+        self.generated(set, key);
+    }
+
     fn value(&mut self, name: String) -> String {
         let made = &mut self.made;
         let make = || {

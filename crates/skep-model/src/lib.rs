@@ -20,6 +20,6 @@ pub use object::ObjectKey;
 pub use platform::{Platform, PlatformError};
 pub use project::{
     Build, Cluster, ConfigSet, Credentials, DockerBuild, Image, LaidPath, Migrate, NativeBuild, Project,
-    Registry, RolloutPolicy, SecretSet, Source, Substitute, UrlCheck,
+    Registry, RolloutPolicy, SecretSet, Substitute, UrlCheck,
 };
 pub use release::{IllegalTransition, ReasonForRelease, Release, ReleaseStatus, StepTiming};

@@ -29,6 +29,8 @@ pub struct Project {
     pub config: BTreeMap<String, ConfigSet>,
     /// Secrets to generate, by plain name.
     pub secrets: BTreeMap<String, SecretSet>,
+    /// The public keys that encrypted env files are written for.
+    pub recipients: Vec<String>,
     /// Placeholders of the manifests, and what stands for them.
     pub substitute: BTreeMap<String, Substitute>,
     /// The migration gate.
@@ -64,29 +66,20 @@ pub struct Registry {
     pub credentials: Option<Credentials>,
 }
 
-/// A user name, and where its password is read from when it is needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An account of a registry.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The account.
+    /// Its name.
     pub username: String,
-    /// The secret; never a literal.
-    pub password: Source,
+    /// Its password; `None` when it was not asked for.
+    pub password: Option<String>,
 }
 
-/// Where a secret value is read from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// An environment variable of Skep's own process.
-    Env(String),
-    /// A file, without its trailing newline.
-    File(PathBuf),
-    /// A key of an env file.
-    EnvFile {
-        /// The file.
-        path: PathBuf,
-        /// The key in it.
-        key: String,
-    },
+/// Shows the name only: a password must never reach a log.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
 }
 
 /// What stands for a placeholder. It is a secret.
@@ -184,6 +177,10 @@ pub struct SecretSet {
     pub values: BTreeMap<String, String>,
     /// Keys made once, at random, and kept in the cluster.
     pub generate: Vec<String>,
+    /// The env files that are read, whether they were asked for or not.
+    pub files: Vec<PathBuf>,
+    /// Where each of `values` is from, for people: `deploy/secrets.env.age`, `$APNS_KEY`.
+    pub origins: BTreeMap<String, String>,
 }
 
 /// Shows keys only: a secret's value must never reach a log.

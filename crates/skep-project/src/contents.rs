@@ -1,18 +1,20 @@
-//! The values of config and secrets: env files, files and the environment, read and kept apart.
+//! The values of config and secrets: env files, YAML files, other files, commands and the environment, read and kept apart.
 
 use std::{collections::BTreeMap, path::Path};
 
-use skep_model::{ConfigSet, SecretSet, Source};
+use skep_model::{ConfigSet, SecretSet};
 
 use crate::{
     document::Document,
+    encrypted::is_encrypted,
     env_file::{EnvFile, parse_env},
     error::{Fault, Problem},
-    fields::Placed,
+    fields::{Field, Placed},
     load::Warning,
+    registry::Source,
     resolve::World,
-    sets::{ConfigDoc, EnvFiles, SecretDoc},
-    tree::At,
+    sets::{self, ConfigDoc, EnvFiles, SecretDoc, YamlFile},
+    tree::{self, At},
 };
 
 /// A key used as a secret may not also land in a ConfigMap, where anyone may read it.
@@ -46,8 +48,14 @@ impl World<'_> {
         let mut made = BTreeMap::new();
         for (name, set) in sets {
             let mut values = BTreeMap::new();
-            if self.request.contents {
-                values = self.env_values(&set.env, &set.here)?;
+            if self.everything() {
+                for file in &set.env.files {
+                    values.extend(self.env_values(file)?);
+                }
+                for file in &set.yaml {
+                    values.extend(self.yaml_values(file)?);
+                }
+                chosen(&mut values, &set.env, &set.here)?;
                 values.extend(set.values.clone());
             }
             made.insert(name.clone(), ConfigSet { values });
@@ -61,12 +69,23 @@ impl World<'_> {
     ) -> Result<BTreeMap<String, SecretSet>, Fault> {
         let mut made = BTreeMap::new();
         for (name, set) in sets {
-            let mut values = BTreeMap::new();
-            if self.request.contents {
-                values = self.env_values(&set.env, &set.here)?;
+            let (mut values, mut origins) = (BTreeMap::new(), BTreeMap::new());
+            let mut files = Vec::new();
+            for file in &set.env.files {
+                files.push(self.path(file, &self.request.root)?);
+                if self.everything() {
+                    let read = self.env_values(file)?;
+                    origins.extend(read.keys().map(|key| (key.clone(), file.value.clone())));
+                    values.extend(read);
+                }
+            }
+            if self.everything() {
+                chosen(&mut values, &set.env, &set.here)?;
                 for (key, source) in &set.values {
+                    origins.insert(key.clone(), source.value.to_string());
                     values.insert(key.clone(), self.secret(source)?);
                 }
+                origins.retain(|key, _| values.contains_key(key));
             }
             if let Some(key) = set.generate.iter().find(|key| values.contains_key(&key.value)) {
                 let message = format!("`{}` is both read and generated", key.value);
@@ -78,60 +97,57 @@ impl World<'_> {
                 ));
             }
             let generate = set.generate.iter().map(|key| key.value.clone()).collect();
-            made.insert(name.clone(), SecretSet { values, generate });
+            made.insert(name.clone(), SecretSet { values, generate, files, origins });
         }
         Ok(made)
     }
 
-    fn secret(&mut self, source: &Placed<Source>) -> Result<String, Fault> {
+    pub(crate) fn secret(&mut self, source: &Placed<Source>) -> Result<String, Fault> {
         let here = source.clone().map(|_| ());
-        match self.source(source)? {
-            Source::Env(name) => match self.request.environment.get(&name) {
+        match &source.value {
+            Source::Env(name) => match self.request.environment.get(name) {
                 Some(value) => Ok(value.clone()),
-                None => Err(here.fault(Problem::MissingVariable { name })),
+                None => Err(here.fault(Problem::MissingVariable { name: name.clone() })),
             },
             Source::File(path) => {
-                let text = self.text(&path, "the secret's file", &here)?;
-                let line = text.strip_suffix('\n').unwrap_or(&text);
-                Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+                let path = self.absolute(path, &self.request.root, &here)?;
+                Ok(one_line_less(&self.text(&path, "the secret's file", &here)?))
             }
             Source::EnvFile { path, key } => {
+                let path = self.absolute(path, &self.request.root, &here)?;
                 let file = self.env_file(&path, &here)?;
-                let entry = file.entries.get(&key).ok_or_else(|| {
+                let entry = file.entries.get(key).ok_or_else(|| {
                     let message = format!("`{}` has no key `{key}`", path.display());
                     Fault::bad(here.at, &here.path, message, "add it there, or name another key")
                 })?;
                 Ok(entry.value.clone())
             }
+            Source::Command(command) => {
+                let printed = (self.outside.run)(command, &self.request.root).map_err(|why| {
+                    let message = format!("`{command}` gave no secret: {why}");
+                    let hint =
+                        "run it in the folder of skep.yaml: it should print the value, and nothing else";
+                    Fault::bad(here.at, &here.path, message, hint)
+                })?;
+                Ok(one_line_less(&printed))
+            }
         }
     }
 
-    /// The values of several env files, a later file's over an earlier one's.
-    fn env_values(&mut self, env: &EnvFiles, here: &Placed<()>) -> Result<BTreeMap<String, String>, Fault> {
-        let mut values = BTreeMap::new();
-        for file in &env.files {
-            let path = self.path(file, &self.request.root)?;
-            let read = self.env_file(&path, &file.clone().map(|_| ()))?;
-            values.extend(read.entries.into_iter().map(|(key, entry)| (key, entry.value)));
-        }
-        values.retain(|key, _| !env.except.iter().any(|except| except.value == *key));
-        if let Some(only) = &env.only {
-            if let Some(key) = only.iter().find(|key| !values.contains_key(&key.value)) {
-                let message = format!("no env file of `{}` has the key `{}`", here.path, key.value);
-                return Err(Fault::bad(key.at, &key.path, message, ""));
-            }
-            values.retain(|key, _| only.iter().any(|only| only.value == *key));
-        }
-        Ok(values)
+    fn env_values(&mut self, file: &Placed<String>) -> Result<BTreeMap<String, String>, Fault> {
+        let path = self.path(file, &self.request.root)?;
+        let read = self.env_file(&path, &file.clone().map(|_| ()))?;
+        Ok(read.entries.into_iter().map(|(key, entry)| (key, entry.value)).collect())
     }
 
     pub(crate) fn env_file(&mut self, path: &Path, here: &Placed<()>) -> Result<EnvFile, Fault> {
-        if path.extension().is_some_and(|extension| extension == "age") {
-            let message =
-                format!("`{}` is encrypted, and this version of skep can't read age files", path.display());
-            return Err(Fault::bad(here.at, &here.path, message, "name a plain env file, kept out of git"));
+        let mut text = self.text(path, "the env file", here)?;
+        if is_encrypted(path) {
+            text = self.request.keys.decrypt(&text).map_err(|error| {
+                let message = format!("`{}` can't be read: {error}", path.display());
+                Fault::bad(here.at, &here.path, message, error.hint())
+            })?;
         }
-        let text = self.text(path, "the env file", here)?;
         let file = parse_env(&text).map_err(|error| Fault {
             at: Some(At { line: error.line, column: error.column, ..At::default() }),
             path: String::new(),
@@ -146,4 +162,50 @@ impl World<'_> {
         }
         Ok(file)
     }
+
+    /// The scalars of a YAML file's mapping, as they are written: `1.10` stays `1.10`.
+    fn yaml_values(&self, yaml: &YamlFile) -> Result<BTreeMap<String, String>, Fault> {
+        let path = self.path(&yaml.file, &self.request.root)?;
+        let text = self.text(&path, "the YAML file", &yaml.file.clone().map(|_| ()))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let elsewhere = |fault: Fault| Fault { file: Some(path.clone()), ..fault };
+        let mut node = tree::parse(text).map_err(elsewhere)?;
+        for name in yaml.at.iter().flat_map(|at| at.value.split('/')) {
+            let inner = node.get(name).map(|entry| entry.node.clone());
+            node = inner.ok_or_else(|| {
+                let at = yaml.at.as_ref().map_or_else(|| yaml.file.clone(), Clone::clone);
+                let message = format!("`{}` has no `{name}` there", path.display());
+                Fault::bad(at.at, &at.path, message, "write the keys on the way, such as `app/env`")
+            })?;
+        }
+        Field::root(&node)
+            .named(|name, value| {
+                sets::key(name, &value.place(()))?;
+                value.scalar().map_err(|_| {
+                    let message = format!("`{name}` is {}, and config is text", value.node.describe());
+                    let hint = "name the mapping whose keys are config: `{ file: config.yaml, at: app/env }`";
+                    Fault::bad(value.at(), &value.path, message, hint)
+                })
+            })
+            .map_err(elsewhere)
+    }
+}
+
+/// Takes away what `except` names, or all that `only` doesn't.
+fn chosen(values: &mut BTreeMap<String, String>, env: &EnvFiles, here: &Placed<()>) -> Result<(), Fault> {
+    values.retain(|key, _| !env.except.iter().any(|except| except.value == *key));
+    if let Some(only) = &env.only {
+        if let Some(key) = only.iter().find(|key| !values.contains_key(&key.value)) {
+            let message = format!("no file of `{}` has the key `{}`", here.path, key.value);
+            return Err(Fault::bad(key.at, &key.path, message, ""));
+        }
+        values.retain(|key, _| only.iter().any(|only| only.value == *key));
+    }
+    Ok(())
+}
+
+/// Without the line end that editors and commands put after a value.
+fn one_line_less(text: &str) -> String {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    line.strip_suffix('\r').unwrap_or(line).to_owned()
 }

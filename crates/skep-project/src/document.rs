@@ -23,6 +23,7 @@ pub(crate) const TOP_KEYS: &[&str] = &[
     "manifests",
     "config",
     "secrets",
+    "recipients",
     "substitute",
     "migrate",
     "rollout",
@@ -42,6 +43,7 @@ pub(crate) const TARGET_KEYS: &[&str] = &[
     "manifests",
     "config",
     "secrets",
+    "recipients",
     "substitute",
     "migrate",
     "rollout",
@@ -59,6 +61,7 @@ pub(crate) struct Document {
     pub(crate) manifests: Vec<Placed<String>>,
     pub(crate) config: BTreeMap<String, ConfigDoc>,
     pub(crate) secrets: BTreeMap<String, SecretDoc>,
+    pub(crate) recipients: Vec<String>,
     pub(crate) substitute: BTreeMap<String, SubstituteDoc>,
     pub(crate) migrate: Option<MigrateDoc>,
     pub(crate) no_progress: Option<Duration>,
@@ -91,6 +94,7 @@ impl Document {
             secrets: top
                 .read("secrets", |field| field.named(|name, set| sets::secret(name, &set)))?
                 .unwrap_or_default(),
+            recipients: top.read("recipients", |field| sets::recipients(&field))?.unwrap_or_default(),
             substitute: top
                 .read("substitute", |field| field.named(|name, one| substitute::substitute(name, &one)))?
                 .unwrap_or_default(),

@@ -11,7 +11,7 @@
 //!
 //! Errors and warnings give line and column, never the text: it may be a secret.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use thiserror::Error;
 
@@ -31,6 +31,8 @@ pub struct EnvEntry {
     pub value: String,
     /// The line of its key, from 1.
     pub line: usize,
+    /// The whole assignment in the text without BOM and CRLF, its last line's end excluded.
+    span: Range<usize>,
 }
 
 /// Shows the line only: the value may be a secret.
@@ -90,8 +92,74 @@ pub enum EnvWarning {
 /// # Errors
 /// When a line has no `=`, its key isn't a name, a quote isn't closed, or something follows one.
 pub fn parse_env(text: &str) -> Result<EnvFile, EnvError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
-    let mut reader = Reader { rest: &text, line: 1, column: 1 };
+    parse_plain(&plain(text))
+}
+
+/// An env file's text with `key` set to `value`: in place where the key is, at the end where it isn't. Everything else stays as it is.
+///
+/// # Errors
+/// As [`parse_env`]'s.
+pub fn with_env(text: &str, key: &str, value: &str) -> Result<String, EnvError> {
+    let mut text = plain(text);
+    let line = format!("{key}={}", quoted(value));
+    match parse_plain(&text)?.entries.get(key) {
+        Some(entry) => text.replace_range(entry.span.clone(), &line),
+        None => {
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+/// An env file's text without `key`; `None` where it isn't there.
+///
+/// # Errors
+/// As [`parse_env`]'s.
+pub fn without_env(text: &str, key: &str) -> Result<Option<String>, EnvError> {
+    let mut text = plain(text);
+    let mut found = false;
+    // A key may be there twice.
+    while let Some(entry) = parse_plain(&text)?.entries.get(key) {
+        let Range { start, end } = entry.span.clone();
+        text.replace_range(start..(end + 1).min(text.len()), "");
+        found = true;
+    }
+    Ok(found.then_some(text))
+}
+
+/// A value as every reader of such files takes it: `kubectl --from-env-file` too, when it needs no quotes.
+fn quoted(value: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
+    if value.chars().all(bare) {
+        return value.to_owned();
+    }
+    if !value.contains(['\'', '\n', '\r']) {
+        return format!("'{value}'");
+    }
+    let mut text = String::from('"');
+    for c in value.chars() {
+        match c {
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\\' | '"' | '$' | '`' => text.extend(['\\', c]),
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
+}
+
+/// The text as one that was written here.
+fn plain(text: &str) -> String {
+    text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n")
+}
+
+fn parse_plain(text: &str) -> Result<EnvFile, EnvError> {
+    let mut reader = Reader { rest: text, all: text.len(), line: 1, column: 1 };
     let mut file = EnvFile::default();
     while !reader.rest.is_empty() {
         reader.skip_blanks();
@@ -109,6 +177,8 @@ pub fn parse_env(text: &str) -> Result<EnvFile, EnvError> {
 
 struct Reader<'t> {
     rest: &'t str,
+    /// The length of the whole text.
+    all: usize,
     line: usize,
     column: usize,
 }
@@ -155,6 +225,7 @@ impl Reader<'_> {
     }
 
     fn assignment(&mut self, file: &mut EnvFile) -> Result<(), EnvError> {
+        let begun = self.all - self.rest.len();
         let mut start =
             self.error("a key may hold letters, digits, `_`, `-` and `.`, and doesn't begin with a digit");
         let mut key = self.word();
@@ -174,7 +245,8 @@ impl Reader<'_> {
         self.bump();
         let value = self.value(&key, file)?;
         let line = start.line;
-        if let Some(earlier) = file.entries.insert(key.clone(), EnvEntry { value, line }) {
+        let span = begun..self.all - self.rest.len();
+        if let Some(earlier) = file.entries.insert(key.clone(), EnvEntry { value, line, span }) {
             let first = earlier.line;
             file.warnings.push(EnvWarning::Duplicate { key, first, line });
         }
@@ -304,6 +376,51 @@ mod tests {
             assert_eq!((error.line, error.column), (line, column), "{text}: {error}");
             assert!(error.what.contains(what), "{text}: {error}");
             assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn an_edit_touches_its_own_key_only() {
+        let text = "# keys\nexport A='old'  # why\nB=2\nPEM=\"one\ntwo\"\nC=3";
+        assert_eq!(with_env(text, "A", "new").as_deref(), Ok("# keys\nA=new\nB=2\nPEM=\"one\ntwo\"\nC=3"),);
+        assert_eq!(
+            with_env(text, "PEM", "x").as_deref(),
+            Ok("# keys\nexport A='old'  # why\nB=2\nPEM=x\nC=3")
+        );
+        assert_eq!(
+            with_env("C=3", "D", "four five").as_deref(),
+            Ok("C=3\nD='four five'\n"),
+            "a last line without its end"
+        );
+        let without = without_env("A=1\nB=2\nA=\"3\n4\"\n", "A").expect("valid");
+        assert_eq!(without.as_deref(), Some("B=2\n"), "both of them");
+        assert_eq!(without_env(text, "D"), Ok(None));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let pem = "-----BEGIN PRIVATE KEY-----\nMIG=\n-----END PRIVATE KEY-----\n";
+        for value in [
+            "",
+            "plain",
+            "a b",
+            " lead",
+            "it's",
+            "p#ss",
+            "a # b",
+            "\"q\"",
+            "$HOME",
+            "\\n",
+            "'",
+            "`x` $y \\ '\"",
+            "a\r\nb",
+            "ü",
+            pem,
+        ] {
+            let text = with_env("A=1\n", "KEY", value).expect(value);
+            let file = parse_env(&text).expect(value);
+            assert_eq!(file.entries["KEY"].value, value, "{text}");
+            assert!(file.warnings.is_empty(), "{text}: {:?}", file.warnings);
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use thiserror::Error;
 
-use crate::{env_file::EnvError, tree::At};
+use crate::{encrypted::is_encrypted, env_file::EnvError, tree::At};
 
 /// A project that can't be loaded: what, where, expected, found, and a hint.
 ///
@@ -232,9 +232,12 @@ impl ProjectError {
             Problem::BadValue { hint, .. } => Some(hint.clone()).filter(|hint| !hint.is_empty()),
             Problem::DuplicateKey { .. } => Some("keep one of the two".to_owned()),
             Problem::MissingKey { key, .. } => Some(format!("add `{key}:`")),
+            Problem::MissingFile { path, .. } if is_encrypted(path) => {
+                Some("`skep secret set NAME` makes it, with the first value that is put into it".to_owned())
+            }
             Problem::MissingFile { .. } => Some("paths are relative to the folder of skep.yaml".to_owned()),
             Problem::SecretLiteral => Some(
-                "name where it is read from: `{ env: NAME }`, `{ file: PATH }` or `{ env-file: PATH, key: KEY }`"
+                "name where it is read from: `{ env: NAME }`, `{ file: PATH }`, `{ env-file: PATH, key: KEY }` or `{ command: '…' }`"
                     .to_owned(),
             ),
             Problem::SecretInConfig { key, config, .. } => Some(format!(

@@ -1,7 +1,7 @@
 //! skep.yaml and env files, read into a [`skep_model::Project`].
 //!
-//! Text in, value out: every file is read through a function that the caller hands in, the environment and the home
-//! folder are values, and nothing here asks a cluster. Start at [`load`].
+//! Text in, value out: every file is read, and every command run, through a function that the caller hands in; the environment, the
+//! home folder and the age keys are values; and nothing here asks a cluster. Start at [`load`].
 //!
 //! The way of a file: [`tree`] parses it into nodes that know their place; `overlay` lays a target's overrides over
 //! the rest; `document` turns nodes into typed values, each still with its place; `resolve` and `contents` read what they
@@ -11,6 +11,7 @@
 mod contents;
 mod document;
 mod duration;
+mod encrypted;
 mod env_file;
 mod error;
 mod fields;
@@ -23,6 +24,7 @@ mod sets;
 mod substitute;
 mod tree;
 
-pub use env_file::{EnvEntry, EnvError, EnvFile, EnvWarning, parse_env};
+pub use encrypted::{AgeError, AgeKeys, encrypt, is_encrypted};
+pub use env_file::{EnvEntry, EnvError, EnvFile, EnvWarning, parse_env, with_env, without_env};
 pub use error::{Location, Problem, ProjectError};
-pub use load::{LOCAL, LoadRequest, Loaded, Warning, load, targets};
+pub use load::{LOCAL, LoadRequest, Loaded, Outside, Reads, Warning, load, targets};

@@ -10,6 +10,7 @@ use skep_model::Project;
 
 use crate::{
     document::{self, ClusterDoc, Document, TARGET_KEYS, TOP_KEYS},
+    encrypted::AgeKeys,
     env_file::EnvWarning,
     error::{Fault, Problem, ProjectError},
     fields::Field,
@@ -34,10 +35,36 @@ pub struct LoadRequest {
     pub home: Option<PathBuf>,
     /// The environment that `{ env: NAME }` reads.
     pub environment: BTreeMap<String, String>,
-    /// Whether to read env files and secrets and to look whether named paths exist. A command that ships nothing
-    /// (`status`, `logs`, `history`) says no, and then works without the secrets at hand; `config` and `secrets` have
-    /// no values then.
-    pub contents: bool,
+    /// The keys that encrypted env files are read with.
+    pub keys: AgeKeys,
+    /// How much of what the file names is read.
+    pub reads: Reads,
+}
+
+/// How much of what skep.yaml names is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Nothing. A command that ships nothing (`status`, `logs`, `history`) works without the secrets at hand; `config` and `secrets`
+    /// have no values then.
+    Address,
+    /// The registry's password.
+    Registry,
+    /// That, env files and secrets; and whether named paths exist.
+    Everything,
+}
+
+/// How the world around the file is reached.
+pub struct Outside<'r> {
+    /// Reads a file whole. Its errors are the operating system's; a folder's must not be `NotFound`.
+    pub read: &'r dyn Fn(&Path) -> io::Result<String>,
+    /// Runs a shell command in a folder and returns what it prints, or why that failed.
+    pub run: &'r dyn Fn(&str, &Path) -> Result<String, String>,
+}
+
+impl fmt::Debug for Outside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outside")
+    }
 }
 
 /// A project, and what deserves a second look in its files.
@@ -64,8 +91,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Reads a file whole. Its errors are the operating system's; a folder's must not be `NotFound`.
-pub(crate) type Read<'r> = &'r dyn Fn(&Path) -> io::Result<String>;
+type Read<'r> = &'r dyn Fn(&Path) -> io::Result<String>;
 
 /// Loads the project for one target. The file is checked for every target that it names, so that a slip in
 /// `production` is found while working on `local`.
@@ -73,9 +99,9 @@ pub(crate) type Read<'r> = &'r dyn Fn(&Path) -> io::Result<String>;
 /// # Errors
 /// When the file or one that it names can't be read, isn't YAML, or says something that has no meaning; when there is
 /// no such target; when a secret stands in the file, is missing, or would be readable as config.
-pub fn load(request: &LoadRequest, read: Read<'_>) -> Result<Loaded, ProjectError> {
+pub fn load(request: &LoadRequest, outside: &Outside<'_>) -> Result<Loaded, ProjectError> {
     let path = request.root.join(&request.file);
-    let (root, text) = parse(&path, read)?;
+    let (root, text) = parse(&path, outside.read)?;
     let shown = |fault: Fault| fault.into_error(&path, Some(&text));
     let mut names = target_names(&root).map_err(shown)?;
     if !names.contains(&request.target) {
@@ -91,7 +117,7 @@ pub fn load(request: &LoadRequest, read: Read<'_>) -> Result<Loaded, ProjectErro
     for name in &names {
         of_target(&root, name).map_err(shown)?;
     }
-    resolve::project(request, read, &document, &cluster).map_err(shown)
+    resolve::project(request, outside, &document, &cluster).map_err(shown)
 }
 
 /// The targets that a file has, `local` among them, sorted.

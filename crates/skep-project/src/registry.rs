@@ -1,8 +1,6 @@
 //! `registry:`, and where secret values are read from.
 
-use std::path::PathBuf;
-
-use skep_model::{ImageRef, Source};
+use skep_model::ImageRef;
 
 use crate::{
     error::{Fault, Problem},
@@ -10,6 +8,31 @@ use crate::{
     fields::Placed,
     tree::Value,
 };
+
+/// Where a secret value is read from. Paths are as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// An environment variable of Skep's own process.
+    Env(String),
+    /// A file, without its trailing newline.
+    File(String),
+    /// A key of an env file.
+    EnvFile { path: String, key: String },
+    /// What a shell command prints, without its trailing newline.
+    Command(String),
+}
+
+/// For people: `$APNS_KEY`, `deploy/apns.p8`.
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "${name}"),
+            Self::File(path) => f.write_str(path),
+            Self::EnvFile { path, key } => write!(f, "{key} of {path}"),
+            Self::Command(command) => write!(f, "`{command}`"),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct RegistryDoc {
@@ -51,28 +74,35 @@ fn url(field: &Field<'_>) -> Result<String, Fault> {
     Ok(text)
 }
 
-/// `{ env: NAME }`, `{ file: PATH }` or `{ env-file: PATH, key: KEY }`; a literal is refused. Paths stay as written.
+/// `{ env: NAME }`, `{ file: PATH }`, `{ env-file: PATH, key: KEY }` or `{ command: TEXT }`; a literal is refused.
 pub(crate) fn source(field: &Field<'_>) -> Result<Placed<Source>, Fault> {
     if !matches!(field.node.value, Value::Map(_)) {
         return Err(Fault::new(field.at(), &field.path, Problem::SecretLiteral));
     }
-    let fields = field.fields(&["env", "file", "env-file", "key"])?;
-    for (first, second) in
-        [("env", "file"), ("env", "env-file"), ("file", "env-file"), ("env", "key"), ("file", "key")]
-    {
+    let fields = field.fields(&["env", "file", "env-file", "key", "command"])?;
+    for (first, second) in [
+        ("env", "file"),
+        ("env", "env-file"),
+        ("env", "command"),
+        ("file", "env-file"),
+        ("file", "command"),
+        ("env-file", "command"),
+        ("env", "key"),
+        ("file", "key"),
+        ("command", "key"),
+    ] {
         fields.exclusive(first, second)?;
     }
     let source = if let Some(name) = fields.get("env") {
         Source::Env(name.text()?)
     } else if let Some(path) = fields.get("file") {
-        Source::File(PathBuf::from(path.text()?))
+        Source::File(path.text()?)
     } else if let Some(path) = fields.get("env-file") {
-        Source::EnvFile {
-            path: PathBuf::from(path.text()?),
-            key: fields.need("key", "which key of the env file")?.text()?,
-        }
+        Source::EnvFile { path: path.text()?, key: fields.need("key", "which key of the env file")?.text()? }
+    } else if let Some(command) = fields.get("command") {
+        Source::Command(command.text()?)
     } else {
-        return Err(fields.missing("env", "a secret is read from `env`, `file` or `env-file`"));
+        return Err(fields.missing("env", "a secret is read from `env`, `file`, `env-file` or `command`"));
     };
     Ok(field.place(source))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use skep_model::{
     Build, Cluster, Credentials, DockerBuild, Image, LaidPath, Migrate, NativeBuild, Platform, Project,
-    Registry, RolloutPolicy, Source, UrlCheck,
+    Registry, RolloutPolicy, UrlCheck,
 };
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     error::{Fault, Problem},
     fields::Placed,
     images::{BuildDoc, ImageDoc, NativeDoc},
-    load::{LoadRequest, Loaded, Read, Warning},
+    load::{LoadRequest, Loaded, Outside, Reads, Warning},
     registry::RegistryDoc,
     tree::{self, Value},
 };
@@ -29,17 +29,17 @@ const KEEP_RELEASES: usize = 10;
 
 pub(crate) fn project(
     request: &LoadRequest,
-    read: Read<'_>,
+    outside: &Outside<'_>,
     document: &Document,
     cluster: &ClusterDoc,
 ) -> Result<Loaded, Fault> {
-    let mut world = World { request, read, warnings: Vec::new() };
+    let mut world = World { request, outside, warnings: Vec::new() };
     let hive = matches!(cluster, ClusterDoc::Hive);
     let registry = world.registry(document, hive)?;
     let default_platform = if hive { Platform::host() } else { linux_amd64() };
     let config = world.config(&document.config)?;
     let secrets = world.secrets(&document.secrets)?;
-    if request.contents {
+    if request.reads == Reads::Everything {
         contents::keep_apart(document, &config, &secrets)?;
     }
     let substitute = world.substitutes(&document.substitute, &config)?;
@@ -59,6 +59,7 @@ pub(crate) fn project(
         manifests,
         config,
         secrets,
+        recipients: document.recipients.clone(),
         substitute,
         migrate: document.migrate.as_ref().map(|migrate| world.migrate(migrate)).transpose()?,
         rollout: RolloutPolicy { no_progress: document.no_progress.unwrap_or(NO_PROGRESS) },
@@ -96,13 +97,13 @@ fn is_local(check: &UrlCheck) -> bool {
 /// What a document is resolved against.
 pub(crate) struct World<'w> {
     pub(crate) request: &'w LoadRequest,
-    pub(crate) read: Read<'w>,
+    pub(crate) outside: &'w Outside<'w>,
     pub(crate) warnings: Vec<Warning>,
 }
 
 impl World<'_> {
     /// `path` made absolute: `~` is the home folder, anything else relative is of `base`.
-    fn absolute(&self, path: &str, base: &Path, here: &Placed<()>) -> Result<PathBuf, Fault> {
+    pub(crate) fn absolute(&self, path: &str, base: &Path, here: &Placed<()>) -> Result<PathBuf, Fault> {
         let Some(rest) = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'))
         else {
             return Ok(tidy(&base.join(path)));
@@ -118,6 +119,11 @@ impl World<'_> {
         Ok(tidy(&home.join(rest.trim_start_matches('/'))))
     }
 
+    /// Whether env files, secrets and folders are looked at.
+    pub(crate) fn everything(&self) -> bool {
+        self.request.reads == Reads::Everything
+    }
+
     pub(crate) fn path(&self, path: &Placed<String>, base: &Path) -> Result<PathBuf, Fault> {
         self.absolute(&path.value, base, &path.clone().map(|_| ()))
     }
@@ -125,8 +131,8 @@ impl World<'_> {
     /// An absolute path that something is at.
     fn existing(&self, path: &Placed<String>, base: &Path, what: &'static str) -> Result<PathBuf, Fault> {
         let absolute = self.path(path, base)?;
-        if self.request.contents
-            && let Err(error) = (self.read)(&absolute)
+        if self.everything()
+            && let Err(error) = (self.outside.read)(&absolute)
             && error.kind() == io::ErrorKind::NotFound
         {
             let (path_at, why) = (absolute, reason(&error));
@@ -136,7 +142,7 @@ impl World<'_> {
     }
 
     pub(crate) fn text(&self, path: &Path, what: &'static str, here: &Placed<()>) -> Result<String, Fault> {
-        (self.read)(path).map_err(|error| {
+        (self.outside.read)(path).map_err(|error| {
             let (path, why) = (path.to_owned(), reason(&error));
             here.fault(Problem::MissingFile { what, path, why })
         })
@@ -147,7 +153,7 @@ impl World<'_> {
             return Ok(Cluster::Hive);
         };
         let file = self.path(path, &self.request.root)?;
-        if context.is_none() && self.request.contents {
+        if context.is_none() && self.everything() {
             self.only_context(&file, path)?;
         }
         Ok(Cluster::Kubeconfig { path: file, context: context.clone() })
@@ -176,7 +182,7 @@ impl World<'_> {
         Err(Fault::bad(here.at, &here.path, message, format!("its contexts: {}", names.join(", "))))
     }
 
-    fn registry(&self, document: &Document, hive: bool) -> Result<Option<Registry>, Fault> {
+    fn registry(&mut self, document: &Document, hive: bool) -> Result<Option<Registry>, Fault> {
         let Some(RegistryDoc { url, credentials }) = &document.registry else {
             if hive || document.images.is_empty() {
                 return Ok(None);
@@ -191,21 +197,13 @@ impl World<'_> {
         };
         let credentials = match credentials {
             Some((username, password)) => {
-                Some(Credentials { username: username.clone(), password: self.source(password)? })
+                let asked = self.request.reads != Reads::Address;
+                let password = asked.then(|| self.secret(password)).transpose()?;
+                Some(Credentials { username: username.clone(), password })
             }
             None => None,
         };
         Ok(Some(Registry { url: url.clone(), credentials }))
-    }
-
-    pub(crate) fn source(&self, source: &Placed<Source>) -> Result<Source, Fault> {
-        let here = source.clone().map(|_| ());
-        let absolute = |path: &Path| self.absolute(&path.to_string_lossy(), &self.request.root, &here);
-        Ok(match &source.value {
-            Source::Env(name) => Source::Env(name.clone()),
-            Source::File(path) => Source::File(absolute(path)?),
-            Source::EnvFile { path, key } => Source::EnvFile { path: absolute(path)?, key: key.clone() },
-        })
     }
 
     fn images(&self, images: &BTreeMap<String, ImageDoc>) -> Result<BTreeMap<String, Image>, Fault> {

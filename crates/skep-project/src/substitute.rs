@@ -57,7 +57,7 @@ impl World<'_> {
         let mut made = BTreeMap::new();
         for (name, document) in documents {
             let mut value = None;
-            if self.request.contents {
+            if self.everything() {
                 if let Some((config, _)) =
                     config.iter().find(|(_, set)| set.values.contains_key(&document.key))
                 {

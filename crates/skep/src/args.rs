@@ -13,6 +13,7 @@ Ship
   up           Start hive, the cluster on this machine, and deploy to it
   deploy       Build, push, plan, migrate, apply, roll, verify, record
   config       Look at, or ship, changed config and secrets alone
+  secret       Set, remove or rotate secrets in an encrypted file that can be committed
   rollback     Put an earlier release back, with its config and secrets
   unlock       Free the lock of a deploy that can't be asked to stop
 
@@ -88,6 +89,9 @@ pub(crate) enum Command {
     /// Look at, or ship, changed config and secrets alone
     #[command(subcommand)]
     Config(Config),
+    /// Set, remove or rotate secrets in an encrypted file that can be committed
+    #[command(subcommand)]
+    Secret(Secret),
     /// Free the lock of a deploy that can't be asked to stop
     Unlock(Unlock),
     /// What a deploy would do, and which services restart and why
@@ -226,6 +230,38 @@ pub(crate) enum Config {
         #[arg(long)]
         wait: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secret {
+    /// What each Secret of the target holds, and where it is from; never a value
+    List,
+    /// Put a value into the encrypted env file: from standard input, or asked for
+    Set {
+        /// The key, such as `SMTP_PASSWORD`
+        name: String,
+        /// The file, where several could be meant
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+    /// Take a key out of the encrypted env file
+    Unset {
+        /// The key
+        name: String,
+        /// The file, where several could be meant
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+    /// Give keys new random values; without any, encrypt the files anew for the recipients of today
+    Rotate {
+        /// The keys
+        names: Vec<String>,
+        /// The file, where several could be meant
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+    /// Make your age key, if you have none, and print its public half
+    Keygen,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,17 +1,26 @@
 //! Wires the parts: settings and project in, an [`App`] out.
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    path::Path,
+    process::{Command, Stdio},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use skep_cluster::{Cluster as Connection, Holder};
 use skep_deploy::{App, Author};
 use skep_image::Compression;
-use skep_model::{Cluster, Credentials, Emit, Event, Project, Source};
-use skep_project::{LoadRequest, Loaded};
+use skep_model::{Cluster, Emit, Event, Project, Registry};
+use skep_project::{AgeKeys, LoadRequest, Loaded, Outside, Reads};
 use skep_registry::{Client, ClientConfig, Login};
 use tokio_util::sync::CancellationToken;
 
-use crate::{commands::hive, git::Commit, settings::Settings};
+use crate::{
+    commands::hive,
+    git::Commit,
+    settings::{AgeKey, Settings},
+};
 
 /// The name of the project file.
 const FILE: &str = "skep.yaml";
@@ -22,7 +31,6 @@ const SCHEMA_EXIT_CODE: i64 = 78;
 #[derive(Debug)]
 pub(crate) struct Composed {
     loaded: Loaded,
-    needs: Needs,
 }
 
 impl Composed {
@@ -31,25 +39,19 @@ impl Composed {
         format!("{} → {}", self.loaded.project.app, self.loaded.project.target)
     }
 
+    /// The project as it was read.
+    pub(crate) fn project(&self) -> &Project {
+        &self.loaded.project
+    }
+
     /// Whether the target is the cluster that Skep carries.
     pub(crate) fn is_on_hive(&self) -> bool {
         self.loaded.project.cluster == Cluster::Hive
     }
 }
 
-/// How much of a project a command needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Needs {
-    /// Everything that skep.yaml names: env files, secrets, folders.
-    Contents,
-    /// Where the app and its images live.
-    Registry,
-    /// Where the app lives: enough to look at it, on a machine that has no secrets at hand.
-    Address,
-}
-
 /// Reads skep.yaml and, if needed, its env files.
-pub(crate) fn load(settings: &Settings, needs: Needs) -> Result<Composed> {
+pub(crate) fn load(settings: &Settings, reads: Reads) -> Result<Composed> {
     let request = LoadRequest {
         root: settings.dir.clone(),
         file: FILE.to_owned(),
@@ -58,16 +60,45 @@ pub(crate) fn load(settings: &Settings, needs: Needs) -> Result<Composed> {
         environment: env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-        contents: needs == Needs::Contents,
+        keys: age_keys(settings)?,
+        reads,
     };
-    let loaded = skep_project::load(&request, &|path| fs::read_to_string(path))?;
-    Ok(Composed { loaded, needs })
+    let outside = Outside { read: &|path| fs::read_to_string(path), run: &printed };
+    Ok(Composed { loaded: skep_project::load(&request, &outside)? })
+}
+
+/// The age keys of whoever runs Skep; none is fine until something encrypted is read.
+pub(crate) fn age_keys(settings: &Settings) -> Result<AgeKeys> {
+    let (text, place) = match &settings.age_key {
+        AgeKey::Text(text) => (text.clone(), "SKEP_AGE_KEY".to_owned()),
+        AgeKey::File(path) => match fs::read_to_string(path) {
+            Ok(text) => (text, path.display().to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(AgeKeys::default()),
+            Err(error) => return Err(error).with_context(|| format!("can't read {}", path.display())),
+        },
+    };
+    AgeKeys::parse(&text).map_err(|error| anyhow!("{place}: {error}\nhint: {}", error.hint()))
+}
+
+/// What a command prints. What it has to say to its user goes where Skep's own messages go.
+fn printed(command: &str, dir: &Path) -> Result<String, String> {
+    let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
+    shell.arg(if cfg!(windows) { "/C" } else { "-c" }).arg(command).current_dir(dir);
+    let output = shell.stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!("it ended with {}", output.status));
+    }
+    match String::from_utf8(output.stdout) {
+        Ok(text) if text.trim().is_empty() => Err("it printed nothing".to_owned()),
+        Ok(text) => Ok(text),
+        Err(_) => Err("what it printed is not UTF-8 text".to_owned()),
+    }
 }
 
 /// Connects everything that a use case needs.
 pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> Result<App> {
-    let Composed { loaded: Loaded { project, warnings }, needs } = composed;
-    let logins = if needs == Needs::Address { BTreeMap::new() } else { logins(&project)? };
+    let Composed { loaded: Loaded { project, warnings } } = composed;
+    let logins = logins(&project);
     for warning in warnings {
         emit.emit(Event::Warning { message: warning.to_string() });
     }
@@ -124,39 +155,14 @@ async fn place(settings: &Settings, project: &Project) -> Result<Place> {
     }
 }
 
-fn logins(project: &Project) -> Result<BTreeMap<String, Login>> {
-    let Some((registry, credentials)) =
-        project.registry.as_ref().and_then(|r| Some((r, r.credentials.as_ref()?)))
-    else {
-        return Ok(BTreeMap::new());
+fn logins(project: &Project) -> BTreeMap<String, Login> {
+    let login = |registry: &Registry| {
+        let credentials = registry.credentials.as_ref()?;
+        let host = registry.url.split('/').next().unwrap_or(&registry.url).to_owned();
+        let password = credentials.password.clone()?;
+        Some((host, Login { username: credentials.username.clone(), password }))
     };
-    let host = registry.url.split('/').next().unwrap_or(&registry.url).to_owned();
-    let login = Login { username: credentials.username.clone(), password: password(credentials)? };
-    Ok(BTreeMap::from([(host, login)]))
-}
-
-fn password(credentials: &Credentials) -> Result<String> {
-    match &credentials.password {
-        Source::Env(name) => env::var(name).with_context(|| {
-            format!("the registry's password is read from {name}, which is not set\nhint: export {name}=…")
-        }),
-        Source::File(path) => read_trimmed(path),
-        Source::EnvFile { path, key } => {
-            let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
-            let file = skep_project::parse_env(&text)
-                .map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
-            file.entries
-                .get(key)
-                .map(|entry| entry.value.clone())
-                .with_context(|| format!("{} has no key {key}", path.display()))
-        }
-    }
-}
-
-fn read_trimmed(path: &PathBuf) -> Result<String> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("can't read the registry's password from {}", path.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    project.registry.as_ref().and_then(login).into_iter().collect()
 }
 
 /// Ctrl-C; or, from a CI that cancels or a terminal that goes away, SIGTERM or SIGHUP.

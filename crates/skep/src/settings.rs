@@ -23,6 +23,24 @@ pub(crate) enum Show {
     Quiet,
 }
 
+/// Where the private age key is.
+#[derive(Clone)]
+pub(crate) enum AgeKey {
+    /// Given as it is, as a CI does.
+    Text(String),
+    File(PathBuf),
+}
+
+/// Shows no key.
+impl std::fmt::Debug for AgeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
 /// Everything that a command may depend on besides its own arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -38,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) hive_dir: PathBuf,
     /// Where layers are kept between builds.
     pub(crate) cache_dir: PathBuf,
+    /// The age key that encrypted env files are read with.
+    pub(crate) age_key: AgeKey,
     pub(crate) home: PathBuf,
     pub(crate) user: String,
     pub(crate) host: String,
@@ -70,6 +90,11 @@ impl Settings {
             json: cli.output == Output::Json,
             hive_dir,
             cache_dir: base("XDG_CACHE_HOME", ".cache").join("skep"),
+            age_key: match (env::var("SKEP_AGE_KEY"), env::var_os("SKEP_AGE_KEY_FILE")) {
+                (Ok(text), _) if !text.is_empty() => AgeKey::Text(text),
+                (_, Some(path)) if !path.is_empty() => AgeKey::File(absolute(Path::new(&path))),
+                _ => AgeKey::File(base("XDG_CONFIG_HOME", ".config").join("skep/age.key")),
+            },
             user: user(),
             host: nix::unistd::gethostname()
                 .ok()

@@ -7,7 +7,7 @@ use std::{
 };
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
-use skep_project::{LoadRequest, Loaded, ProjectError, load};
+use skep_project::{AgeKeys, LoadRequest, Loaded, Outside, ProjectError, Reads, load};
 
 pub(crate) const ROOT: &str = "/home/ann/honeydue";
 
@@ -52,15 +52,24 @@ impl Folder {
             file: "skep.yaml".to_owned(),
             target: target.to_owned(),
             home: Some("/home/ann".into()),
-            environment: BTreeMap::from([("APNS_KEY".to_owned(), "from the environment".to_owned())]),
-            contents: true,
+            environment: BTreeMap::from([
+                ("APNS_KEY".to_owned(), "from the environment".to_owned()),
+                ("REGISTRY_TOKEN".to_owned(), "the registry's".to_owned()),
+            ]),
+            keys: AgeKeys::default(),
+            reads: Reads::Everything,
         };
         change(&mut request);
-        load(&request, &|path| match self.0.get(path) {
+        let read = |path: &Path| match self.0.get(path) {
             Some(Some(text)) => Ok(text.clone()),
             Some(None) => Err(io::ErrorKind::IsADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
-        })
+        };
+        let run = |command: &str, _: &Path| match command.strip_prefix("print ") {
+            Some(text) => Ok(format!("{text}\n")),
+            None => Err("it ended with exit status 1".to_owned()),
+        };
+        load(&request, &Outside { read: &read, run: &run })
     }
 }
 

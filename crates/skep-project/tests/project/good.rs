@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use skep_model::{Build, Cluster, Platform, Project, Source};
+use skep_model::{Build, Cluster, Platform, Project};
 
 use crate::folder::{Folder, ROOT};
 
@@ -66,7 +66,7 @@ fn production_is_the_file_with_its_cluster() {
     );
     let registry = project.registry.expect("named");
     assert_eq!(registry.url, "registry.example.com/admin");
-    assert_eq!(registry.credentials.expect("named").password, Source::Env("REGISTRY_TOKEN".into()));
+    assert_eq!(registry.credentials.expect("named").password.as_deref(), Some("the registry's"));
     assert_eq!(project.platforms, ["linux/amd64".parse::<Platform>().expect("valid")]);
     let Build::Docker(api) = &project.images["api"].build else { panic!("{:?}", project.images) };
     assert_eq!((api.stage.as_deref(), api.args["VERSION"].as_str()), (Some("api"), "1.10"));
@@ -134,7 +134,7 @@ fn local_is_not_verified_by_what_production_answers() {
 fn without_contents_no_other_file_is_needed() {
     let project = Folder::with(HONEYDUE)
         .load_as("production", |request| {
-            request.contents = false;
+            request.reads = skep_project::Reads::Address;
             request.environment.clear();
         })
         .unwrap_or_else(|error| panic!("{error}"))

@@ -4,14 +4,9 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use skep_deploy::{App, DeployRequest, Images, SavedPlan};
+use skep_project::Reads;
 
-use crate::{
-    args,
-    compose::{self, Needs},
-    report,
-    settings::Settings,
-    view::View,
-};
+use crate::{args, compose, report, settings::Settings, view::View};
 
 pub(crate) async fn run(settings: &Settings, deploy: args::Deploy) -> Result<()> {
     match deploy.plan {
@@ -26,7 +21,7 @@ async fn carry_out(settings: &Settings, file: &Path, wait: bool) -> Result<()> {
     let text = fs::read_to_string(settings.dir.join(file)).with_context(|| format!("can't read {shown}"))?;
     let saved = SavedPlan::read(&text)
         .map_err(|why| anyhow::anyhow!("{shown}: {why}\nhint: `skep plan --out plan.json` makes one"))?;
-    let composed = compose::load(settings, Needs::Contents)?;
+    let composed = compose::load(settings, Reads::Everything)?;
     let view = View::open(settings, &composed.title());
     let app = App { wait, ..compose::app(settings, composed, view.emit()).await? };
     let done = skep_deploy::deploy_saved(&app, saved).await;
@@ -47,7 +42,7 @@ pub(crate) fn request(what: args::What) -> DeployRequest {
 
 /// Deploys what the settings name.
 pub(crate) async fn ship(settings: &Settings, request: DeployRequest, wait: bool) -> Result<()> {
-    let composed = compose::load(settings, Needs::Contents)?;
+    let composed = compose::load(settings, Reads::Everything)?;
     let view = View::open(settings, &composed.title());
     let app = App { wait, ..compose::app(settings, composed, view.emit()).await? };
     let done = skep_deploy::deploy(&app, &request).await;

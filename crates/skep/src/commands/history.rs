@@ -2,15 +2,12 @@
 
 use anyhow::Result;
 use skep_model::Emit;
+use skep_project::Reads;
 
-use crate::{
-    compose::{self, Needs},
-    report,
-    settings::Settings,
-};
+use crate::{compose, report, settings::Settings};
 
 pub(crate) async fn run(settings: &Settings) -> Result<()> {
-    let composed = compose::load(settings, Needs::Address)?;
+    let composed = compose::load(settings, Reads::Address)?;
     let app = compose::app(settings, composed, Emit::nowhere()).await?;
     let entries = skep_deploy::history(&app).await?;
     for entry in &entries {

@@ -13,6 +13,7 @@ pub(crate) mod hive;
 mod logs;
 mod plan;
 mod rollback;
+mod secret;
 mod show;
 mod status;
 mod unlock;
@@ -74,6 +75,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
         Command::Status => status::run(settings).await,
         Command::History => history::run(settings).await,
         Command::Unlock(unlock) => unlock::run(settings, &unlock).await,
+        Command::Secret(secret) => secret::run(settings, secret).await,
         Command::Show(show) => show::run(settings, &show).await,
         Command::Logs(logs) => logs::run(settings, logs).await,
         Command::Hive(hive) => hive::run(settings, hive).await,

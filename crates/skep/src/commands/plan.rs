@@ -4,15 +4,10 @@ use std::{fs, process::ExitCode};
 
 use anyhow::{Context, Result};
 use skep_deploy::{App, DeployRequest, Plan, SavedPlan};
+use skep_project::Reads;
 
 use super::deploy;
-use crate::{
-    args,
-    compose::{self, Needs},
-    exit, report,
-    settings::Settings,
-    view::View,
-};
+use crate::{args, compose, exit, report, settings::Settings, view::View};
 
 /// What each service gets, and why.
 pub(crate) async fn plan(settings: &Settings, arguments: args::Plan) -> Result<ExitCode> {
@@ -41,7 +36,7 @@ pub(crate) async fn diff(settings: &Settings, arguments: args::Diff) -> Result<E
 
 /// Plans, and says what is being planned.
 pub(super) async fn make(settings: &Settings, request: DeployRequest) -> Result<(App, Plan, String)> {
-    let composed = compose::load(settings, Needs::Contents)?;
+    let composed = compose::load(settings, Reads::Everything)?;
     let title = composed.title();
     let view = View::open(settings, &title);
     let app = compose::app(settings, composed, view.emit()).await?;

@@ -2,17 +2,12 @@
 
 use anyhow::Result;
 use skep_deploy::{App, RollbackRequest, RollbackTo};
+use skep_project::Reads;
 
-use crate::{
-    args,
-    compose::{self, Needs},
-    report,
-    settings::Settings,
-    view::View,
-};
+use crate::{args, compose, report, settings::Settings, view::View};
 
 pub(crate) async fn run(settings: &Settings, rollback: &args::Rollback) -> Result<()> {
-    let composed = compose::load(settings, Needs::Registry)?;
+    let composed = compose::load(settings, Reads::Registry)?;
     let view = View::open(settings, &composed.title());
     let app = App { wait: rollback.wait, ..compose::app(settings, composed, view.emit()).await? };
     let to = match (rollback.release, &rollback.tag) {

@@ -5,15 +5,12 @@ use owo_colors::OwoColorize;
 use serde_json::json;
 use skep_deploy::{ServiceStatus, Status};
 use skep_model::Emit;
+use skep_project::Reads;
 
-use crate::{
-    compose::{self, Needs},
-    report,
-    settings::Settings,
-};
+use crate::{compose, report, settings::Settings};
 
 pub(crate) async fn run(settings: &Settings) -> Result<()> {
-    let composed = compose::load(settings, Needs::Address)?;
+    let composed = compose::load(settings, Reads::Address)?;
     let title = composed.title();
     let app = compose::app(settings, composed, Emit::nowhere()).await?;
     let status = skep_deploy::status(&app).await?;

@@ -3,16 +3,12 @@
 use anyhow::Result;
 use serde_json::json;
 use skep_model::Emit;
+use skep_project::Reads;
 
-use crate::{
-    args,
-    compose::{self, Needs},
-    report,
-    settings::Settings,
-};
+use crate::{args, compose, report, settings::Settings};
 
 pub(crate) async fn run(settings: &Settings, unlock: &args::Unlock) -> Result<()> {
-    let composed = compose::load(settings, Needs::Address)?;
+    let composed = compose::load(settings, Reads::Address)?;
     let app = compose::app(settings, composed, Emit::nowhere()).await?;
     let holder = skep_deploy::unlock(&app, &unlock.reason).await?;
     let name = &app.project.app;

@@ -2,17 +2,14 @@
 
 use anyhow::Result;
 use skep_deploy::DeployRequest;
+use skep_project::Reads;
 
 use super::{deploy, hive};
-use crate::{
-    args,
-    compose::{self, Needs},
-    settings::Settings,
-};
+use crate::{args, compose, settings::Settings};
 
 pub(crate) async fn run(settings: &Settings, up: &args::Up) -> Result<()> {
     let settings = Settings { target: skep_project::LOCAL.to_owned(), ..settings.clone() };
-    if compose::load(&settings, Needs::Address)?.is_on_hive() {
+    if compose::load(&settings, Reads::Address)?.is_on_hive() {
         hive::start(&settings, up).await?;
     }
     deploy::ship(&settings, DeployRequest { settle: true, ..DeployRequest::default() }, false).await

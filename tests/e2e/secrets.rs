@@ -1,0 +1,205 @@
+//! Secrets in an encrypted file that is committed: set, shipped, rotated, shared; age itself is the judge of the format.
+
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use skep_tests::{Outcome, World};
+
+/// An app whose secrets are in an encrypted file, and whoever works on it has a key.
+fn sealed() -> World {
+    let world = World::new();
+    world.project.add_secret("");
+    world.project.remove("secrets.env");
+    world.project.edit("skep.yaml", "secrets.env", "secrets.env.age");
+    world
+}
+
+/// `skep` with this on its standard input.
+fn told(world: &World, arguments: &[&str], input: &str) -> Outcome {
+    let mut command = world.command(arguments);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("skep starts");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("skep reads");
+    Outcome::from(child.wait_with_output().expect("skep ends"))
+}
+
+fn data(world: &World, key: &str) -> String {
+    let value = world.object("secret", "shop-secrets")["data"][key].clone();
+    String::from_utf8(base64(value.as_str().expect("the key is there"))).expect("text")
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    let mut command = Command::new("base64");
+    let mut child = command
+        .arg("-d")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("base64 is a part of Debian");
+    child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("base64 reads");
+    child.wait_with_output().expect("base64 ends").stdout
+}
+
+#[test]
+fn a_secret_is_set_from_standard_input_and_shipped_from_a_file_that_can_be_committed() {
+    let world = sealed();
+    told(&world, &["secret", "set", "TOKEN"], "hunter2\n")
+        .code(1)
+        .says("no age key")
+        .says("skep secret keygen");
+    let made = world.skep(&["secret", "keygen"]).ok();
+    let ours = made.stdout.trim().to_owned();
+    assert!(ours.starts_with("age1"), "{ours}");
+    assert_eq!(world.skep(&["secret", "keygen"]).ok().stdout.trim(), ours, "the same one again");
+    world.skep(&["deploy"]).code(10).says("secrets.env.age").says("skep secret set NAME");
+
+    told(&world, &["secret", "set", "TOKEN"], "hunter2\n").ok().says("TOKEN is added").never_says("hunter2");
+    let pem = "-----BEGIN PRIVATE KEY-----\nMIG=\n-----END PRIVATE KEY-----\n";
+    told(&world, &["secret", "set", "PEM"], &format!("{pem}\n")).ok();
+    told(&world, &["secret", "set", "EMPTY"], "\n").code(1).says("is empty").says("unset EMPTY");
+    told(&world, &["secret", "set", "TOKEN=hunter2"], "").code(1).says("can't name a secret");
+    let file = world.project.dir().join("secrets.env.age");
+    let text = fs::read_to_string(&file).expect("the file is there");
+    assert!(text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----") && !text.contains("hunter2"));
+    let key = world.path().join("config/skep/age.key");
+    let mut age = Command::new("age");
+    let plain = Outcome::of(age.arg("-d").arg("-i").arg(&key).arg(&file)).ok().stdout;
+    assert_eq!(
+        plain,
+        "TOKEN=hunter2\nPEM=\"-----BEGIN PRIVATE KEY-----\\nMIG=\\n-----END PRIVATE KEY-----\\n\"\n"
+    );
+
+    let listed = world.skep(&["secret", "list"]).ok().says("shop-secrets  PEM    secrets.env.age");
+    listed.says("shop-secrets  TOKEN  secrets.env.age").never_says("hunter2");
+    let deployed = world.skep(&["deploy", "--output", "json"]).ok();
+    deployed.never_says("hunter2").never_says("aHVudGVyMg");
+    assert_eq!((data(&world, "TOKEN").as_str(), data(&world, "PEM").as_str()), ("hunter2", pem));
+
+    // Encrypting again changes every byte of the file and nothing that runs.
+    world.skep(&["secret", "rotate"]).ok().says("secrets.env.age is encrypted anew");
+    assert_ne!(fs::read_to_string(&file).expect("the file is there"), text);
+    world.skep(&["deploy"]).ok().says("nothing was changed");
+
+    world.skep(&["secret", "rotate", "TOKEN"]).ok().says("TOKEN is renewed in secrets.env.age");
+    world.skep(&["config", "diff"]).code(2).says("secret shop-secrets (TOKEN)").says("shop");
+    world.skep(&["secret", "unset", "PEM"]).ok().says("PEM is removed");
+    world.skep(&["secret", "unset", "PEM"]).code(1).says("has no PEM");
+    world.skep(&["config", "apply"]).ok().says("shop will restart").says("v2 is live");
+    let renewed = data(&world, "TOKEN");
+    assert!(renewed.len() == 48 && renewed.chars().all(|c| c.is_ascii_hexdigit()), "{renewed}");
+    assert!(world.object("secret", "shop-secrets")["data"]["PEM"].is_null());
+    world.skep(&["rollback"]).ok();
+    assert_eq!(data(&world, "TOKEN"), "hunter2");
+}
+
+#[test]
+fn a_colleague_reads_secrets_once_somebody_has_added_their_key() {
+    let world = sealed();
+    let ours = world.skep(&["secret", "keygen"]).ok().stdout.trim().to_owned();
+    told(&world, &["secret", "set", "TOKEN"], "hunter2").ok();
+    let mut age = Command::new("age-keygen");
+    let theirs_text = Outcome::of(&mut age).ok().stdout;
+    let theirs =
+        theirs_text.lines().find_map(|line| line.strip_prefix("# public key: ")).expect("age-keygen says it");
+    let as_them =
+        |arguments: &[&str]| Outcome::of(world.command(arguments).env("SKEP_AGE_KEY", &theirs_text));
+    let refused =
+        as_them(&["secret", "list"]).code(10).says("secrets.env.age").says("encrypted for other keys");
+    refused.says(theirs).says("skep secret rotate");
+    as_them(&["secret", "unset", "TOKEN"]).code(1).says("encrypted for other keys");
+
+    world.project.append("skep.yaml", &format!("recipients: [{theirs}]\n"));
+    world.skep(&["secret", "rotate"]).code(1).says("for others alone").says(&ours);
+    world.project.edit("skep.yaml", "recipients: [", &format!("recipients: [{ours}, "));
+    world.skep(&["secret", "rotate"]).ok().says("for 2 recipients");
+    as_them(&["secret", "list"]).ok().says("TOKEN");
+    as_them(&["deploy"]).ok();
+    assert_eq!(data(&world, "TOKEN"), "hunter2");
+
+    // A file that age itself wrote is as good.
+    let plain = world.path().join("plain");
+    fs::write(&plain, "TOKEN=from-age\n").expect("a file can be written");
+    let file = world.project.dir().join("secrets.env.age");
+    let mut age = Command::new("age");
+    Outcome::of(age.args(["--armor", "-r", &ours, "-o"]).arg(&file).arg(&plain)).ok();
+    world.skep(&["config", "apply"]).ok().says("shop will restart");
+    assert_eq!(data(&world, "TOKEN"), "from-age");
+    world.project.write("secrets.env.age", "TOKEN=plain\n");
+    world
+        .skep(&["deploy"])
+        .code(10)
+        .says("can't be decrypted")
+        .says("armored age file")
+        .never_says("TOKEN=plain");
+    world.project.edit("skep.yaml", &ours, "age1nobody");
+    world.skep(&["deploy"]).code(10).says("`age1nobody` is no age recipient");
+}
+
+#[test]
+fn a_generated_secret_is_renewed_and_its_readers_restart() {
+    let world = sealed();
+    world.project.edit("skep.yaml", "env-files: [secrets.env.age]", "generate: [COOKIE_KEY]");
+    world.skep(&["deploy"]).ok();
+    let first = data(&world, "COOKIE_KEY");
+    world.skep(&["secret", "list"]).ok().says("shop-secrets  COOKIE_KEY  made once");
+    world
+        .skep(&["secret", "set", "X"])
+        .code(1)
+        .says("no encrypted env file")
+        .says("env-files: [secrets.env.age]");
+    world.skep(&["secret", "rotate", "NOBODY"]).code(1).says("no encrypted env file");
+    world.skep(&["secret", "rotate", "COOKIE_KEY"]).ok().says("COOKIE_KEY is renewed in shop-secrets");
+    assert_eq!(data(&world, "COOKIE_KEY"), first, "nothing is shipped yet");
+    world.skep(&["plan"]).code(2).says("secret shop-secrets (COOKIE_KEY)");
+    world.skep(&["config", "apply"]).ok().says("shop will restart");
+    assert_ne!(data(&world, "COOKIE_KEY"), first);
+    world.skep(&["rollback"]).ok();
+    assert_eq!(data(&world, "COOKIE_KEY"), first);
+}
+
+#[test]
+fn a_value_is_read_from_a_command_a_file_the_environment_and_keys_of_yaml() {
+    let world = sealed();
+    world.project.edit(
+        "skep.yaml",
+        "{ env-files: [secrets.env.age] }",
+        "\n    values:\n      A: { command: 'cat vault.txt' }\n      B: { file: b.txt }\n      C: { env: SHOP_C }\n     ",
+    );
+    world.project.edit("skep.yaml", "{ shop-secrets:", "\n  shop-secrets:");
+    world.project.edit("skep.yaml", " }\nconfig:", "\nconfig:");
+    world.project.edit(
+        "skep.yaml",
+        "env-files: [shop.env] }",
+        "env-files: [shop.env], yaml-files: [{ file: config.yaml, at: app/env }], except: [D] }",
+    );
+    world.project.write(
+        "config.yaml",
+        "app:\n  env: { PORT: 08, RATE: 1.10, D: no, COLOUR: \"off\" }\n  hosts: [a]\n",
+    );
+    world.project.write("b.txt", "from-a-file\r\n");
+    let with_c = |arguments: &[&str]| Outcome::of(world.command(arguments).env("SHOP_C", "from-env"));
+    let refused = with_c(&["deploy"]).code(10).says("skep.yaml:").says("gave no");
+    refused.says("it ended with exit status: 1").says("vault.txt").says("it should print the value");
+    world.project.write("vault.txt", "from-a-command\n");
+    world.skep(&["deploy"]).code(10).says("`SHOP_C` is not set");
+    with_c(&["secret", "list"]).ok().says("`cat vault.txt`").says("b.txt").says("$SHOP_C");
+    with_c(&["deploy", "--output", "json"]).ok().never_says("from-a-command").never_says("from-env");
+    for (key, value) in [("A", "from-a-command"), ("B", "from-a-file"), ("C", "from-env")] {
+        assert_eq!(data(&world, key), value);
+    }
+    let config = world.object("configmap", "shop-config")["data"].clone();
+    let expected = serde_json::json!({"PORT": "08", "RATE": "1.10", "COLOUR": "off", "GREETING": "hello"});
+    assert_eq!(config, expected, "as they are written");
+
+    world.project.edit("skep.yaml", "at: app/env", "at: app");
+    with_c(&["deploy"]).code(10).says("config.yaml:2").says("`env` is a mapping").says("at: app/env");
+    world.project.edit("skep.yaml", "at: app", "at: app/no");
+    with_c(&["deploy"]).code(10).says("has no `no` there");
+}
