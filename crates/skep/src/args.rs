@@ -13,7 +13,7 @@ Ship
   up           Start hive, the cluster on this machine, and deploy to it
   deploy       Build, push, plan, migrate, apply, roll, verify, record
   config       Look at, or ship, changed config and secrets alone
-  secret       Set, remove or rotate secrets in an encrypted file that can be committed
+  secret       Set, remove or rotate secrets in an encrypted file
   rollback     Put an earlier release back, with its config and secrets
   unlock       Free the lock of a deploy that can't be asked to stop
 
@@ -89,7 +89,7 @@ pub(crate) enum Command {
     /// Look at, or ship, changed config and secrets alone
     #[command(subcommand)]
     Config(Config),
-    /// Set, remove or rotate secrets in an encrypted file that can be committed
+    /// Set, remove or rotate secrets in an encrypted file
     #[command(subcommand)]
     Secret(Secret),
     /// Free the lock of a deploy that can't be asked to stop
