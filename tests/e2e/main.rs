@@ -2,6 +2,7 @@
 
 mod adopt;
 mod architecture;
+mod builders;
 mod config;
 mod crash;
 mod errors;

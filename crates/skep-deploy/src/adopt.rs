@@ -108,6 +108,7 @@ impl Origin {
             closed: Some(now),
             by: format!("{}@{}", app.author.holder.user, app.author.holder.host),
             commit: None,
+            commits: BTreeMap::new(),
             images,
             third_party: BTreeMap::new(),
             objects,

@@ -13,14 +13,38 @@ use tokio_util::sync::CancellationToken;
 pub struct Author {
     /// Account and host.
     pub holder: Holder,
-    /// Commit of the project folder, `-dirty` when files differ from it.
-    pub commit: Option<String>,
+    /// Commit of the project folder.
+    pub commit: Option<Commit>,
+    /// Commits of the images' build contexts, which may be other repositories.
+    pub contexts: BTreeMap<String, Commit>,
 }
 
-impl Author {
-    /// The commit, if no file differs from it: only then does a tag of its name tell the truth.
-    pub(crate) fn clean_commit(&self) -> Option<&str> {
-        self.commit.as_deref().filter(|commit| !commit.ends_with("-dirty"))
+/// The commit that a folder is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Abbreviated hash.
+    pub short: String,
+    /// When it was made, as RFC 3339 writes it.
+    pub time: String,
+    /// Whether files of the folder differ from it.
+    pub dirty: bool,
+    /// Whether a remote has it; `None` where there is no remote.
+    pub pushed: Option<bool>,
+    /// The repository, for people.
+    pub repository: String,
+}
+
+impl Commit {
+    /// The hash, if no file differs from it: only then does a tag of its name tell the truth.
+    pub(crate) fn clean(&self) -> Option<&str> {
+        (!self.dirty).then_some(self.short.as_str())
+    }
+}
+
+/// `d3708e6`, or `d3708e6-dirty`.
+impl std::fmt::Display for Commit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.short, if self.dirty { "-dirty" } else { "" })
     }
 }
 

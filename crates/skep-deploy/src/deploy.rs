@@ -87,6 +87,7 @@ pub async fn deploy_saved(app: &App, saved: SavedPlan) -> Result<Done, Failure> 
         () = app.cancel.cancelled() => return Err(Failure::at(Step::Plan, Problem::Interrupted)),
     };
     if plan.is_empty() {
+        plan.pull_secrets.write(app, Step::Stage).await?;
         if !plan.is_settled() {
             settle(app, &plan, &mut clock).await?;
         }
@@ -123,6 +124,7 @@ async fn deploy_once(app: &App, request: &DeployRequest) -> Result<Done, Failure
         Err(Failure::at(clock.step(), Problem::Interrupted))
     })?;
     if plan.is_empty() {
+        plan.pull_secrets.write(app, Step::Stage).await?;
         if request.settle || !plan.is_settled() {
             settle(app, &plan, &mut clock).await?;
         }

@@ -36,6 +36,8 @@ pub(crate) struct Desired {
     pub(crate) third_party: BTreeMap<String, Digest>,
     /// Commit of the project.
     pub(crate) commit: Option<String>,
+    /// Commits of our images' build contexts.
+    pub(crate) commits: BTreeMap<String, String>,
     /// Where each object's manifest is; empty for a recorded release.
     pub(crate) places: BTreeMap<ObjectKey, String>,
     /// Objects that may be deleted and made anew, as `Kind/name`.
@@ -97,7 +99,8 @@ impl Desired {
             kept_secrets: BTreeMap::new(),
             images: pins.ours,
             third_party: pins.third_party,
-            commit: app.author.commit.clone(),
+            commit: app.author.commit.as_ref().map(ToString::to_string),
+            commits: commits(images, last),
             places: manifests
                 .objects
                 .iter()
@@ -143,6 +146,7 @@ impl Desired {
             images: release.images.clone(),
             third_party: release.third_party.clone(),
             commit: release.commit.clone().or(commit),
+            commits: release.commits.clone(),
             kept_config: release.inventory.iter().filter(is_config).cloned().collect(),
             ..Self::default()
         }
@@ -288,6 +292,14 @@ impl Desired {
             }
         }
     }
+}
+
+/// What each image was built from: as it is now, or as the last release has it.
+fn commits(images: &ImageDigests, last: Option<&Release>) -> BTreeMap<String, String> {
+    let mut commits = last.map(|release| release.commits.clone()).unwrap_or_default();
+    commits.retain(|name, _| !images.digests.contains_key(name));
+    commits.extend(images.commits.clone());
+    commits
 }
 
 /// The Secrets that a deploy would apply now: versions and their plain copies.

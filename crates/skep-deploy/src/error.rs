@@ -1,6 +1,7 @@
 //! How a deploy ends badly: in which step, why, where things stand now, and what to do.
 
 use skep_cluster::{ClusterError, FieldConflict, LockError, RecordError};
+use skep_image::PushError;
 use skep_manifest::ManifestError;
 use skep_model::{ObjectKey, Step};
 use skep_registry::RegistryError;
@@ -108,6 +109,15 @@ pub struct FailedWorkload {
     pub diagnosis: Diagnosis,
     /// The last lines of the log that shows it.
     pub log: Vec<String>,
+}
+
+impl From<PushError> for Problem {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::Registry(error) => Self::Registry(error),
+            PushError::Tool(error) => Self::Build(error),
+        }
+    }
 }
 
 impl Failure {

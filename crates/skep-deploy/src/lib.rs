@@ -15,6 +15,7 @@ mod history;
 mod keys;
 mod logs;
 mod plan;
+mod pull_secrets;
 mod rollback;
 mod rotate;
 mod session;
@@ -24,7 +25,7 @@ mod unlock;
 
 pub use self::plan::{Change, Drift, Drifted, Plan, Restart, SavedPlan, Verb};
 pub use adopt::Adoption;
-pub use context::{App, Author};
+pub use context::{App, Author, Commit};
 pub use deploy::{DeployRequest, Done, Images, deploy, deploy_saved, plan};
 pub use error::{Failure, Problem};
 pub use history::{HistoryEntry, history, show};

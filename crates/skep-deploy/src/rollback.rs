@@ -131,7 +131,9 @@ fn choose<'r>(releases: &'r [Release], request: &'r RollbackRequest) -> Result<C
             let good = || releases.iter().filter(|release| is_good(release));
             let is = |commit: &str| commit.starts_with(tag.as_str()) || tag.starts_with(commit);
             let clean = |release: &&Release| {
-                release.commit.as_deref().is_some_and(|commit| !commit.ends_with("-dirty") && is(commit))
+                let clean = |commit: &str| !commit.ends_with("-dirty") && is(commit);
+                release.commit.as_deref().is_some_and(clean)
+                    || release.commits.values().any(|commit| clean(commit))
             };
             let dirty = |release: &&Release| {
                 release.commit.as_deref().and_then(|commit| commit.strip_suffix("-dirty")).is_some_and(is)

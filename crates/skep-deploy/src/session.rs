@@ -181,6 +181,7 @@ async fn open_record(app: &App, plan: &Plan, reason: ReasonForRelease) -> Result
         closed: None,
         by: format!("{}@{}", app.author.holder.user, app.author.holder.host),
         commit: plan.desired.commit.clone(),
+        commits: plan.desired.commits.clone(),
         images: plan.desired.images.clone(),
         third_party: plan.desired.third_party.clone(),
         objects: plan.desired.recorded_objects(),

@@ -74,7 +74,7 @@ pub(crate) fn sweep(cache_dir: &Path) {
     let Some(limit) = SystemTime::now().checked_sub(KEPT) else {
         return;
     };
-    for folder in ["sha256", "layers"] {
+    for folder in ["sha256", "layers", "builds"] {
         let entries = std::fs::read_dir(cache_dir.join(folder)).into_iter().flatten().flatten();
         for entry in entries {
             let unused = entry.metadata().and_then(|meta| meta.modified()).is_ok_and(|used| used < limit);

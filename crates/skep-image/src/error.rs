@@ -9,11 +9,63 @@ use thiserror::Error;
 /// A build that failed. The text names image and key; [`BuildError::hint`] says what to do.
 #[derive(Debug, Error)]
 pub enum BuildError {
-    /// Only native images are built so far.
-    #[error("image `{image}` is built from a Dockerfile; this Skep builds native images only so far")]
-    NoBuilder {
+    /// Nothing on this machine builds Dockerfiles.
+    #[error("nothing here builds Dockerfiles: {why}")]
+    NoTool {
+        /// What was tried.
+        why: String,
+    },
+    /// The builder failed. Its last lines tell why.
+    #[error("image `{image}`: `{command}` {ended}{}", tail_text(tail))]
+    Tool {
         /// The image.
         image: String,
+        /// `buildah build`.
+        command: String,
+        /// `ended with exit code 2`.
+        ended: String,
+        /// Its last lines.
+        tail: Vec<String>,
+        /// Whether it had to run a program of another platform and could not.
+        foreign: bool,
+    },
+    /// The builder can't build for a platform.
+    #[error("image `{image}`: the builder `{builder}` can't build for {platform}: it can for {}", platforms.join(", "))]
+    NoEmulation {
+        /// The image.
+        image: String,
+        /// What is wanted.
+        platform: Box<Platform>,
+        /// The buildx builder.
+        builder: String,
+        /// What it can.
+        platforms: Vec<String>,
+    },
+    /// What a builder wrote is not what it should be.
+    #[error("{}: {why}", path.display())]
+    Layout {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A builder made nothing.
+    #[error("image `{image}`: the builder made no image")]
+    Empty {
+        /// The image.
+        image: String,
+    },
+    /// Native images are of one platform.
+    #[error(
+        "image `{image}`: `platforms` names {first} and {second}, and a native image is built for one platform at a time"
+    )]
+    SeveralPlatforms {
+        /// The image.
+        image: String,
+        /// One.
+        first: Box<Platform>,
+        /// Another.
+        second: Box<Platform>,
     },
     /// The build command failed. Images that share the command share the failure.
     #[error("image `{image}`: {failure}")]
@@ -170,6 +222,17 @@ pub enum BuildError {
     },
 }
 
+/// An image that did not reach the registry.
+#[derive(Debug, Error)]
+pub enum PushError {
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The builder that pushes its images itself failed.
+    #[error(transparent)]
+    Tool(#[from] BuildError),
+}
+
 /// A build command that failed.
 #[derive(Debug, Error)]
 pub enum RunFailure {
@@ -200,9 +263,14 @@ impl BuildError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoBuilder { image } => format!(
-                "give `images.{image}` a `native:` block (for one target: under `targets.<name>.images`), or `--skip-build` with an image that exists"
-            ),
+            Self::NoTool { .. } => {
+                "install Docker with buildx, or buildah; or give the image a `native:` block, which needs neither; or `--skip-build` with images that exist".to_owned()
+            }
+            Self::Tool { foreign: true, .. } | Self::NoEmulation { .. } => {
+                "programs of another platform need an emulator here: install qemu-user-static, or `docker run --privileged --rm tonistiigi/binfmt --install all`".to_owned()
+            }
+            Self::Tool { command, .. } => format!("`{command}` in the image's context, by hand, shows all it says"),
+            Self::SeveralPlatforms { .. } => "keep the platform of the target's nodes".to_owned(),
             Self::Run { failure, .. } => match &**failure {
                 RunFailure::Ended { .. } => {
                     "run the command by hand in the image's context to see all it says".to_owned()
@@ -238,6 +306,8 @@ impl BuildError {
             | Self::BaseName { .. }
             | Self::File { .. }
             | Self::Document { .. }
+            | Self::Layout { .. }
+            | Self::Empty { .. }
             | Self::Stopped { .. } => return None,
         })
     }

@@ -81,8 +81,8 @@ pub enum Event {
         image: String,
         /// What the registry answered.
         digest: Digest,
-        /// Bytes that were sent; 0 when the registry had it all.
-        bytes: u64,
+        /// Bytes that were sent: 0 when the registry had it all; absent when the builder that sent them did not say.
+        bytes: Option<u64>,
     },
     /// A line that the migration printed.
     MigrateOutput {

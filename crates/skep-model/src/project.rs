@@ -21,6 +21,8 @@ pub struct Project {
     pub registry: Option<Registry>,
     /// What images are built for. By default the platform of this machine on `local`, `linux/amd64` elsewhere.
     pub platforms: Vec<Platform>,
+    /// What builds Dockerfiles; `None`: whatever this machine has.
+    pub builder: Option<Builder>,
     /// Images that Skep builds, by the name that manifests use.
     pub images: BTreeMap<String, Image>,
     /// Manifest folders and files, in order: a later object of the same kind and name is merged over an earlier one.
@@ -62,6 +64,12 @@ pub enum Cluster {
 pub struct Registry {
     /// `registry.example.com/admin`: host, then an optional path.
     pub url: String,
+    /// Spoken to without TLS, though it is not on this machine.
+    pub plain_http: bool,
+    /// Whether `latest` follows what is deployed from clean commits.
+    pub latest: bool,
+    /// Whether layers of Dockerfile builds are kept there, for the next machine that builds.
+    pub cache: bool,
     /// How to log in; anonymous, or the Docker config file's answer, when absent.
     pub credentials: Option<Credentials>,
 }
@@ -107,6 +115,15 @@ pub struct Image {
     pub context: PathBuf,
     /// How it is built.
     pub build: Build,
+}
+
+/// A program that builds Dockerfiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    /// Docker, by buildx.
+    Docker,
+    /// buildah.
+    Buildah,
 }
 
 /// How an image is built.

@@ -33,6 +33,9 @@ pub struct Release {
     /// Commit of the project folder, with `-dirty` when files differed from it; absent outside git.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// Our images: name in skep.yaml → commit of its build context, with `-dirty` as above.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commits: BTreeMap<String, String>,
     /// Our images: name in skep.yaml → digest that runs.
     pub images: BTreeMap<String, Digest>,
     /// Images of others: text in the manifests → digest it was pinned to.

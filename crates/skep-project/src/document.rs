@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use skep_model::{AppName, Platform, UrlCheck};
+use skep_model::{AppName, Builder, Platform, UrlCheck};
 
 use crate::{
     error::{Fault, Problem},
@@ -19,6 +19,7 @@ pub(crate) const TOP_KEYS: &[&str] = &[
     "namespace",
     "registry",
     "platforms",
+    "builder",
     "images",
     "manifests",
     "config",
@@ -39,6 +40,7 @@ pub(crate) const TARGET_KEYS: &[&str] = &[
     "namespace",
     "registry",
     "platforms",
+    "builder",
     "images",
     "manifests",
     "config",
@@ -57,6 +59,7 @@ pub(crate) struct Document {
     pub(crate) namespace: Option<String>,
     pub(crate) registry: Option<RegistryDoc>,
     pub(crate) platforms: Option<Vec<Platform>>,
+    pub(crate) builder: Option<Builder>,
     pub(crate) images: BTreeMap<String, ImageDoc>,
     pub(crate) manifests: Vec<Placed<String>>,
     pub(crate) config: BTreeMap<String, ConfigDoc>,
@@ -86,6 +89,7 @@ impl Document {
             namespace: top.read("namespace", |field| namespace(&field))?,
             registry: top.read("registry", |field| registry::read(&field))?,
             platforms: top.read("platforms", |field| platforms(&field))?,
+            builder: top.read("builder", |field| images::builder(&field))?,
             images: top.read("images", |field| images::read(&field))?.unwrap_or_default(),
             manifests: manifests.texts()?,
             config: top

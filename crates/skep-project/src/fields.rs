@@ -164,6 +164,14 @@ impl<'n> Field<'n> {
         self.named(|_, field| field.scalar())
     }
 
+    pub(crate) fn boolean(&self) -> Result<bool, Fault> {
+        match self.scalar()?.as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(self.wrong("`true` or `false`")),
+        }
+    }
+
     pub(crate) fn duration(&self) -> Result<Duration, Fault> {
         let text = self.scalar().map_err(|_| self.wrong("a duration such as `10m`"))?;
         duration::parse(&text).map_err(|why| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use skep_model::ImageRef;
+use skep_model::{Builder, ImageRef};
 
 use crate::{
     error::Fault,
@@ -53,6 +53,18 @@ pub(crate) fn read(field: &Field<'_>) -> Result<BTreeMap<String, ImageDoc>, Faul
         }
         image(&field)
     })
+}
+
+/// `docker` or `buildah`.
+pub(crate) fn builder(field: &Field<'_>) -> Result<Builder, Fault> {
+    match field.text()?.as_str() {
+        "docker" => Ok(Builder::Docker),
+        "buildah" => Ok(Builder::Buildah),
+        other => {
+            let hint = "write `docker` or `buildah`; without the key skep takes what this machine has";
+            Err(field.bad(format!("`{other}` builds no Dockerfiles"), hint))
+        }
+    }
 }
 
 fn image(field: &Field<'_>) -> Result<ImageDoc, Fault> {

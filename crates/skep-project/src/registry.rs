@@ -37,15 +37,20 @@ impl std::fmt::Display for Source {
 #[derive(Debug)]
 pub(crate) struct RegistryDoc {
     pub(crate) url: String,
+    pub(crate) plain_http: bool,
+    pub(crate) latest: bool,
+    pub(crate) cache: bool,
     pub(crate) credentials: Option<(String, Placed<Source>)>,
 }
 
 /// `registry.example.com/admin`, or that with `username` and `password`.
 pub(crate) fn read(field: &Field<'_>) -> Result<RegistryDoc, Fault> {
     if let Value::Scalar { .. } = field.node.value {
-        return Ok(RegistryDoc { url: url(field)?, credentials: None });
+        let url = url(field)?;
+        return Ok(RegistryDoc { url, plain_http: false, latest: false, cache: false, credentials: None });
     }
-    let fields = field.fields(&["url", "username", "password"])?;
+    let fields = field.fields(&["url", "username", "password", "plain-http", "latest", "cache"])?;
+    let switch = |name| fields.read(name, |on| on.boolean()).map(Option::unwrap_or_default);
     let username = fields.read("username", |name| name.scalar())?;
     let credentials = match (username, fields.get("password")) {
         (None, None) => None,
@@ -55,6 +60,9 @@ pub(crate) fn read(field: &Field<'_>) -> Result<RegistryDoc, Fault> {
     };
     Ok(RegistryDoc {
         url: url(&fields.need("url", "the host, and the path that images go under")?)?,
+        plain_http: switch("plain-http")?,
+        latest: switch("latest")?,
+        cache: switch("cache")?,
         credentials,
     })
 }

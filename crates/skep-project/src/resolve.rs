@@ -55,6 +55,7 @@ pub(crate) fn project(
         namespace: document.namespace.clone().unwrap_or_else(|| document.app.to_string()),
         registry,
         platforms: document.platforms.clone().unwrap_or_else(|| vec![default_platform]),
+        builder: document.builder,
         images: world.images(&document.images)?,
         manifests,
         config,
@@ -183,7 +184,7 @@ impl World<'_> {
     }
 
     fn registry(&mut self, document: &Document, hive: bool) -> Result<Option<Registry>, Fault> {
-        let Some(RegistryDoc { url, credentials }) = &document.registry else {
+        let Some(RegistryDoc { url, plain_http, latest, cache, credentials }) = &document.registry else {
             if hive || document.images.is_empty() {
                 return Ok(None);
             }
@@ -203,7 +204,13 @@ impl World<'_> {
             }
             None => None,
         };
-        Ok(Some(Registry { url: url.clone(), credentials }))
+        Ok(Some(Registry {
+            url: url.clone(),
+            plain_http: *plain_http,
+            latest: *latest,
+            cache: *cache,
+            credentials,
+        }))
     }
 
     fn images(&self, images: &BTreeMap<String, ImageDoc>) -> Result<BTreeMap<String, Image>, Fault> {

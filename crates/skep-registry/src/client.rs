@@ -1,12 +1,15 @@
 //! The client: which server an image is on, how it is spoken to, and what its answers mean.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use reqwest::{Method, Response, StatusCode, Url, redirect};
 use skep_model::{Digest, ImageRef};
 
 use crate::{
-    At, ClientConfig, RegistryError,
+    At, ClientConfig, Login, RegistryError,
     auth::{Challenge, Keyring, Lock, Token, basic, scopes},
     host_name,
     http::{Answer, Call, Names, NoAnswer, is_loopback, message, next_chunk, read, retry_after, send},
@@ -32,6 +35,8 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     config: ClientConfig,
     keyring: Keyring,
+    /// Logins of the Docker config file, by registry, once they were looked up.
+    found: tokio::sync::Mutex<BTreeMap<String, Option<Login>>>,
     /// For plain HTTP. It has no root certificates, whose loading costs more than a push to this machine.
     plain: reqwest::Client,
     tls: OnceLock<reqwest::Client>,
@@ -47,7 +52,13 @@ impl Client {
             registry: "on this machine".to_owned(),
             source: Box::new(error),
         })?;
-        Ok(Self(Arc::new(Inner { config, keyring: Keyring::default(), plain, tls: OnceLock::new() })))
+        Ok(Self(Arc::new(Inner {
+            config,
+            keyring: Keyring::default(),
+            found: Default::default(),
+            plain,
+            tls: OnceLock::new(),
+        })))
     }
 
     pub(crate) fn config(&self) -> &ClientConfig {
@@ -56,8 +67,7 @@ impl Client {
 
     /// The address of something in `image`'s repository: `manifests/latest`, `blobs/uploads/`.
     pub(crate) fn url(&self, image: &ImageRef, rest: &str) -> Result<Url, RegistryError> {
-        let plain = is_loopback(&image.registry) || self.config().plain_http.contains(&image.registry);
-        let scheme = if plain { "http" } else { "https" };
+        let scheme = if self.is_plain(&image.registry) { "http" } else { "https" };
         let host = host_name(&image.registry);
         let text = format!("{scheme}://{host}/v2/{}/{rest}", image.repository);
         Url::parse(&text).map_err(|error| RegistryError::Malformed {
@@ -142,7 +152,7 @@ impl Client {
             StatusCode::NOT_FOUND => RegistryError::NotFound { at, message },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RegistryError::Denied {
                 at,
-                account: self.config().logins.get(&image.registry).map(|login| login.username.clone()),
+                account: self.account(&image.registry),
                 status: status.as_u16(),
                 message,
             },
@@ -198,6 +208,39 @@ impl Client {
         Ok(self.0.tls.get_or_init(|| client))
     }
 
+    /// Who to be at a registry: as was configured, else as the Docker config file says.
+    ///
+    /// # Errors
+    /// [`RegistryError::Login`] when a credential helper fails.
+    pub async fn login(&self, registry: &str) -> Result<Option<Login>, RegistryError> {
+        if let Some(login) = self.config().logins.get(registry) {
+            return Ok(Some(login.clone()));
+        }
+        let mut found = self.0.found.lock().await;
+        if let Some(login) = found.get(registry) {
+            return Ok(login.clone());
+        }
+        let login = self.config().docker.login(registry).await?;
+        found.insert(registry.to_owned(), login.clone());
+        Ok(login)
+    }
+
+    /// The login that was used, if it was looked up by now.
+    fn account(&self, registry: &str) -> Option<String> {
+        let configured = self.config().logins.get(registry).map(|login| login.username.clone());
+        configured.or_else(|| Some(self.0.found.try_lock().ok()?.get(registry)?.as_ref()?.username.clone()))
+    }
+
+    /// Whether a registry is spoken to over plain HTTP: on this machine, or because it was said.
+    pub fn is_plain(&self, registry: &str) -> bool {
+        is_loopback(registry) || self.config().plain_http.contains(registry)
+    }
+
+    /// The Docker config file's contents with the configured logins over it, for another tool that pulls and pushes.
+    pub fn docker_config(&self) -> serde_json::Value {
+        self.config().docker.with(&self.config().logins)
+    }
+
     /// Answers a 401's challenge. `None` when there is no way to.
     async fn log_in(
         &self,
@@ -205,7 +248,8 @@ impl Client {
         refused: &Response,
         at: &At,
     ) -> Result<Option<String>, RegistryError> {
-        let login = self.config().logins.get(&lock.registry);
+        let login = self.login(&lock.registry).await?;
+        let login = login.as_ref();
         let challenges: Vec<Challenge> = refused
             .headers()
             .get_all(reqwest::header::WWW_AUTHENTICATE)
@@ -254,11 +298,10 @@ impl Client {
         let status = response.status();
         let body = self.read_document(response).await.map_err(|error| unreachable(&at, error))?;
         if !status.is_success() {
-            let account = self.config().logins.get(&lock.registry);
             return Err(match status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RegistryError::Denied {
                     at: Box::new(at),
-                    account: account.map(|login| login.username.clone()),
+                    account: self.account(&lock.registry),
                     status: status.as_u16(),
                     message: message(&body),
                 },

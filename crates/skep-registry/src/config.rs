@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
+use crate::DockerConfig;
+
 /// Settings of a [`crate::Client`]. The defaults suit an anonymous client.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
     /// Accounts by registry, as an [`skep_model::ImageRef`] names it: `registry.example.com`, `docker.io`, `localhost:5000`.
-    /// A caller that reads the Docker config file puts what it found here.
     pub logins: BTreeMap<String, Login>,
+    /// Where the logins of other registries are looked up, once one of them asks for some.
+    pub docker: DockerConfig,
     /// Registries spoken to over plain HTTP, named as above. Loopback hosts always are.
     pub plain_http: BTreeSet<String>,
     /// How many blobs of one image move at once.
@@ -30,6 +33,7 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             logins: BTreeMap::new(),
+            docker: DockerConfig::default(),
             plain_http: BTreeSet::new(),
             concurrency: 4,
             stall: Duration::from_secs(30),

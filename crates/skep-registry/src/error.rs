@@ -5,6 +5,8 @@ use std::{io, path::PathBuf};
 use skep_model::{Digest, Platform};
 use thiserror::Error;
 
+use crate::DockerConfigError;
+
 /// Where a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At {
@@ -91,6 +93,9 @@ pub enum RegistryError {
         /// Those that it has.
         found: Vec<Platform>,
     },
+    /// Another tool's login was to be used, and can't be.
+    #[error(transparent)]
+    Login(#[from] DockerConfigError),
     /// A file of this machine could not be read or written.
     #[error("cannot {action} {}", path.display())]
     File {
@@ -123,9 +128,17 @@ impl RegistryError {
             ),
             Self::NotFound { at, .. } => format!("check its spelling: `{}`", at.subject),
             Self::Denied { at, account: None, .. } => format!(
-                "nobody is logged in to {0}: set `registry.username` and `registry.password` in skep.yaml",
+                "nobody is logged in to {0}: set `registry.username` and `registry.password` in skep.yaml, or `docker login {0}`",
                 at.registry
             ),
+            Self::Login(DockerConfigError::Helper { helper, registry, .. }) => {
+                format!(
+                    "try it by hand: `echo {registry} | {helper} get`; or set `registry.username` and `registry.password` in skep.yaml"
+                )
+            }
+            Self::Login(DockerConfigError::File { .. }) => {
+                "mend it, or remove it and log in again".to_owned()
+            }
             Self::Denied { at, account: Some(account), status: 401, .. } => {
                 format!("check the password of `{account}` for {}", at.registry)
             }

@@ -173,6 +173,28 @@ impl Client {
         }
     }
 
+    /// Insists that the registry takes pushes to a repository from us: an upload is begun, and cancelled.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] lists them.
+    pub async fn may_push(&self, image: &ImageRef) -> Result<(), RegistryError> {
+        let nothing = Source {
+            digest: Digest::of(b""),
+            size: 0,
+            content: Content::Held(Bytes::new()),
+            mount_from: None,
+        };
+        self.begin_and_cancel(image, &nothing).await
+    }
+
+    /// Puts an index over manifests that were pushed, under its digest.
+    ///
+    /// # Errors
+    /// As [`RegistryError`] lists them.
+    pub async fn put_index(&self, index: &Package, image: &ImageRef) -> Result<(), RegistryError> {
+        self.put_manifest(index, image, &index.digest.to_string()).await
+    }
+
     /// Gives a manifest that the registry has another tag.
     ///
     /// # Errors

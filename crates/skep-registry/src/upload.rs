@@ -68,6 +68,19 @@ impl Client {
         retrying(retry, || self.upload_pieces(image, source, piece, begun, meter, &at)).await
     }
 
+    /// Begins an upload of what will not be sent, and cancels it.
+    pub(crate) async fn begin_and_cancel(
+        &self,
+        image: &ImageRef,
+        source: &Source,
+    ) -> Result<(), RegistryError> {
+        let at = self.at_blob(image, &source.digest, "push");
+        let begun = Begun::default();
+        retrying(&self.config().retry, || self.begin(image, source, &begun, &at)).await?;
+        self.cancel(image, &begun).await;
+        Ok(())
+    }
+
     /// Has the registry drop what came of uploads that will not be finished: on a full disk it is in the way of the next push.
     pub(crate) async fn cancel(&self, image: &ImageRef, begun: &Begun) {
         let sessions = mem::take(&mut *begun.sessions());

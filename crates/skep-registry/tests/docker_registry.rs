@@ -177,8 +177,8 @@ async fn large_blobs_go_in_pieces_and_go_on_after_a_break() {
         .await
         .expect("pushed in spite of it");
     assert_eq!(cuts_left.load(Ordering::SeqCst), 0, "the cut was made");
-    let stored =
-        std::fs::read(registry.blob_file(&package.blobs[0].descriptor.digest)).expect("the registry's file");
+    let stored = std::fs::read(registry.blob_file(&package.blobs[0].descriptor.digest.hex()))
+        .expect("the registry's file");
     assert_eq!(Digest::of(&stored), package.blobs[0].descriptor.digest);
 }
 
@@ -280,7 +280,7 @@ async fn what_is_not_there_and_what_is_damaged() {
     client.push(&package, &app, &[], &OnBytes::nowhere()).await.expect("pushed");
     let layer = package.blobs[0].descriptor.digest;
     assert!(client.blob_exists(&app, &layer).await.expect("asked"));
-    std::fs::write(registry.blob_file(&layer), noise(5000, 18)).expect("damaged");
+    std::fs::write(registry.blob_file(&layer.hex()), noise(5000, 18)).expect("damaged");
     let amd64: Platform = "linux/amd64".parse().expect("a platform");
     let error = client.pull_image(&app, &amd64, &dir.path().join("blobs")).await.expect_err("damaged");
     assert!(

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     env, fs, io,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -13,12 +13,12 @@ use skep_deploy::{App, Author};
 use skep_image::Compression;
 use skep_model::{Cluster, Emit, Event, Project, Registry};
 use skep_project::{AgeKeys, LoadRequest, Loaded, Outside, Reads};
-use skep_registry::{Client, ClientConfig, Login};
+use skep_registry::{Client, ClientConfig, DockerConfig, Login};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     commands::hive,
-    git::Commit,
+    git,
     settings::{AgeKey, Settings},
 };
 
@@ -98,7 +98,13 @@ fn printed(command: &str, dir: &Path) -> Result<String, String> {
 /// Connects everything that a use case needs.
 pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> Result<App> {
     let Composed { loaded: Loaded { project, warnings } } = composed;
-    let logins = logins(&project);
+    let plain_http = project.registry.iter().filter(|registry| registry.plain_http);
+    let client = ClientConfig {
+        logins: logins(&project),
+        docker: docker_config(settings)?,
+        plain_http: plain_http.map(|registry| host(registry).to_owned()).collect(),
+        ..ClientConfig::default()
+    };
     for warning in warnings {
         emit.emit(Event::Warning { message: warning.to_string() });
     }
@@ -108,13 +114,10 @@ pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> 
     Ok(App {
         cluster: place.cluster,
         registry: place.registry,
-        images: Client::new(ClientConfig { logins, ..ClientConfig::default() })?,
+        images: Client::new(client)?,
         cache: settings.cache_dir.join("layers"),
         compression: place.compression,
-        author: Author {
-            holder: Holder::this_process(&settings.user, &settings.host),
-            commit: Commit::of(&project.root).map(|commit| commit.to_string()),
-        },
+        author: author(settings, &project),
         ingress_port: place.ingress_port,
         schema_exit_code: SCHEMA_EXIT_CODE,
         wait: false,
@@ -122,6 +125,29 @@ pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> 
         cancel,
         project,
     })
+}
+
+/// Who ships, from which commits.
+fn author(settings: &Settings, project: &Project) -> Author {
+    let contexts = || project.images.iter().map(|(name, image)| (name, &image.context));
+    let folders = contexts().map(|(_, context)| context.clone()).chain([project.root.clone()]);
+    let commits = git::commits(folders);
+    let of = |(name, context): (&String, &PathBuf)| Some((name.clone(), commits.get(context)?.clone()));
+    Author {
+        holder: Holder::this_process(&settings.user, &settings.host),
+        commit: commits.get(&project.root).cloned(),
+        contexts: contexts().filter_map(of).collect(),
+    }
+}
+
+/// The files in which Docker and podman keep logins.
+fn docker_config(settings: &Settings) -> Result<DockerConfig> {
+    let named = |variable: &str| env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let docker = named("DOCKER_CONFIG").unwrap_or_else(|| settings.home.join(".docker"));
+    let podman =
+        named("REGISTRY_AUTH_FILE").or_else(|| Some(named("XDG_RUNTIME_DIR")?.join("containers/auth.json")));
+    let files: Vec<PathBuf> = std::iter::once(docker.join("config.json")).chain(podman).collect();
+    Ok(DockerConfig::read(&files)?)
 }
 
 /// Where a target is.
@@ -155,12 +181,15 @@ async fn place(settings: &Settings, project: &Project) -> Result<Place> {
     }
 }
 
+fn host(registry: &Registry) -> &str {
+    registry.url.split('/').next().unwrap_or(&registry.url)
+}
+
 fn logins(project: &Project) -> BTreeMap<String, Login> {
     let login = |registry: &Registry| {
         let credentials = registry.credentials.as_ref()?;
-        let host = registry.url.split('/').next().unwrap_or(&registry.url).to_owned();
         let password = credentials.password.clone()?;
-        Some((host, Login { username: credentials.username.clone(), password }))
+        Some((host(registry).to_owned(), Login { username: credentials.username.clone(), password }))
     };
     project.registry.as_ref().and_then(login).into_iter().collect()
 }

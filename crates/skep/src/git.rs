@@ -1,30 +1,56 @@
-//! The commit that a folder is at.
+//! The commits that folders are at.
 
-use std::{path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
 
-/// A folder's commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Commit {
-    /// Abbreviated hash.
-    pub(crate) short: String,
-    /// Whether files differ from it.
-    pub(crate) dirty: bool,
+use skep_deploy::Commit;
+
+/// The commits of these folders, asked for all at once; a folder outside git, or without git, has none.
+pub(crate) fn commits(folders: impl IntoIterator<Item = PathBuf>) -> BTreeMap<PathBuf, Commit> {
+    let mut folders: Vec<PathBuf> = folders.into_iter().collect();
+    folders.sort();
+    folders.dedup();
+    thread::scope(|scope| {
+        let asked: Vec<_> = folders
+            .into_iter()
+            .map(|folder| scope.spawn(move || Some((folder.clone(), commit(&folder)?))))
+            .collect();
+        asked.into_iter().filter_map(|one| one.join().ok().flatten()).collect()
+    })
 }
 
-impl Commit {
-    /// The commit of a folder; `None` outside git or without git.
-    pub(crate) fn of(dir: &Path) -> Option<Self> {
-        let short = git(dir, &["rev-parse", "--short=7", "HEAD"])?.trim().to_owned();
-        let dirty = git(dir, &["status", "--porcelain", "--untracked-files=normal", "--", "."])?;
-        Some(Self { short, dirty: !dirty.is_empty() })
-    }
+fn commit(folder: &Path) -> Option<Commit> {
+    let status =
+        git(folder, &["status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", "."])?;
+    let head = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let id = head("# branch.oid ").filter(|id| *id != "(initial)")?;
+    let described = git(folder, &["log", "-1", "--format=%cI"])?;
+    let top = git(folder, &["rev-parse", "--show-toplevel"])?;
+    let repository = Path::new(top.trim()).file_name().map(|name| name.to_string_lossy().into_owned());
+    Some(Commit {
+        short: id.chars().take(7).collect(),
+        time: described.trim().to_owned(),
+        dirty: status.lines().any(|line| !line.starts_with('#')),
+        pushed: pushed(folder, head("# branch.ab ")),
+        repository: repository.unwrap_or_else(|| top.trim().to_owned()),
+    })
 }
 
-/// `d3708e6`, or `d3708e6-dirty`.
-impl std::fmt::Display for Commit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{}", self.short, if self.dirty { "-dirty" } else { "" })
+/// Whether a remote has the commit, as far as this clone knows.
+fn pushed(folder: &Path, ahead_and_behind: Option<&str>) -> Option<bool> {
+    if ahead_and_behind.is_some_and(|counts| counts.starts_with("+0 ")) {
+        return Some(true);
     }
+    let remotes = git(folder, &["remote"])?;
+    if remotes.trim().is_empty() {
+        return None;
+    }
+    let having = git(folder, &["branch", "--remotes", "--contains", "HEAD"])?;
+    Some(!having.trim().is_empty())
 }
 
 fn git(dir: &Path, arguments: &[&str]) -> Option<String> {

@@ -20,6 +20,7 @@ use crate::{
     error::{InStep, Problem},
     finish,
     keys::Keys,
+    pull_secrets::PullSecrets,
     steps::{Clock, images::ImageDigests, load::Manifests},
 };
 
@@ -32,6 +33,8 @@ pub use saved::SavedPlan;
 pub struct Plan {
     pub(crate) desired: Desired,
     pub(crate) keys: Option<Value>,
+    /// Written beside the release, and whether there is one or not.
+    pub(crate) pull_secrets: PullSecrets,
     pub(crate) force: Force,
     /// The newest record's number, 0 for none: if there is a newer one at the lock, this plan is stale.
     pub(crate) newest_release: u64,
@@ -69,6 +72,11 @@ impl Plan {
             && !self.migration_is_due
             && !self.images_changed
             && self.good.is_some()
+    }
+
+    /// Whether there is anything to tell of: what a deploy would do, with a release or without, or what was changed by hand.
+    pub fn has_changes(&self) -> bool {
+        !self.is_empty() || !self.drift.is_empty() || self.pull_secrets.names().next().is_some()
     }
 
     /// Whether every workload is as wanted: an empty plan of an app that is down is no success.
@@ -117,6 +125,11 @@ impl Plan {
     /// Whether the newest release did not end well, and this plan would end it well even with nothing else to do.
     pub fn completes(&self) -> bool {
         self.good.is_none() && self.newest_release > 0
+    }
+
+    /// Secrets that nodes pull with and that hold another login than the one at hand.
+    pub fn pull_secrets(&self) -> Vec<&str> {
+        self.pull_secrets.names().collect()
     }
 
     /// What will be removed.
@@ -263,7 +276,9 @@ pub(crate) async fn against_live(
     force: Force,
     why: &str,
 ) -> Result<Plan, Failure> {
-    let live = compare::live(app, &desired).await?;
+    let (live, pull_secrets) =
+        tokio::join!(compare::live(app, &desired), PullSecrets::outdated(app, &desired));
+    let (live, pull_secrets) = (live?, pull_secrets?);
     for (key, object) in &live {
         if let Some(other) = owner_of(object).filter(|other| *other != app.project.app.as_str()) {
             let what = format!("{key} in namespace {} belongs to another app, {other}", app.namespace());
@@ -298,6 +313,7 @@ pub(crate) async fn against_live(
     let prune = gone(app, releases, &desired).await?;
     Ok(Plan {
         keys,
+        pull_secrets,
         force,
         newest_release: last.map_or(0, |release| release.number),
         good: good.map(|release| release.number),

@@ -40,6 +40,8 @@ pub struct SavedPlan {
     /// The newest release at that time, 0 for none.
     pub newest_release: u64,
     commit: Option<String>,
+    #[serde(default)]
+    commits: BTreeMap<String, String>,
     images: BTreeMap<String, Digest>,
     third_party: BTreeMap<String, Digest>,
     needs: Vec<String>,
@@ -126,6 +128,7 @@ impl SavedPlan {
             namespace: app.namespace().to_owned(),
             newest_release: plan.newest_release,
             commit: desired.commit.clone(),
+            commits: desired.commits.clone(),
             images: desired.images.clone(),
             third_party: desired.third_party.clone(),
             needs: desired.needs.clone(),
@@ -225,6 +228,7 @@ impl SavedPlan {
             images: self.images.clone(),
             third_party: self.third_party.clone(),
             commit: self.commit.clone(),
+            commits: self.commits.clone(),
             kept_config: self.kept_config.clone(),
             recreate: self.recreate.clone(),
             skipped: self.skipped.clone(),

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use skep_image::{BuildRequest, BuiltImage, Runs};
+use skep_image::{BuildRequest, Built, PushRequest, Revision, Runs};
 use skep_manifest::Owner;
-use skep_model::{Digest, Event, ImageRef, Outcome, Platform, Release, ReleaseStatus, Step};
-use skep_registry::OnBytes;
+use skep_model::{Cluster, Digest, Event, ImageRef, Outcome, Platform, Release, ReleaseStatus, Step};
 
 use super::{Clock, load::Manifests};
 use crate::{
-    App, DeployRequest, Failure, Images,
+    App, Commit, DeployRequest, Failure, Images,
     error::{InStep, Problem},
 };
 
@@ -21,6 +20,8 @@ const AT_ONCE: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ImageDigests {
     pub(crate) digests: BTreeMap<String, Digest>,
+    /// What they were built from, where that is known.
+    pub(crate) commits: BTreeMap<String, String>,
     /// The tag they were found by, for `--tag`.
     pub(crate) tag: Option<String>,
 }
@@ -41,7 +42,10 @@ pub(crate) async fn ready(
             push(app, &built, clock).await
         }
         Images::AsTheyAre => as_they_are(app, clock).await,
-        Images::Tagged(tag) => all_tagged(app, tag, clock).await,
+        Images::Tagged(tag) => {
+            let wanted = wanted(app, request, manifests).in_step(Step::Push)?;
+            all_tagged(app, &wanted, tag, clock).await
+        }
     }
 }
 
@@ -64,11 +68,12 @@ fn wanted(
     Ok(ours.collect())
 }
 
-async fn build(app: &App, wanted: &BTreeSet<String>, clock: &mut Clock) -> Result<Vec<BuiltImage>, Failure> {
+async fn build(app: &App, wanted: &BTreeSet<String>, clock: &mut Clock) -> Result<Vec<Built>, Failure> {
     clock.start(Step::Build);
+    warn_of_sources(app, wanted);
     let built = build_all(app, wanted).await;
     clock.settle(Step::Build, built, |built| {
-        let changed = built.iter().filter(|image| image.changed).count();
+        let changed = built.iter().filter(|image| image.changed()).count();
         let outcome = if changed == 0 { Outcome::Unchanged } else { Outcome::Done };
         let names = if built.len() == 1 { "1 image".to_owned() } else { format!("{} images", built.len()) };
         (
@@ -78,75 +83,102 @@ async fn build(app: &App, wanted: &BTreeSet<String>, clock: &mut Clock) -> Resul
     })
 }
 
-async fn build_all(app: &App, wanted: &BTreeSet<String>) -> Result<Vec<BuiltImage>, Failure> {
-    let runs = Runs::default();
-    let platform = app.project.platforms.first().cloned().unwrap_or_else(Platform::host);
-    if let Some(second) = app.project.platforms.get(1) {
-        let what = format!(
-            "`platforms` names {platform} and {second}, and native images are built for one platform at a time"
-        );
-        return Err(Failure::at(
-            Step::Build,
-            Problem::Project { what, hint: "keep the platform of the target's nodes".to_owned() },
-        ));
+/// What others will not be able to find again: uncommitted files, and commits that are nowhere but here.
+fn warn_of_sources(app: &App, wanted: &BTreeSet<String>) {
+    if app.project.cluster == Cluster::Hive {
+        return;
     }
+    let commits = app.author.contexts.iter().filter(|(image, _)| wanted.contains(*image));
+    let mut told: Vec<String> = commits
+        .filter_map(|(_, commit)| match commit {
+            Commit { dirty: true, repository, short, .. } => Some(format!(
+                "{repository} has changes that are not committed: its images get no tag of {short}"
+            )),
+            Commit { pushed: Some(false), repository, short, .. } => Some(format!(
+                "{repository}: no remote has the commit {short} yet; `git push` before somebody needs it"
+            )),
+            _ => None,
+        })
+        .collect();
+    told.sort();
+    told.dedup();
+    told.into_iter().for_each(|message| app.emit.emit(Event::Warning { message }));
+}
+
+async fn build_all(app: &App, wanted: &BTreeSet<String>) -> Result<Vec<Built>, Failure> {
+    let runs = Runs::default();
     let images = app.project.images.iter().filter(|(name, _)| wanted.contains(*name));
-    let mut built: Vec<BuiltImage> = stream::iter(images)
+    let keep_cache = app.project.registry.as_ref().is_some_and(|registry| registry.cache);
+    let mut built: Vec<Built> = stream::iter(images)
         .map(|(name, image)| {
-            let request = BuildRequest {
-                name,
-                image,
-                platform: &platform,
-                compression: app.compression,
-                cache_dir: &app.cache,
-                epoch: 0,
-                client: &app.images,
-                runs: &runs,
-            };
-            async move { skep_image::build(request, &app.emit).await.in_step(Step::Build) }
+            let runs = &runs;
+            async move {
+                let commit = app.author.contexts.get(name).filter(|commit| !commit.dirty);
+                let revision =
+                    commit.map(|commit| Revision { commit: commit.short.clone(), time: commit.time.clone() });
+                let request = BuildRequest {
+                    name,
+                    image,
+                    platforms: &app.project.platforms,
+                    repository: &app.repository(name).in_step(Step::Build)?,
+                    revision: revision.as_ref(),
+                    builder: app.project.builder,
+                    keep_cache,
+                    compression: app.compression,
+                    cache_dir: &app.cache,
+                    epoch: 0,
+                    client: &app.images,
+                    runs,
+                };
+                skep_image::build(request, &app.emit).await.in_step(Step::Build)
+            }
         })
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    built.sort_by(|one, other| one.name.cmp(&other.name));
+    built.sort_by(|one, other| one.name().cmp(other.name()));
     Ok(built)
 }
 
-async fn push(app: &App, built: &[BuiltImage], clock: &mut Clock) -> Result<ImageDigests, Failure> {
+async fn push(app: &App, built: &[Built], clock: &mut Clock) -> Result<ImageDigests, Failure> {
     clock.start(Step::Push);
-    let commit = app.author.clean_commit();
-    let pushed: Result<Vec<(String, Digest, u64)>, Failure> = stream::iter(built)
+    let pushed: Result<Vec<(String, Digest, Option<u64>)>, Failure> = stream::iter(built)
         .map(|image| async move {
-            let target = app.repository(&image.name).in_step(Step::Push)?;
-            let on_bytes = OnBytes::emitting(&app.emit, &image.name);
-            let tags: Vec<String> =
-                commit.map(str::to_owned).into_iter().chain([keeping_tag(&image.digest)]).collect();
-            let pushed = app
-                .images
-                .push(&image.package_for(&target), &target, &tags, &on_bytes)
-                .await
-                .in_step(Step::Push)?;
-            app.emit.emit(Event::Pushed {
-                image: image.name.clone(),
-                digest: pushed.digest,
-                bytes: pushed.bytes_sent,
-            });
-            Ok((image.name.clone(), pushed.digest, pushed.bytes_sent))
+            let target = app.repository(image.name()).in_step(Step::Push)?;
+            let tags = tags(app, image.name());
+            let request =
+                PushRequest { client: &app.images, target: &target, tags: &tags, keeping: keeping_tag };
+            let pushed = image.push(&request, &app.emit).await.in_step(Step::Push)?;
+            let name = image.name().to_owned();
+            app.emit.emit(Event::Pushed { image: name.clone(), digest: pushed.digest, bytes: pushed.sent });
+            Ok((name, pushed.digest, pushed.sent))
         })
         .buffered(AT_ONCE)
         .try_collect()
         .await;
     let pushed = clock.settle(Step::Push, pushed, |pushed| {
-        match pushed.iter().filter(|(.., bytes)| *bytes > 0).count() {
+        match pushed.iter().filter(|(.., sent)| *sent != Some(0)).count() {
             0 => (Outcome::Unchanged, "the registry has everything".to_owned()),
             1 => (Outcome::Done, "1 image sent".to_owned()),
             sent => (Outcome::Done, format!("{sent} images sent")),
         }
     })?;
-    Ok(ImageDigests {
-        digests: pushed.into_iter().map(|(name, digest, _)| (name, digest)).collect(),
-        tag: None,
-    })
+    let digests: BTreeMap<String, Digest> =
+        pushed.into_iter().map(|(name, digest, _)| (name, digest)).collect();
+    Ok(ImageDigests { commits: commits_of(app, digests.keys()), digests, tag: None })
+}
+
+/// The commit of a clean context, and `latest` if that was asked for: a dirty tree moves neither.
+fn tags(app: &App, image: &str) -> Vec<String> {
+    let Some(commit) = app.author.contexts.get(image).and_then(Commit::clean) else { return Vec::new() };
+    let latest = app.project.registry.as_ref().is_some_and(|registry| registry.latest);
+    std::iter::once(commit.to_owned()).chain(latest.then(|| "latest".to_owned())).collect()
+}
+
+/// What the contexts of these images are at.
+fn commits_of<'n>(app: &App, names: impl IntoIterator<Item = &'n String>) -> BTreeMap<String, String> {
+    let commit = |name: &String| Some((name.clone(), app.author.contexts.get(name)?.to_string()));
+    names.into_iter().filter_map(commit).collect()
 }
 
 /// A tag of the image's own, so that a registry that cleans up untagged manifests leaves it alone while a release needs it.
@@ -164,11 +196,17 @@ async fn as_they_are(app: &App, clock: &mut Clock) -> Result<ImageDigests, Failu
 }
 
 async fn find_as_they_are(app: &App) -> Result<(ImageDigests, String), Failure> {
-    if let Some(commit) = app.author.clean_commit() {
-        let (digests, missing) = look_up(app, app.project.images.keys(), commit).await?;
+    let clean = |name: &String| app.author.contexts.get(name)?.clean().map(str::to_owned);
+    let tags: Option<BTreeMap<&String, String>> =
+        app.project.images.keys().map(|name| Some((name, clean(name)?))).collect();
+    if let Some(tags) = tags.filter(|tags| !tags.is_empty()) {
+        let (digests, missing) = look_up(app, tags.iter().map(|(name, tag)| (*name, tag.as_str()))).await?;
         if missing.is_empty() {
-            let found = ImageDigests { digests, tag: Some(commit.to_owned()) };
-            return Ok((found, format!("images of commit {commit}")));
+            let of: BTreeSet<&str> = tags.values().map(String::as_str).collect();
+            let of = of.into_iter().collect::<Vec<_>>().join(", ");
+            let commits = commits_of(app, digests.keys());
+            let found = ImageDigests { digests, commits, tag: Some(of.clone()) };
+            return Ok((found, format!("images of commit {of}")));
         }
     }
     last_images(app).await?.ok_or_else(|| {
@@ -197,16 +235,24 @@ async fn last_images(app: &App) -> Result<Option<(ImageDigests, String)>, Failur
     let releases = app.releases().all().await.in_step(Step::Push)?;
     let good = |release: &&Release| release.status == ReleaseStatus::Deployed;
     Ok(releases.iter().rev().find(good).map(|last| {
-        let images = ImageDigests { digests: last.images.clone(), tag: None };
+        let images = ImageDigests { digests: last.images.clone(), commits: last.commits.clone(), tag: None };
         (images, format!("images of release v{}", last.number))
     }))
 }
 
-/// `--tag`: every image must carry it.
-async fn all_tagged(app: &App, tag: &str, clock: &mut Clock) -> Result<ImageDigests, Failure> {
+/// `--tag`: every image of the services that are asked for must carry it.
+async fn all_tagged(
+    app: &App,
+    wanted: &BTreeSet<String>,
+    tag: &str,
+    clock: &mut Clock,
+) -> Result<ImageDigests, Failure> {
     clock.start(Step::Push);
-    let found = tagged(app, app.project.images.keys(), tag).await;
-    let found = found.map(|digests| ImageDigests { digests, tag: Some(tag.to_owned()) });
+    let found = tagged(app, wanted, tag).await.map(|digests| ImageDigests {
+        commits: digests.keys().map(|name| (name.clone(), tag.to_owned())).collect(),
+        digests,
+        tag: Some(tag.to_owned()),
+    });
     clock.settle(Step::Push, found, |_| (Outcome::Unchanged, format!("images tagged {tag}")))
 }
 
@@ -218,7 +264,7 @@ pub(crate) async fn tagged(
     names: impl IntoIterator<Item = &String>,
     tag: &str,
 ) -> Result<BTreeMap<String, Digest>, Failure> {
-    let (found, missing) = look_up(app, names, tag).await?;
+    let (found, missing) = look_up(app, names.into_iter().map(|name| (name, tag))).await?;
     if missing.is_empty() {
         return Ok(found);
     }
@@ -227,14 +273,13 @@ pub(crate) async fn tagged(
     Err(Failure::at(Step::Push, Problem::Project { what, hint }))
 }
 
-/// The images that carry a tag, and the names of those that don't.
-async fn look_up(
+/// The images that carry these tags, and the names of those that don't.
+async fn look_up<'n>(
     app: &App,
-    names: impl IntoIterator<Item = &String>,
-    tag: &str,
+    tags: impl IntoIterator<Item = (&'n String, &'n str)>,
 ) -> Result<(BTreeMap<String, Digest>, Vec<String>), Failure> {
-    let all: Vec<(String, Option<Digest>)> = stream::iter(names)
-        .map(|name| async move {
+    let all: Vec<(String, Option<Digest>)> = stream::iter(tags)
+        .map(|(name, tag)| async move {
             let image = app.repository(name).in_step(Step::Push)?.tagged(tag);
             Ok::<_, Failure>((name.clone(), app.images.has_manifest(&image).await.in_step(Step::Push)?))
         })

@@ -7,7 +7,6 @@ mod elf;
 mod lay;
 mod libraries;
 mod loader;
-mod runs;
 mod skeleton;
 mod tree;
 
@@ -24,8 +23,6 @@ use crate::{
 use base::BaseTree;
 use tree::{Part, Tree};
 
-pub use runs::Runs;
-
 /// What gathering needs, owned, so that it can leave for another thread.
 #[derive(Debug, Clone)]
 struct Job {
@@ -41,11 +38,12 @@ pub(crate) async fn build(
     spec: &NativeBuild,
     emit: &Emit,
 ) -> Result<BuiltImage, BuildError> {
+    let platform = one_platform(&request)?;
     let job = Job {
         image: request.name.to_owned(),
         context: request.image.context.clone(),
         spec: spec.clone(),
-        platform: request.platform.clone(),
+        platform: platform.clone(),
     };
     if let Some(command) = &spec.run {
         request.runs.run(request.name, &job.context, command, emit).await?;
@@ -83,6 +81,18 @@ pub(crate) async fn build(
         base: base_name,
         package,
     })
+}
+
+fn one_platform<'r>(request: &BuildRequest<'r>) -> Result<&'r Platform, BuildError> {
+    match request.platforms {
+        [platform] => Ok(platform),
+        [] => Err(BuildError::Empty { image: request.name.to_owned() }),
+        [first, second, ..] => Err(BuildError::SeveralPlatforms {
+            image: request.name.to_owned(),
+            first: Box::new(first.clone()),
+            second: Box::new(second.clone()),
+        }),
+    }
 }
 
 /// What an image will hold, by layer.
@@ -159,7 +169,7 @@ async fn pull_base(request: &BuildRequest<'_>, text: &str) -> Result<Base, Build
         .map_err(|source| BuildError::BaseName { image: image.clone(), source: Box::new(source) })?;
     let failed = |source| BuildError::Base { image: image.clone(), source: Box::new(source) };
     let pulled =
-        request.client.pull_image(&name, request.platform, request.cache_dir).await.map_err(failed)?;
+        request.client.pull_image(&name, one_platform(request)?, request.cache_dir).await.map_err(failed)?;
     let config: ImageConfig =
         serde_json::from_value(pulled.config).map_err(|source| BuildError::Document { image, source })?;
     let layers = pulled.layers.into_iter().map(|layer| Layer {

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use skep_image::{BuildError, BuildRequest, BuiltImage, Compression, Layer, Runs, build};
+use skep_image::{BuildError, BuildRequest, Built, BuiltImage, Compression, Layer, Runs, build};
 use skep_model::{Build, Emit, Event, Image, LaidPath, NativeBuild};
 use skep_registry::{Client, ClientConfig, MediaType};
 
@@ -71,18 +71,25 @@ impl Workshop {
         let events = self.events.clone();
         let emit = Emit::new(move |event| events.lock().expect("not poisoned").push(event));
         let image = Image { context: self.context().to_owned(), build: how };
-        let platform = "linux/amd64".parse().expect("a platform");
+        let platform: skep_model::Platform = "linux/amd64".parse().expect("a platform");
         let request = BuildRequest {
             name: "app",
             image: &image,
-            platform: &platform,
+            platforms: &[platform],
+            repository: &"127.0.0.1:1/app".parse().expect("a reference"),
+            revision: None,
+            builder: None,
+            keep_cache: false,
             compression: self.compression,
             cache_dir: self.cache.path(),
             epoch: 0,
             client: &self.client,
             runs,
         };
-        build(request, &emit).await
+        match build(request, &emit).await? {
+            Built::Native(image) => Ok(image),
+            Built::Dockerfile(image) => panic!("{} was to be native", image.name),
+        }
     }
 
     /// The image's files, as a runtime would lay them out.

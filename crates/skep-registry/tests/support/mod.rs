@@ -70,10 +70,9 @@ impl DockerRegistry {
     }
 
     /// Where it keeps a blob.
-    pub(crate) fn blob_file(&self, digest: &skep_model::Digest) -> std::path::PathBuf {
-        let hex = digest.hex();
+    pub(crate) fn blob_file(&self, hex: &str) -> std::path::PathBuf {
         let blobs = self.storage.path().join("data/docker/registry/v2/blobs/sha256");
-        blobs.join(&hex[..2]).join(&hex).join("data")
+        blobs.join(&hex[..2]).join(hex).join("data")
     }
 }
 

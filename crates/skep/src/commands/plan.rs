@@ -47,5 +47,5 @@ pub(super) async fn make(settings: &Settings, request: DeployRequest) -> Result<
 
 /// 0 for nothing, 2 for something.
 pub(super) fn code(plan: &Plan) -> ExitCode {
-    if plan.is_empty() && plan.drift().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::CHANGES) }
+    if plan.has_changes() { ExitCode::from(exit::CHANGES) } else { ExitCode::SUCCESS }
 }

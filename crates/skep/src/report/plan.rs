@@ -28,6 +28,7 @@ pub(crate) fn plan(plan: &Plan, title: &str, saved: Option<&Path>) {
     section("makes anew", of(Verb::Recreate).map(|change| change.object.to_string()));
     section("removes", plan.removed().iter().map(ToString::to_string));
     section("adopts", plan.adoptions().iter().map(adopted));
+    section("renews", plan.pull_secrets().into_iter().map(|name| format!("pull secret {name}")));
     section("drifted", plan.drift().iter().map(drifted));
     let ship =
         saved.map_or("`skep deploy`".to_owned(), |file| format!("`skep deploy --plan {}`", file.display()));
@@ -117,12 +118,12 @@ pub(crate) fn plan_json(plan: &Plan) {
         "type": "plan", "empty": is_nothing(plan), "completes": plan.completes(), "newestRelease": plan.newest_release(),
         "changes": plan.changed().iter().map(change).collect::<Vec<_>>(), "removes": plan.removed(),
         "migrates": plan.migration(), "adopts": plan.adoptions().iter().map(adoption).collect::<Vec<_>>(),
-        "drift": plan.drift().iter().map(drift).collect::<Vec<_>>(),
+        "drift": plan.drift().iter().map(drift).collect::<Vec<_>>(), "pullSecrets": plan.pull_secrets(),
     }));
 }
 
 fn is_nothing(plan: &Plan) -> bool {
-    plan.is_empty() && plan.drift().is_empty()
+    !plan.has_changes()
 }
 
 fn heading(plan: &Plan, title: &str) -> String {

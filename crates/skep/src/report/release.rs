@@ -39,7 +39,10 @@ pub(crate) fn release(entry: &HistoryEntry) {
     };
     lines("changed", entry.changed.clone());
     let width = release.images.keys().chain(release.third_party.keys()).map(String::len).max().unwrap_or(0);
-    let image = |(name, digest): (&String, &skep_model::Digest)| format!("{name:<width$}  {digest}");
+    let image = |(name, digest): (&String, &skep_model::Digest)| {
+        let commit = release.commits.get(name).map(|commit| format!("  {commit}")).unwrap_or_default();
+        format!("{name:<width$}  {digest}{commit}")
+    };
     lines("images", release.images.iter().chain(&release.third_party).map(image).collect());
     let of = |kinds: &[&str]| -> Vec<String> {
         let keys = release.inventory.iter().filter(|key| kinds.contains(&key.kind.as_str()));
@@ -90,7 +93,7 @@ pub(crate) fn release_line(release: &Release) -> String {
 pub(crate) fn release_json(release: &Release) -> Value {
     json!({
         "number": release.number, "status": release.status, "reason": release.reason, "created": release.created,
-        "closed": release.closed, "by": release.by, "commit": release.commit, "images": release.images,
+        "closed": release.closed, "by": release.by, "commit": release.commit, "commits": release.commits, "images": release.images,
         "timings": release.timings, "failure": release.failure,
     })
 }

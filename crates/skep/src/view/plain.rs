@@ -69,9 +69,10 @@ fn line(event: &Event) -> Option<String> {
         Event::Image { .. } => return None,
         Event::BuildOutput { image, line } => format!("  {image} | {line}"),
         // What the registry has already is said by the step's own line.
-        Event::Pushed { bytes: 0, .. } => return None,
+        Event::Pushed { bytes: Some(0), .. } => return None,
         Event::Pushed { image, bytes: sent, digest } => {
-            format!("  {image}: pushed {} ({})", bytes(*sent), digest.short(12))
+            let sent = sent.map(|sent| format!(" {}", bytes(sent))).unwrap_or_default();
+            format!("  {image}: pushed{sent} ({})", digest.short(12))
         }
         Event::MigrateOutput { line } => format!("  migrate | {line}"),
         Event::Pruned { object } => format!("  removed {object}"),

@@ -81,11 +81,16 @@ impl Screen {
                 };
                 self.part(image, mark, text, millis);
             }
-            Event::Pushed { image, bytes: 0, .. } => {
+            Event::Pushed { image, bytes: Some(0), .. } => {
                 self.part(image, Mark::Good, "in the registry".to_owned(), None);
             }
             Event::Pushed { image, bytes: sent, .. } => {
-                self.part(image, Mark::Good, format!("{} sent", bytes(sent)), None);
+                self.part(
+                    image,
+                    Mark::Good,
+                    sent.map_or("sent".to_owned(), |sent| format!("{} sent", bytes(sent))),
+                    None,
+                );
             }
             Event::Workload { object, state } => {
                 let (mark, text, millis) = match state {

@@ -1,12 +1,10 @@
-//! Build commands. Images that name the same command in the same context share one run of it.
+//! Programs that builds run: their output line by line, their end, and the end of all that they started.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     io,
     os::unix::process::ExitStatusExt as _,
-    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,66 +12,37 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
-use skep_model::{Emit, Event};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
-    sync::{OnceCell, mpsc},
+    sync::mpsc,
 };
-
-use crate::{BuildError, RunFailure};
 
 /// How many of a failed command's last lines its error shows.
 const TAIL: usize = 20;
 /// How long output may still come once the command has ended: something that it left running may hold the pipe for ever.
 const LINGER: Duration = Duration::from_millis(300);
 
-type Outcome = Result<(), Arc<RunFailure>>;
-/// Where, and what.
-type Run = (PathBuf, String);
-
-/// The build commands of one deploy, each run once.
-#[derive(Debug, Default)]
-pub struct Runs(Mutex<HashMap<Run, Arc<OnceCell<Outcome>>>>);
-
-impl Runs {
-    /// None has run.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Runs `sh -c command` in `context`, or waits for the run of it that is under way, or takes its outcome.
-    pub(crate) async fn run(
-        &self,
-        image: &str,
-        context: &Path,
-        command: &str,
-        emit: &Emit,
-    ) -> Result<(), BuildError> {
-        let cell = {
-            let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            runs.entry((context.to_owned(), command.to_owned())).or_default().clone()
-        };
-        cell.get_or_init(|| run(image, context, command, emit))
-            .await
-            .clone()
-            .map_err(|failure| BuildError::Run { image: image.to_owned(), failure })
-    }
+/// How a program ended that did not end well.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `ended with exit code 2`, `was killed by signal 9`.
+    pub(crate) how: String,
+    /// Its last lines.
+    pub(crate) tail: Vec<String>,
 }
 
-async fn run(image: &str, context: &Path, command: &str, emit: &Emit) -> Outcome {
-    let start_failed = |source| {
-        Arc::new(RunFailure::Start { command: command.to_owned(), context: context.to_owned(), source })
-    };
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .current_dir(context)
+/// Runs a program to its end, in a process group of its own, and hands on each line that it prints.
+pub(crate) async fn run(
+    command: &mut Command,
+    mut on_line: impl FnMut(String),
+) -> io::Result<Result<(), Ended>> {
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .spawn()
-        .map_err(start_failed)?;
+        .spawn()?;
     let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
     let mut tail = VecDeque::with_capacity(TAIL);
     let status = attend(&mut child, |line| {
@@ -81,15 +50,14 @@ async fn run(image: &str, context: &Path, command: &str, emit: &Emit) -> Outcome
             tail.pop_front();
         }
         tail.push_back(line.clone());
-        emit.emit(Event::BuildOutput { image: image.to_owned(), line });
+        on_line(line);
     })
-    .await
-    .map_err(start_failed)?;
+    .await?;
     group.ended();
     if status.success() {
-        return Ok(());
+        return Ok(Ok(()));
     }
-    Err(Arc::new(RunFailure::Ended { command: command.to_owned(), ended: ended(status), tail: tail.into() }))
+    Ok(Err(Ended { how: ended(status), tail: tail.into() }))
 }
 
 /// Hands on every line until the command has ended and its output too.
