@@ -5,6 +5,7 @@
 
 mod cluster;
 mod example;
+mod fault;
 mod ground;
 mod honeydue;
 mod load;
@@ -16,6 +17,7 @@ mod world;
 
 pub use cluster::not_run;
 pub use example::{Answer, Example};
+pub use fault::{Fault, FaultyApi};
 pub use ground::{Footprint, Ground, Mount, after, behind_mounts, wrapped};
 pub use honeydue::HoneyDue;
 pub use load::{Load, Tally};

@@ -4,10 +4,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use skep_model::ObjectKey;
 
-use crate::{Cluster, ClusterError, FieldConflict, connect::request, objects::bytes};
+use crate::{
+    Cluster, ClusterError,
+    connect::{APPLY, request},
+    objects::bytes,
+};
 
 /// The field manager of everything that a release writes.
 pub const MANAGER: &str = "skep";
+/// The field manager of what is done between releases: restarts, pauses, scaling. The next release leaves its fields alone.
+pub const OPERATOR: &str = "skep-ops";
 /// Requests in flight at once: enough to hide round trips, few enough for API priority and fairness.
 const IN_FLIGHT: usize = 16;
 
@@ -53,23 +59,20 @@ impl Cluster {
             "{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict{query}",
             route.object(&key)
         );
-        let request = request("PATCH", &path, bytes(object)?, Some("application/apply-patch+yaml"))?;
-        let answer =
-            tokio::time::timeout(std::time::Duration::from_secs(30), self.client.request::<Value>(request))
-                .await;
-        match answer {
-            Ok(Ok(object)) => Ok(Applied { key, object }),
-            Ok(Err(kube::Error::Api(status)))
-                if status.code == 409 && !field_conflicts(&status).is_empty() =>
-            {
-                Err(ClusterError::Conflict { object: key, conflicts: field_conflicts(&status) })
-            }
-            Ok(Err(error)) => Err(self.failed("apply", &key.to_string(), error)),
-            Err(_) => Err(ClusterError::Unreachable {
-                server: self.url().to_owned(),
-                why: format!("no answer to apply {key} within 30 s"),
-            }),
-        }
+        let request = request("PATCH", &path, bytes(object)?, Some(APPLY))?;
+        let object = self.call("apply", &key.to_string(), request).await?;
+        Ok(Applied { key, object })
+    }
+
+    /// Merges `patch` into an object, as `manager`.
+    ///
+    /// # Errors
+    /// When the API can't be reached or refuses.
+    pub async fn patch(&self, key: &ObjectKey, patch: &Value, manager: &str) -> Result<Value, ClusterError> {
+        let route = self.route(&key.api_version, &key.kind).await?;
+        let path = format!("{}?fieldManager={manager}", route.object(key));
+        let request = request("PATCH", &path, bytes(patch)?, Some("application/merge-patch+json"))?;
+        self.call("change", &key.to_string(), request).await
     }
 
     /// Writes who owns which fields of an object, if it is still as `live` was read.
@@ -104,17 +107,4 @@ impl Cluster {
     pub async fn rehearse_all(&self, objects: &[Value], force: Force) -> Vec<Result<Applied, ClusterError>> {
         stream::iter(objects).map(|object| self.rehearse(object, force)).buffered(IN_FLIGHT).collect().await
     }
-}
-
-fn field_conflicts(status: &kube::core::Status) -> Vec<FieldConflict> {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes
-        .filter(|cause| cause.reason == "FieldManagerConflict")
-        .map(|cause| FieldConflict { field: cause.field.clone(), manager: manager_in(&cause.message) })
-        .collect()
-}
-
-/// The API says `conflict with "kubectl-edit" using apps/v1`; the name is what matters.
-fn manager_in(message: &str) -> String {
-    message.split('"').nth(1).unwrap_or(message).to_owned()
 }

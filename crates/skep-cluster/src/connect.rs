@@ -7,17 +7,26 @@ use std::{
     time::Duration,
 };
 
-use http::Request;
+use http::{Method, Request, header::CONTENT_TYPE};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::Value;
 
-use crate::{ClusterError, Route, routes};
+use crate::{ClusterError, Route, error::field_conflicts, routes};
 
-/// How long one request may take, watches and logs apart.
+/// How long one request may take with all its tries, watches and logs apart.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// The pauses before a request is tried again. What says itself when to come back (429, 503, 504) the client below has tried before.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(900),
+    Duration::from_millis(2700),
+];
+/// Server-side apply.
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 
 /// A connection to one cluster. Cheap to clone.
 #[derive(Clone)]
@@ -117,24 +126,62 @@ impl Cluster {
         Ok(route)
     }
 
-    /// Sends a request and reads a JSON answer, within the deadline.
+    /// Sends a request and reads a JSON answer, within the deadline. What may be sent twice is tried again when it failed for a reason
+    /// that passes by itself.
     pub(crate) async fn call(
         &self,
         verb: &'static str,
         what: &str,
         request: Request<Vec<u8>>,
     ) -> Result<Value, ClusterError> {
-        match tokio::time::timeout(DEADLINE, self.client.request::<Value>(request)).await {
+        let pauses = if may_be_sent_twice(&request) { PAUSES.as_slice() } else { &[] };
+        let mut pauses = pauses.iter();
+        let tried = async {
+            loop {
+                match self.client.request::<Value>(request.clone()).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => match pauses.next() {
+                        Some(pause) if passes(&error) => {
+                            tracing::debug!(%error, verb, what, "will be tried again");
+                            tokio::time::sleep(*pause).await;
+                        }
+                        _ => return Err(error),
+                    },
+                }
+            }
+        };
+        match tokio::time::timeout(DEADLINE, tried).await {
             Ok(answer) => answer.map_err(|error| ClusterError::from_kube(&self.server, verb, what, error)),
             Err(_) => Err(ClusterError::Unreachable {
                 server: self.server.to_string(),
-                why: format!("no answer to {verb} {what} within {} s", DEADLINE.as_secs()),
+                why: format!("no good answer to {verb} {what} within {} s", DEADLINE.as_secs()),
             }),
         }
     }
 
     pub(crate) fn failed(&self, verb: &'static str, what: &str, error: kube::Error) -> ClusterError {
         ClusterError::from_kube(&self.server, verb, what, error)
+    }
+}
+
+/// Whether it does no harm that the first try may have been carried out: reads, deletions, applies, and writes that depend on no version.
+/// The creation of a record or a lease is a fence, and its second try would find the first's.
+fn may_be_sent_twice(request: &Request<Vec<u8>>) -> bool {
+    match *request.method() {
+        Method::GET | Method::DELETE => true,
+        Method::PATCH => request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == APPLY),
+        Method::PUT => !request.body().windows(17).any(|text| text == b"\"resourceVersion\""),
+        _ => false,
+    }
+}
+
+/// Whether another try may go better: a server's stumble, a lost connection, or an apply that met another writer.
+fn passes(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) if status.code == 409 => field_conflicts(status).is_empty(),
+        kube::Error::Api(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
+        kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+        _ => false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use skep_model::ObjectKey;
+use kube::core::Status;
 use thiserror::Error;
 
 /// A field that another manager owns with another value.
@@ -51,7 +51,7 @@ pub enum ClusterError {
     #[error("{object} has fields that others own: {}", list(.conflicts))]
     Conflict {
         /// The object.
-        object: ObjectKey,
+        object: String,
         /// Each field and its owner.
         conflicts: Vec<FieldConflict>,
     },
@@ -119,6 +119,9 @@ impl ClusterError {
 
     pub(crate) fn from_kube(server: &str, verb: &'static str, what: &str, error: kube::Error) -> Self {
         match error {
+            kube::Error::Api(status) if !field_conflicts(&status).is_empty() => {
+                Self::Conflict { object: what.to_owned(), conflicts: field_conflicts(&status) }
+            }
             kube::Error::Api(status) => Self::Refused {
                 verb,
                 what: what.to_owned(),
@@ -130,6 +133,23 @@ impl ClusterError {
             other => Self::Unreachable { server: server.to_owned(), why: innermost(&other) },
         }
     }
+}
+
+/// Fields that others own, as a refused server-side apply tells of them.
+pub(crate) fn field_conflicts(status: &Status) -> Vec<FieldConflict> {
+    if status.code != 409 {
+        return Vec::new();
+    }
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .filter(|cause| cause.reason == "FieldManagerConflict")
+        .map(|cause| FieldConflict { field: cause.field.clone(), manager: manager_in(&cause.message) })
+        .collect()
+}
+
+/// The API says `conflict with "kubectl-edit" using apps/v1`; the name is what matters.
+fn manager_in(message: &str) -> String {
+    message.split('"').nth(1).unwrap_or(message).to_owned()
 }
 
 /// The last cause of a chain: `connection refused` says more than the six layers around it.

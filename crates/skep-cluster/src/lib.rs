@@ -13,7 +13,7 @@ mod releases;
 mod routes;
 mod view;
 
-pub use apply::{Applied, Force, MANAGER};
+pub use apply::{Applied, Force, MANAGER, OPERATOR};
 pub use connect::{Cluster, Server};
 pub use error::{ClusterError, FieldConflict};
 pub use lease::{Holder, Lock, LockError, unlock};

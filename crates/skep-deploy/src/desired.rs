@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
-use skep_cluster::MANAGER;
+use skep_cluster::{MANAGER, OPERATOR};
 use skep_manifest::{ConfigReference, Object, Owner, Versioned, is_workload};
 use skep_model::{Digest, ObjectKey, Project, Release, Step};
 
@@ -282,15 +282,29 @@ impl Desired {
         self.workloads().filter(move |object| object["metadata"]["name"].as_str().is_some_and(needed))
     }
 
-    /// Leaves the replicas of a workload under an autoscaler as the autoscaler has them.
-    pub(crate) fn respect_autoscalers(&mut self, live: &BTreeMap<ObjectKey, Value>) {
+    /// Leaves the replicas of a workload under an autoscaler as the autoscaler has them, and of one that was scaled by `skep scale` as that
+    /// set them. Answers which those are: how many there are, and how many the manifest says.
+    pub(crate) fn respect_scaling(
+        &mut self,
+        live: &BTreeMap<ObjectKey, Value>,
+    ) -> Vec<(ObjectKey, i64, i64)> {
         let scaled = skep_manifest::autoscaled(&self.objects);
+        let mut by_hand = Vec::new();
         for object in &mut self.objects {
             let Some(key) = ObjectKey::of(object) else { continue };
             if let Some(scaled) = scaled.iter().find(|scaled| scaled.workload.same_object(&key)) {
                 skep_manifest::hold_replicas(object, live.get(&key), scaled, MANAGER);
+                continue;
             }
+            let Some(there) = live.get(&key).filter(|live| skep_manifest::replicas_are_of(live, OPERATOR))
+            else {
+                continue;
+            };
+            let wanted = object["spec"].as_object_mut().and_then(|spec| spec.remove("replicas"));
+            let wanted = wanted.and_then(|wanted| wanted.as_i64()).unwrap_or(1);
+            by_hand.push((key, there["spec"]["replicas"].as_i64().unwrap_or(1), wanted));
         }
+        by_hand
     }
 }
 

@@ -2,13 +2,9 @@
 
 use futures::{StreamExt, stream::SelectAll};
 use skep_cluster::{ClusterError, LogQuery, Route, Selector};
-use skep_model::{Event, ObjectKey, Step};
+use skep_model::{Event, Step};
 
-use crate::{
-    App, Failure,
-    error::{InStep, Problem},
-    steps::roll::pods_of,
-};
+use crate::{App, Failure, error::InStep, operate::service_named, steps::roll::pods_of};
 
 /// Which logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,52 +76,19 @@ pub async fn logs(app: &App, request: &LogsRequest, mut each: impl FnMut(LogLine
 
 /// The names of a workload's pods, oldest first.
 async fn pods(app: &App, service: &str) -> Result<Vec<String>, Failure> {
+    let owner = service_named(app, service).await?;
     let list = async |api_version: &str, kind: &str| match Route::built_in(api_version, kind) {
         Some(route) => {
             app.cluster.list(&route, Some(app.namespace()), &Selector::default()).await.in_step(Step::Load)
         }
         None => Ok(Vec::new()),
     };
-    let workloads = ["Deployment", "StatefulSet", "DaemonSet"];
-    let mut owners = Vec::new();
-    let mut known = Vec::new();
-    for kind in workloads {
-        for object in list("apps/v1", kind)
-            .await
-            .or_else(|failure| if is_absent(&failure) { Ok(Vec::new()) } else { Err(failure) })?
-        {
-            let name = ObjectKey::of(&object).map(|key| key.name).unwrap_or_default();
-            if name == service {
-                owners.push(object);
-            } else {
-                known.push(name);
-            }
-        }
-    }
-    if owners.is_empty() {
-        known.sort();
-        let what = format!("{} has no service `{service}`", app.project.app);
-        let hint = if known.is_empty() {
-            "nothing is deployed: `skep deploy`".to_owned()
-        } else {
-            format!("it has {}", known.join(", "))
-        };
-        return Err(Failure::at(Step::Load, Problem::Project { what, hint }));
-    }
     let sets = list("apps/v1", "ReplicaSet").await?;
     let sets: Vec<_> = sets.iter().collect();
     let all = list("v1", "Pod").await?;
     let all: Vec<_> = all.iter().collect();
-    let mut pods = Vec::new();
-    for owner in &owners {
-        pods.extend(pods_of(owner, &all));
-        pods.extend(pods_of(owner, &sets).iter().flat_map(|set| pods_of(set, &all)));
-    }
+    let mut pods = pods_of(&owner, &all);
+    pods.extend(pods_of(&owner, &sets).iter().flat_map(|set| pods_of(set, &all)));
     pods.sort_by_key(|pod| pod["metadata"]["creationTimestamp"].as_str());
     Ok(pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect())
-}
-
-/// A cluster without that kind has none of it.
-fn is_absent(failure: &Failure) -> bool {
-    matches!(&*failure.problem, Problem::Cluster(error) if error.is_not_found())
 }

@@ -127,7 +127,7 @@ impl Session {
 
 /// Takes the lock, or waits for whoever holds it, if that is what the user wants. A lease that was being taken when the user stopped
 /// is one of a dead process.
-async fn take(app: &App) -> Result<Lock, Failure> {
+pub(crate) async fn take(app: &App) -> Result<Lock, Failure> {
     tokio::select! {
         taken = take_or_wait(app) => taken.in_step(Step::Lock),
         () = app.cancel.cancelled() => Err(Failure::at(Step::Lock, Problem::Interrupted)),

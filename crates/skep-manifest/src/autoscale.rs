@@ -55,11 +55,30 @@ pub fn hold_replicas(desired: &mut Value, live: Option<&Value>, scaled: &Autosca
     };
 }
 
+/// Whether `manager` has written a workload's `spec.replicas`.
+pub fn replicas_are_of(live: &Value, manager: &str) -> bool {
+    writers(live).any(|entry| entry.get("manager").and_then(Value::as_str) == Some(manager))
+}
+
+/// Who owns which fields of an object, without `spec.replicas` in the entries of `manager`.
+pub fn without_replicas_of(live: &Value, manager: &str) -> Value {
+    let mut fields = live.pointer("/metadata/managedFields").cloned().unwrap_or_default();
+    let entries = fields.as_array_mut().into_iter().flatten();
+    for entry in entries.filter(|entry| entry.get("manager").and_then(Value::as_str) == Some(manager)) {
+        if let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) {
+            spec.remove("f:replicas");
+        }
+    }
+    fields
+}
+
+/// The entries of `managedFields` that hold `spec.replicas`.
+fn writers(live: &Value) -> impl Iterator<Item = &Value> {
+    let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
+    entries.into_iter().flatten().filter(|entry| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some())
+}
+
 /// Whether a manager other than `manager` has written `spec.replicas`, be it through the `scale` subresource.
 fn is_owned_by_another(live: &Value, manager: &str) -> bool {
-    let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
-    entries.into_iter().flatten().any(|entry| {
-        let is_other = entry.get("manager").and_then(Value::as_str) != Some(manager);
-        is_other && entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
-    })
+    writers(live).any(|entry| entry.get("manager").and_then(Value::as_str) != Some(manager))
 }

@@ -17,6 +17,11 @@ Ship
   rollback     Put an earlier release back, with its config and secrets
   unlock       Free the lock of a deploy that can't be asked to stop
 
+Operate
+  restart, scale, pause, resume   A service between releases
+  run          A command, with the image and the settings of a service
+  hotfix       Ship one service now, and follow its logs
+
 Look
   plan         What a deploy would do, and which services restart and why
   diff         The same field by field, against what lives in the cluster
@@ -37,10 +42,8 @@ Examples
   skep up                        everything, on this machine
   skep deploy api                build and roll one service
   skep deploy -t production      ship to the cluster that skep.yaml calls so
-  skep plan                      what a deploy would do, and why
   skep deploy --tag d3708e6      the images of a commit
   skep rollback                  the last good release
-  skep logs api -f               follow all pods of a service
 
 `skep COMMAND --help` says more of each.";
 
@@ -94,6 +97,18 @@ pub(crate) enum Command {
     Secret(Secret),
     /// Free the lock of a deploy that can't be asked to stop
     Unlock(Unlock),
+    /// New pods of these services, the same release
+    Restart(Services),
+    /// More or fewer pods of a service, until the manifest decides again
+    Scale(Scale),
+    /// Let no new pods of these services come
+    Pause(Services),
+    /// Let them come again
+    Resume(Services),
+    /// Run a command with the image, the config and the secrets of a service
+    Run(Run),
+    /// Ship one service now: what is only advised becomes a warning; then its logs are followed
+    Hotfix(Hotfix),
     /// What a deploy would do, and which services restart and why
     Plan(Plan),
     /// The same field by field, against what lives in the cluster
@@ -182,6 +197,47 @@ pub(crate) struct Rollback {
     /// Delete this object and make it anew, for a field that can't be changed in place; may be given again
     #[arg(long, value_name = "KIND/NAME")]
     pub(crate) recreate: Vec<String>,
+    /// Wait for another deploy of this app to end
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Services {
+    /// The services
+    #[arg(required = true, value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+    /// Wait for a deploy of this app to end
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scale {
+    /// `api=3`; `api=manifest` gives it back to the manifest, from the next deploy on
+    #[arg(required = true, value_name = "SERVICE=N", value_parser = scaled)]
+    pub(crate) services: Vec<(String, Option<u32>)>,
+    /// Wait for a deploy of this app to end
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The service
+    pub(crate) service: String,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Hotfix {
+    /// The service
+    pub(crate) service: String,
+    /// Take the image that carries this tag, instead of building it
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) tag: Option<String>,
     /// Wait for another deploy of this app to end
     #[arg(long)]
     pub(crate) wait: bool,
@@ -277,6 +333,16 @@ pub(crate) enum Hive {
     /// Run it in the foreground
     #[command(hide = true)]
     Run(Up),
+}
+
+/// `api=3`, `api=manifest`.
+fn scaled(text: &str) -> Result<(String, Option<u32>), String> {
+    let wrong = || "expected a service and a number, such as `api=3`, or `api=manifest`".to_owned();
+    let (service, replicas) = text.split_once('=').ok_or_else(wrong)?;
+    match replicas {
+        "manifest" => Ok((service.to_owned(), None)),
+        number => Ok((service.to_owned(), Some(number.parse().map_err(|_| wrong())?))),
+    }
 }
 
 /// Fewer characters would be any commit's.

@@ -6,6 +6,8 @@ mod compare;
 mod drift;
 mod saved;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use skep_cluster::{FieldConflict, Force};
 use skep_manifest::{is_workload, owner_of};
@@ -51,6 +53,16 @@ pub struct Plan {
     images_changed: bool,
     /// Every workload is as wanted, by its controller's own word.
     settled: bool,
+    /// Workloads that somebody paused: who, and whether new pods would be wanted.
+    paused: Vec<Paused>,
+}
+
+/// A workload whose changes wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Paused {
+    object: ObjectKey,
+    by: String,
+    restarts: bool,
 }
 
 /// What a plan is made for.
@@ -156,6 +168,16 @@ impl Plan {
         Err(Failure::at(Step::Plan, Problem::Contested(self.contested)))
     }
 
+    /// New pods of a workload that is paused would never come.
+    fn unpaused(self) -> Result<Self, Failure> {
+        let Some(Paused { object, by, .. }) = self.paused.iter().find(|paused| paused.restarts) else {
+            return Ok(self);
+        };
+        let what = format!("{object} is paused (by {by}): its new pods would not come");
+        let hint = format!("`skep resume {}` first", object.name);
+        Err(Failure::at(Step::Plan, Problem::Project { what, hint }))
+    }
+
     /// The number of the last release, if it is good.
     pub fn last_release(&self) -> Option<u64> {
         self.good
@@ -219,7 +241,7 @@ pub(crate) async fn make(
     clock.start(Step::Plan);
     let planned = plan_deploy(app, request, manifests, images).await;
     let planned = planned.and_then(|plan| match purpose {
-        Purpose::Ship => plan.uncontested(),
+        Purpose::Ship => plan.uncontested().and_then(Plan::unpaused),
         Purpose::Show => Ok(plan),
     });
     let plan = clock.settle(Step::Plan, planned, Plan::summary)?;
@@ -290,7 +312,15 @@ pub(crate) async fn against_live(
     }
     refuse_to_remove_everything(releases, &desired)?;
     recreate_what_there_is(&mut desired)?;
-    desired.respect_autoscalers(&live);
+    for (key, there, wanted) in desired.respect_scaling(&live) {
+        if there != wanted {
+            let name = &key.name;
+            let message = format!(
+                "{key} keeps the {there} replicas that `skep scale` gave it; its manifest says {wanted} (`skep scale {name}=manifest` gives it back)"
+            );
+            app.emit.emit(Event::Warning { message });
+        }
+    }
     cause::keep(&mut desired.objects, &live);
     let last = releases.last();
     let compared = compare::with_live(app, &desired, &live, force, last).await?;
@@ -300,6 +330,11 @@ pub(crate) async fn against_live(
         .filter(|change| change.restarts_pods())
         .map(|change| &change.object)
         .collect();
+    let paused = paused(&desired, &live, &restarted);
+    for Paused { object, by, .. } in &paused {
+        let message = format!("{object} is paused (by {by}); `skep resume {}` ends that", object.name);
+        app.emit.emit(Event::Warning { message });
+    }
     let number = releases.last().map_or(0, |release| release.number) + 1;
     cause::say(&mut desired.objects, &restarted, &format!("v{number}, {why}"));
     let settled = desired.workloads().all(|workload| {
@@ -326,8 +361,24 @@ pub(crate) async fn against_live(
         prune,
         migration_is_due,
         settled,
+        paused,
         desired,
     })
+}
+
+/// Deployments that somebody paused and the release does not.
+fn paused(desired: &Desired, live: &BTreeMap<ObjectKey, Value>, restarted: &[&ObjectKey]) -> Vec<Paused> {
+    let paused = desired.workloads().filter(|workload| workload["spec"]["paused"] != true);
+    let paused = paused.filter_map(|workload| {
+        let live = compare::live_of(live, workload).filter(|live| live["spec"]["paused"] == true)?;
+        let object = ObjectKey::of(workload)?;
+        let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
+        let mut writers = entries.filter(|entry| entry["fieldsV1"]["f:spec"]["f:paused"].is_object());
+        let by = writers.next().and_then(|entry| entry["manager"].as_str()).unwrap_or("somebody").to_owned();
+        let restarts = restarted.iter().any(|key| key.same_object(&object));
+        Some(Paused { object, by, restarts })
+    });
+    paused.collect()
 }
 
 /// What is to be made anew are objects of the release; their kinds may be typed as kubectl takes them.

@@ -41,7 +41,7 @@ pub(crate) async fn settle(app: &App, plan: &Plan, clock: &mut Clock) -> Result<
     clock.settle(Step::Roll, settled, |()| summary(workloads.len()))
 }
 
-fn summary(services: usize) -> (Outcome, String) {
+pub(crate) fn summary(services: usize) -> (Outcome, String) {
     match services {
         1 => (Outcome::Done, "1 service ready".to_owned()),
         all => (Outcome::Done, format!("{all} services ready")),

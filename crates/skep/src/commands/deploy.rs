@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use skep_deploy::{App, DeployRequest, Images, SavedPlan};
 use skep_project::Reads;
 
+use super::logs;
 use crate::{args, compose, report, settings::Settings, view::View};
 
 pub(crate) async fn run(settings: &Settings, deploy: args::Deploy) -> Result<()> {
@@ -38,6 +39,15 @@ pub(crate) fn request(what: args::What) -> DeployRequest {
         (None, false) => Images::Build,
     };
     DeployRequest { services: what.services, images, recreate: what.recreate, ..DeployRequest::default() }
+}
+
+/// One service, now; then its logs.
+pub(crate) async fn hotfix(settings: &Settings, hotfix: args::Hotfix) -> Result<()> {
+    let args::Hotfix { service, tag, wait } = hotfix;
+    let images = tag.map_or(Images::Build, Images::Tagged);
+    let request = DeployRequest { services: vec![service.clone()], images, ..DeployRequest::default() };
+    ship(settings, request, wait).await?;
+    logs::run(settings, args::Logs { service, follow: true, tail: Some(20) }).await
 }
 
 /// Deploys what the settings name.

@@ -11,8 +11,10 @@ pub(crate) mod hive;
 #[path = "hive_absent.rs"]
 pub(crate) mod hive;
 mod logs;
+mod operate;
 mod plan;
 mod rollback;
+mod run;
 mod secret;
 mod show;
 mod status;
@@ -22,6 +24,7 @@ mod up;
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
+use skep_deploy::Operation;
 
 use crate::{args::Command, settings::Settings};
 
@@ -66,8 +69,14 @@ impl std::fmt::Display for Interrupted {
 
 async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
     let done = match command {
+        Command::Run(arguments) => return run::run(settings, arguments).await,
         Command::Plan(arguments) => return plan::plan(settings, arguments).await,
         Command::Config(arguments) => return config::run(settings, arguments).await,
+        Command::Restart(services) => operate::run(settings, services, &Operation::Restart).await,
+        Command::Pause(services) => operate::run(settings, services, &Operation::Pause).await,
+        Command::Resume(services) => operate::run(settings, services, &Operation::Resume).await,
+        Command::Scale(scale) => operate::scale(settings, scale).await,
+        Command::Hotfix(hotfix) => deploy::hotfix(settings, hotfix).await,
         Command::Diff(arguments) => return plan::diff(settings, arguments).await,
         Command::Up(up) => up::run(settings, &up).await,
         Command::Deploy(deploy) => deploy::run(settings, deploy).await,

@@ -1,0 +1,152 @@
+//! What is done to a service between releases: restart, pause, resume, scale. Written under the manager `skep-ops`, so that the next
+//! deploy undoes none of it; under the lock, so that none of it gets in a deploy's way.
+
+mod run;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use skep_cluster::{OPERATOR, Route, Selector};
+use skep_model::{ObjectKey, Outcome, Step};
+
+use crate::{
+    App, Failure,
+    error::{InStep, Problem},
+    session,
+    steps::{Clock, roll},
+};
+
+pub use run::{RunRequest, run};
+
+/// An operation on services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// New pods, the same template.
+    Restart,
+    /// Changes of the template wait.
+    Pause,
+    /// They no longer do.
+    Resume,
+    /// So many pods, whatever the manifest says.
+    Scale(u32),
+    /// As many pods as the manifest says, from the next deploy on.
+    Unscale,
+}
+
+/// Carries out an operation on each of these services, and waits until they have settled where that means anything.
+///
+/// # Errors
+/// When a service is unknown or can't be operated so, when the app is locked, when the API fails, when pods don't become ready.
+pub async fn operate(app: &App, operations: &[(String, Operation)]) -> Result<(), Failure> {
+    let mut clock = Clock::new(&app.emit);
+    let mut workloads = Vec::new();
+    for (service, operation) in operations {
+        let workload = service_named(app, service).await?;
+        allowed(&workload, operation)?;
+        workloads.push((workload, operation));
+    }
+    clock.start(Step::Lock);
+    let locked = session::take(app).await;
+    let lock = clock.settle(Step::Lock, locked, |_| (Outcome::Done, String::new()))?;
+    let done = tokio::select! {
+        done = carry_out(app, &workloads, &mut clock) => done,
+        () = app.cancel.cancelled() => Err(Failure::at(clock.step(), Problem::Interrupted)),
+    };
+    let released = lock.release().await.in_step(Step::Lock);
+    done.and(released)
+}
+
+async fn carry_out(app: &App, workloads: &[(Value, &Operation)], clock: &mut Clock) -> Result<(), Failure> {
+    clock.start(Step::Apply);
+    let written = async {
+        for (workload, operation) in workloads {
+            write(app, workload, operation).await?;
+        }
+        Ok(())
+    };
+    let count = format!("{} changed", workloads.len());
+    clock.settle(Step::Apply, written.await, |()| (Outcome::Done, count))?;
+    let settling: Vec<&Value> = workloads
+        .iter()
+        .filter(|(_, operation)| {
+            matches!(operation, Operation::Restart | Operation::Resume | Operation::Scale(_))
+        })
+        .map(|(workload, _)| workload)
+        .collect();
+    if settling.is_empty() {
+        return Ok(());
+    }
+    clock.start(Step::Roll);
+    let rolled = roll::await_ready(app, None, Step::Roll, &settling).await;
+    clock.settle(Step::Roll, rolled, |()| roll::summary(settling.len()))
+}
+
+async fn write(app: &App, workload: &Value, operation: &Operation) -> Result<(), Failure> {
+    let Some(key) = ObjectKey::of(workload) else { return Ok(()) };
+    let patch = match operation {
+        Operation::Restart => {
+            let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            let annotations = json!({"kubectl.kubernetes.io/restartedAt": now});
+            json!({"spec": {"template": {"metadata": {"annotations": annotations}}}})
+        }
+        Operation::Pause => json!({"spec": {"paused": true}}),
+        Operation::Resume => json!({"spec": {"paused": null}}),
+        Operation::Scale(replicas) => json!({"spec": {"replicas": replicas}}),
+        Operation::Unscale => {
+            let fields = skep_manifest::without_replicas_of(workload, OPERATOR);
+            return app.cluster.replace_managed_fields(&key, workload, fields).await.in_step(Step::Apply);
+        }
+    };
+    app.cluster.patch(&key, &patch, OPERATOR).await.in_step(Step::Apply).map(|_| ())
+}
+
+/// What makes no sense is told before anything is locked.
+fn allowed(workload: &Value, operation: &Operation) -> Result<(), Failure> {
+    let Some(key) = ObjectKey::of(workload) else { return Ok(()) };
+    let paused = workload["spec"]["paused"] == true;
+    let (what, hint) = match operation {
+        Operation::Pause | Operation::Resume if key.kind != "Deployment" => {
+            (format!("{key} can't be paused: only Deployments can"), "`skep scale` can stop its pods")
+        }
+        Operation::Restart if paused => {
+            (format!("{key} is paused: new pods would not come"), "`skep resume` first")
+        }
+        Operation::Scale(_) if key.kind == "DaemonSet" => {
+            (format!("{key} can't be scaled: it has a pod on each node"), "its nodeSelector decides on which")
+        }
+        Operation::Unscale if !skep_manifest::replicas_are_of(workload, OPERATOR) => (
+            format!("{key} has not been scaled by hand"),
+            "its replicas are those of its manifest or autoscaler",
+        ),
+        _ => return Ok(()),
+    };
+    Err(Failure::at(Step::Check, Problem::Project { what, hint: hint.to_owned() }))
+}
+
+/// A service of the app as it lives, by its name.
+pub(crate) async fn service_named(app: &App, service: &str) -> Result<Value, Failure> {
+    let mut known = Vec::new();
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        let Some(route) = Route::built_in("apps/v1", kind) else { continue };
+        let listed = app.cluster.list(&route, Some(app.namespace()), &Selector::default()).await;
+        let objects = match listed {
+            // A cluster without that kind has none of it.
+            Err(error) if error.is_not_found() => Vec::new(),
+            listed => listed.in_step(Step::Load)?,
+        };
+        for object in objects {
+            match object["metadata"]["name"].as_str() {
+                Some(name) if name == service => return Ok(object),
+                Some(name) => known.push(name.to_owned()),
+                None => {}
+            }
+        }
+    }
+    known.sort();
+    let what = format!("{} has no service `{service}`", app.project.app);
+    let hint = if known.is_empty() {
+        "nothing is deployed: `skep deploy`".to_owned()
+    } else {
+        format!("it has {}", known.join(", "))
+    };
+    Err(Failure::at(Step::Load, Problem::Project { what, hint }))
+}

@@ -1,0 +1,100 @@
+//! What networks and API servers do to requests: at each of them, in turn. A deploy ends well or with the code of its step; the next
+//! one converges; nothing is left locked.
+
+use std::{env, fs, time::Instant};
+
+use skep_tests::{Fault, FaultyApi, Outcome, World};
+
+/// The target that leads over the faulty way.
+fn faulty(world: &World) -> FaultyApi {
+    let api = FaultyApi::before(world);
+    let kubeconfig = api.kubeconfig().display();
+    let registry = if world.is_hive() {
+        let status = world.skep(&["hive", "status", "--output", "json"]).ok().json()[0].clone();
+        format!(", registry: {}/faulty", status["registry"].as_str().expect("hive names its registry"))
+    } else {
+        String::new()
+    };
+    let yaml = fs::read_to_string(world.project.dir().join("skep.yaml")).expect("written by this harness");
+    match yaml.contains("targets: { ") {
+        true => world.project.edit(
+            "skep.yaml",
+            "targets: { ",
+            &format!("targets: {{ faulty: {{ kubeconfig: {kubeconfig}{registry} }}, "),
+        ),
+        false => world.project.append(
+            "skep.yaml",
+            &format!("targets: {{ faulty: {{ kubeconfig: {kubeconfig}{registry} }} }}\n"),
+        ),
+    }
+    api
+}
+
+/// A release that has something of everything, and differs from the last in all of it.
+fn change(world: &World, number: usize) {
+    world.project.write("release", &format!("{number}\n"));
+    world.project.write("shop.env", &format!("GREETING=hello\nNUMBER={number}\n"));
+}
+
+#[test]
+fn whatever_happens_to_a_request_the_deploy_ends_and_the_next_converges() {
+    let world = World::new();
+    let api = faulty(&world);
+    let deploy = || world.skep(&["deploy", "-t", "faulty"]);
+    world.project.edit("k8s/shop.yaml", "replicas: 2", "replicas: 1");
+    change(&world, 0);
+    api.plan(None);
+    deploy().ok();
+    change(&world, 1);
+    api.plan(None);
+    deploy().ok();
+    let requests = api.seen().len();
+    assert!(requests > 20, "{:?}", api.seen());
+
+    // One fault a request, another with each; all of them with SKEP_TEST_FAULTS=all.
+    let all = env::var_os("SKEP_TEST_FAULTS").is_some_and(|all| all == "all");
+    let cases = (0..requests).flat_map(|at| {
+        let kinds = if all { Fault::ALL.to_vec() } else { vec![Fault::ALL[at % Fault::ALL.len()]] };
+        kinds.into_iter().map(move |fault| (at, fault))
+    });
+    let mut failed = 0;
+    for (number, (at, fault)) in cases.enumerate() {
+        change(&world, number + 2);
+        api.plan(Some((at, fault)));
+        let began = Instant::now();
+        let outcome = deploy();
+        let hit = api.seen().get(at).cloned().unwrap_or_else(|| "none".to_owned());
+        let case = format!("{fault:?} of request {at}, {hit}");
+        assert!(began.elapsed().as_secs() < 45, "{case}: it took {} s\n{outcome}", began.elapsed().as_secs());
+        api.plan(None);
+        if outcome.code != Some(0) {
+            failed += 1;
+            ended_cleanly(&case, fault, &outcome);
+            let again = deploy();
+            assert_eq!(again.code, Some(0), "{case}: the next deploy\n{outcome}\n{again}");
+        }
+        let page = world.get("/");
+        assert_eq!(page.as_deref(), Ok(format!("hello from {}\n", number + 2).as_str()), "{case}\n{outcome}");
+    }
+    world.skep(&["history", "-t", "faulty"]).ok().never_says("pending");
+    assert!(
+        world
+            .objects("leases")
+            .iter()
+            .all(|lease| lease["spec"]["holderIdentity"].is_null() || lease["spec"]["holderIdentity"] == "")
+    );
+    // What may be sent twice is; what is left are refusals that mean something.
+    assert!(failed * 3 < requests * if all { Fault::ALL.len() } else { 1 }, "{failed} of {requests} failed");
+}
+
+/// Only what can't be mended by another try may end a deploy: a token that is refused, and the writes that are fences.
+fn ended_cleanly(case: &str, fault: Fault, outcome: &Outcome) {
+    let code = outcome.code.unwrap_or(-1);
+    assert!((10..=22).contains(&code), "{case}\n{outcome}");
+    assert!(outcome.stderr.contains("error: "), "{case}\n{outcome}");
+    if fault == Fault::Expired {
+        assert!(outcome.stderr.contains("credentials were not accepted"), "{case}\n{outcome}");
+    }
+    let harmless = matches!(fault, Fault::Slow | Fault::Busy);
+    assert!(!harmless, "{case}: this passes by itself\n{outcome}");
+}
