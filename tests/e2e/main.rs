@@ -3,6 +3,7 @@
 mod adopt;
 mod architecture;
 mod builders;
+mod checks;
 mod config;
 mod crash;
 mod errors;
@@ -17,6 +18,7 @@ mod lock;
 mod migration;
 mod operate;
 mod plan;
+mod promote;
 mod records;
 mod rollback;
 mod rolling;

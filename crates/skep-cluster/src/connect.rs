@@ -12,9 +12,9 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{ClusterError, Route, error::field_conflicts, routes};
+use crate::{ClusterError, Route, error::field_conflicts, objects::bytes, routes};
 
 /// How long one request may take with all its tries, watches and logs apart.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -87,6 +87,19 @@ impl Cluster {
             url: self.server.to_string(),
             version: version["gitVersion"].as_str().unwrap_or("unknown").to_owned(),
         })
+    }
+
+    /// What whoever we are may do in a namespace: a SelfSubjectRulesReview, answered.
+    ///
+    /// # Errors
+    /// When the API can't be reached or refuses.
+    pub async fn rules(&self, namespace: &str) -> Result<Value, ClusterError> {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace},
+        });
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+        let request = request("POST", path, bytes(&review)?, Some("application/json"))?;
+        self.call("review", "what you may do", request).await
     }
 
     /// The route of a kind, by discovery if it is not built in.

@@ -8,6 +8,8 @@ use skep_model::{Emit, ImageRef, Project};
 use skep_registry::Client;
 use tokio_util::sync::CancellationToken;
 
+use crate::ExtraCheck;
+
 /// Who ships, for the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
@@ -71,6 +73,8 @@ pub struct App {
     pub schema_exit_code: i64,
     /// Wait for another deploy of this app to end, instead of refusing.
     pub wait: bool,
+    /// Checks that other parts make.
+    pub extra_checks: Vec<ExtraCheck>,
     /// Where events go.
     pub emit: Emit,
     /// Cancelled by the first Ctrl-C.

@@ -1,10 +1,12 @@
 //! `skep deploy`: the story, in order.
 
-use skep_model::{Event, ReasonForRelease, Release, ReleaseStatus, Step};
+use std::collections::BTreeMap;
+
+use skep_model::{Digest, Event, ReasonForRelease, Release, ReleaseStatus, Step};
 
 use crate::{
-    App, Failure, Plan,
-    error::Problem,
+    App, Failure, Plan, checks,
+    error::{InStep, Problem},
     finish,
     plan::{self, Purpose, SavedPlan},
     session::Session,
@@ -23,6 +25,8 @@ pub struct DeployRequest {
     pub images: Images,
     /// New config and secrets alone: images and manifests are those of the last good release, and nothing migrates.
     pub config_only: bool,
+    /// What only objects to a deploy becomes a warning.
+    pub hotfix: bool,
     /// Objects that may be deleted and made anew, as `Kind/name`.
     pub recreate: Vec<String>,
     /// Await the services and ask the URLs even when nothing has to be changed.
@@ -39,6 +43,42 @@ pub enum Images {
     AsTheyAre,
     /// Those of a tag.
     Tagged(String),
+    /// The very ones that run somewhere else.
+    Promoted(Running),
+}
+
+/// What runs on a target: its last good release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// The release, `staging v12`.
+    pub release: String,
+    /// Where its images are: host and path.
+    pub registry: String,
+    /// Our images by name.
+    pub images: BTreeMap<String, Digest>,
+    /// What they were built from.
+    pub commits: BTreeMap<String, String>,
+}
+
+/// What runs on the app's target, to be promoted to another.
+///
+/// # Errors
+/// When nothing good runs there, or the API fails.
+pub async fn running(app: &App) -> Result<Running, Failure> {
+    let releases = app.releases().all().await.in_step(Step::Load)?;
+    let good = releases.into_iter().rev().find(|release| release.status == ReleaseStatus::Deployed);
+    let target = &app.project.target;
+    let release = good.ok_or_else(|| {
+        let what = format!("nothing can be promoted: {target} has no release that went well");
+        let hint = format!("`skep deploy -t {target}` first");
+        Failure::at(Step::Load, Problem::Project { what, hint })
+    })?;
+    Ok(Running {
+        release: format!("{target} v{}", release.number),
+        registry: app.registry.clone(),
+        images: release.images,
+        commits: release.commits,
+    })
 }
 
 /// A deploy that ended well.
@@ -155,7 +195,11 @@ async fn prepare(
     let manifests = steps::load::load(app, clock)?;
     steps::check::check(app, &manifests, request, clock)?;
     let images = steps::images::ready(app, request, &manifests, clock).await?;
-    plan::make(app, request, &manifests, &images, purpose, clock).await
+    let plan = plan::make(app, request, &manifests, &images, purpose, clock).await?;
+    if purpose == Purpose::Ship && !plan.is_empty() {
+        checks::online(app, &plan, &manifests).await?;
+    }
+    Ok(plan)
 }
 
 /// From the lock on: the same for a deploy and a rollback.

@@ -74,6 +74,10 @@ impl Desired {
         let mut migration = manifests.migration.as_ref().map(|job| pins.pin(job.clone()));
         objects.iter_mut().for_each(|object| {
             skep_manifest::pin(object, &pins.references);
+            let replicas = object["metadata"]["name"].as_str().and_then(|name| project.replicas.get(name));
+            if let Some(replicas) = replicas.filter(|_| is_workload(object)) {
+                object["spec"]["replicas"] = json!(replicas);
+            }
         });
         skep_manifest::version(objects.iter_mut().chain(migration.as_mut().map(|job| &mut job.value)), &sets);
         let migration = match (&project.migrate, migration) {

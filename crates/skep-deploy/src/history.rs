@@ -111,3 +111,14 @@ fn words(reason: &Reason, before: &Release, after: &Release) -> String {
         }
     }
 }
+
+/// The commit of the last good release, for what is compared with it.
+pub(crate) async fn last_good_commit(app: &App) -> Option<String> {
+    commit_of_last_good(&app.releases().all().await.ok()?)
+}
+
+pub(crate) fn commit_of_last_good(releases: &[Release]) -> Option<String> {
+    let good = releases.iter().rev().find(|release| release.status == ReleaseStatus::Deployed)?;
+    let commit = good.commit.as_deref()?;
+    Some(commit.strip_suffix("-dirty").unwrap_or(commit).to_owned())
+}

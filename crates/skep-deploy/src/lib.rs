@@ -6,6 +6,7 @@
 
 mod adopt;
 mod cause;
+mod checks;
 mod context;
 mod deploy;
 mod desired;
@@ -26,8 +27,9 @@ mod unlock;
 
 pub use self::plan::{Change, Drift, Drifted, Plan, Restart, SavedPlan, Verb};
 pub use adopt::Adoption;
+pub use checks::{ExtraCheck, Finding, Severity, check};
 pub use context::{App, Author, Commit};
-pub use deploy::{DeployRequest, Done, Images, deploy, deploy_saved, plan};
+pub use deploy::{DeployRequest, Done, Images, Running, deploy, deploy_saved, plan, running};
 pub use error::{Failure, Problem};
 pub use history::{HistoryEntry, history, show};
 pub use logs::{LogLine, LogsRequest, logs};

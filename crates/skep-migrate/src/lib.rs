@@ -50,6 +50,7 @@
 mod dsn;
 mod environment;
 mod history;
+mod lint;
 #[cfg(feature = "postgres")]
 mod lock;
 mod parse;
@@ -69,6 +70,7 @@ mod version;
 pub use dsn::{Dsn, DsnError, Resolved, resolve};
 pub use environment::Environment;
 pub use history::{History, Row};
+pub use lint::{Danger, dangers};
 #[cfg(feature = "postgres")]
 pub use lock::{Holder, LockError, LockPolicy};
 pub use parse::{Direction, ParseError, Place, Problem, Script, Statement, parse};

@@ -19,7 +19,7 @@ pub use name::{AppName, NameError};
 pub use object::ObjectKey;
 pub use platform::{Platform, PlatformError};
 pub use project::{
-    Build, Builder, Cluster, ConfigSet, Credentials, DockerBuild, Image, LaidPath, Migrate, NativeBuild,
-    Project, Registry, RolloutPolicy, SecretSet, Substitute, UrlCheck,
+    Build, Builder, Checks, Cluster, ConfigSet, Credentials, DockerBuild, Format, Image, LaidPath, Migrate,
+    NativeBuild, Project, Registry, RolloutPolicy, SecretSet, Substitute, UrlCheck,
 };
 pub use release::{IllegalTransition, ReasonForRelease, Release, ReleaseStatus, StepTiming};

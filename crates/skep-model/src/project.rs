@@ -35,6 +35,10 @@ pub struct Project {
     pub recipients: Vec<String>,
     /// Placeholders of the manifests, and what stands for them.
     pub substitute: BTreeMap<String, Substitute>,
+    /// How many pods each of these workloads has here, whatever the manifests say.
+    pub replicas: BTreeMap<String, u32>,
+    /// What the values of config and secrets must be like.
+    pub checks: Checks,
     /// The migration gate.
     pub migrate: Option<Migrate>,
     /// How long to be patient.
@@ -210,11 +214,65 @@ impl std::fmt::Debug for SecretSet {
     }
 }
 
+/// What the values of config and secrets must be like, beyond what can be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Checks {
+    /// Groups of keys of which either all have a value, or none.
+    pub all_or_none: Vec<Vec<String>>,
+    /// What a key's value is, where it has one.
+    pub format: BTreeMap<String, Format>,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A private key in PKCS #8, as Apple's `.p8` files hold it: `-----BEGIN PRIVATE KEY-----`.
+    PemP8,
+    /// Anything in PEM: a key, a certificate.
+    Pem,
+    /// A URL with a scheme and a host.
+    Url,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// Base64, padded.
+    Base64,
+    /// Hexadecimal digits.
+    Hex,
+    /// JSON.
+    Json,
+}
+
+impl Format {
+    /// Each with its name in skep.yaml.
+    pub const ALL: &[(&str, Self)] = &[
+        ("pem-p8", Self::PemP8),
+        ("pem", Self::Pem),
+        ("url", Self::Url),
+        ("integer", Self::Integer),
+        ("boolean", Self::Boolean),
+        ("base64", Self::Base64),
+        ("hex", Self::Hex),
+        ("json", Self::Json),
+    ];
+}
+
+/// As skep.yaml names it.
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = Self::ALL.iter().find(|(_, format)| format == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
 /// The migration gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migrate {
     /// The Job's manifest. It may also lie inside a manifests folder; it is applied only by the gate.
     pub manifest: PathBuf,
+    /// The migrations themselves, to be looked at before they run; `None` when nobody said where they are.
+    pub files: Option<PathBuf>,
     /// How long one run may take: the Job's `activeDeadlineSeconds`.
     pub timeout: Duration,
     /// Workloads (by name) that must be up before the migration, such as a database on the same machine.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use skep_model::{AppName, Builder, Platform, UrlCheck};
+use skep_model::{AppName, Builder, Checks, Format, Platform, UrlCheck};
 
 use crate::{
     error::{Fault, Problem},
@@ -26,6 +26,8 @@ pub(crate) const TOP_KEYS: &[&str] = &[
     "secrets",
     "recipients",
     "substitute",
+    "checks",
+    "replicas",
     "migrate",
     "rollout",
     "verify",
@@ -47,6 +49,8 @@ pub(crate) const TARGET_KEYS: &[&str] = &[
     "secrets",
     "recipients",
     "substitute",
+    "checks",
+    "replicas",
     "migrate",
     "rollout",
     "verify",
@@ -66,6 +70,8 @@ pub(crate) struct Document {
     pub(crate) secrets: BTreeMap<String, SecretDoc>,
     pub(crate) recipients: Vec<String>,
     pub(crate) substitute: BTreeMap<String, SubstituteDoc>,
+    pub(crate) checks: Checks,
+    pub(crate) replicas: BTreeMap<String, u32>,
     pub(crate) migrate: Option<MigrateDoc>,
     pub(crate) no_progress: Option<Duration>,
     pub(crate) verify: Vec<UrlCheck>,
@@ -75,6 +81,7 @@ pub(crate) struct Document {
 #[derive(Debug)]
 pub(crate) struct MigrateDoc {
     pub(crate) manifest: Placed<String>,
+    pub(crate) files: Option<Placed<String>>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) needs: Vec<String>,
 }
@@ -102,6 +109,8 @@ impl Document {
             substitute: top
                 .read("substitute", |field| field.named(|name, one| substitute::substitute(name, &one)))?
                 .unwrap_or_default(),
+            checks: top.read("checks", |field| checks(&field))?.unwrap_or_default(),
+            replicas: top.read("replicas", |field| replicas(&field))?.unwrap_or_default(),
             migrate: top.read("migrate", |field| migrate(&field))?,
             no_progress: top.read("rollout", |field| rollout(&field))?.flatten(),
             verify: top.read("verify", |field| field.items(|item| verify(&item)))?.unwrap_or_default(),
@@ -145,11 +154,33 @@ fn platforms(field: &Field<'_>) -> Result<Vec<Platform>, Fault> {
     Ok(platforms)
 }
 
+fn checks(field: &Field<'_>) -> Result<Checks, Fault> {
+    let fields = field.fields(&["all-or-none", "format"])?;
+    let group = |keys: Field<'_>| Ok(keys.texts()?.into_iter().map(|key| key.value).collect());
+    let format = |_: &str, format: Field<'_>| {
+        let name = format.text()?;
+        let known = Format::ALL.iter().find(|(known, _)| *known == name);
+        known.map(|(_, format)| *format).ok_or_else(|| {
+            let all: Vec<&str> = Format::ALL.iter().map(|(name, _)| *name).collect();
+            format.bad(format!("`{name}` is no format"), format!("the formats are {}", all.join(", ")))
+        })
+    };
+    Ok(Checks {
+        all_or_none: fields.read("all-or-none", |groups| groups.items(group))?.unwrap_or_default(),
+        format: fields.read("format", |formats| formats.named(format))?.unwrap_or_default(),
+    })
+}
+
+fn replicas(field: &Field<'_>) -> Result<BTreeMap<String, u32>, Fault> {
+    field.named(|_, number| number.scalar()?.parse().map_err(|_| number.wrong("a whole number")))
+}
+
 fn migrate(field: &Field<'_>) -> Result<MigrateDoc, Fault> {
-    let fields = field.fields(&["manifest", "timeout", "needs"])?;
+    let fields = field.fields(&["manifest", "files", "timeout", "needs"])?;
     let needs = fields.read("needs", |needs| needs.texts())?.unwrap_or_default();
     Ok(MigrateDoc {
         manifest: fields.need("manifest", "the migration Job")?.placed_text()?,
+        files: fields.read("files", |files| files.placed_text())?,
         timeout: fields.read("timeout", |timeout| timeout.duration())?,
         needs: needs.into_iter().map(|need| need.value).collect(),
     })

@@ -62,6 +62,8 @@ pub(crate) fn project(
         secrets,
         recipients: document.recipients.clone(),
         substitute,
+        replicas: document.replicas.clone(),
+        checks: document.checks.clone(),
         migrate: document.migrate.as_ref().map(|migrate| world.migrate(migrate)).transpose()?,
         rollout: RolloutPolicy { no_progress: document.no_progress.unwrap_or(NO_PROGRESS) },
         verify: document.verify.iter().filter(|check| !hive || is_local(check)).cloned().collect(),
@@ -260,6 +262,11 @@ impl World<'_> {
     fn migrate(&self, migrate: &MigrateDoc) -> Result<Migrate, Fault> {
         Ok(Migrate {
             manifest: self.existing(&migrate.manifest, &self.request.root, "the migration Job's manifest")?,
+            files: migrate
+                .files
+                .as_ref()
+                .map(|files| self.existing(files, &self.request.root, "the migrations"))
+                .transpose()?,
             timeout: migrate.timeout.unwrap_or(MIGRATE_TIMEOUT),
             needs: migrate.needs.clone(),
         })

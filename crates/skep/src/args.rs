@@ -14,6 +14,7 @@ Ship
   deploy       Build, push, plan, migrate, apply, roll, verify, record
   config       Look at, or ship, changed config and secrets alone
   secret       Set, remove or rotate secrets in an encrypted file
+  promote      Ship what runs on one target to another, with its own config
   rollback     Put an earlier release back, with its config and secrets
   unlock       Free the lock of a deploy that can't be asked to stop
 
@@ -23,6 +24,7 @@ Operate
   hotfix       Ship one service now, and follow its logs
 
 Look
+  check        What is wrong, or could be better, before anything moves
   plan         What a deploy would do, and which services restart and why
   diff         The same field by field, against what lives in the cluster
   status       What runs now
@@ -87,6 +89,8 @@ pub(crate) enum Command {
     Up(Up),
     /// Build, push, plan, migrate, apply, roll, verify, record
     Deploy(Deploy),
+    /// Ship the very images that run on one target to another, with that one's config
+    Promote(Promote),
     /// Put an earlier release back, with its config and secrets
     Rollback(Rollback),
     /// Look at, or ship, changed config and secrets alone
@@ -109,6 +113,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Ship one service now: what is only advised becomes a warning; then its logs are followed
     Hotfix(Hotfix),
+    /// Everything that can be known to be wrong, or could be better, before anything moves
+    Check,
     /// What a deploy would do, and which services restart and why
     Plan(Plan),
     /// The same field by field, against what lives in the cluster
@@ -178,6 +184,17 @@ pub(crate) struct Deploy {
     /// Carry out exactly this saved plan, or refuse because the cluster has moved
     #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "skip_build", "tag", "recreate"])]
     pub(crate) plan: Option<PathBuf>,
+    /// Wait for another deploy of this app to end
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Promote {
+    /// The target where it runs, such as `staging`
+    pub(crate) from: String,
+    /// The target that gets it, such as `production`
+    pub(crate) to: String,
     /// Wait for another deploy of this app to end
     #[arg(long)]
     pub(crate) wait: bool,

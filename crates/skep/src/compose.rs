@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     commands::hive,
-    git,
+    git, migrations,
     settings::{AgeKey, Settings},
 };
 
@@ -121,6 +121,7 @@ pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> 
         ingress_port: place.ingress_port,
         schema_exit_code: SCHEMA_EXIT_CODE,
         wait: false,
+        extra_checks: migrations::check(&project).into_iter().collect(),
         emit,
         cancel,
         project,

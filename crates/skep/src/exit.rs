@@ -9,6 +9,8 @@ use skep_model::Step;
 pub(crate) const FAILED: u8 = 1;
 /// `plan` and `diff` found something to do.
 pub(crate) const CHANGES: u8 = 2;
+/// Something that could be known is wrong.
+pub(crate) const CHECK: u8 = 11;
 /// Another deploy runs, or the lock was lost.
 pub(crate) const LOCK: u8 = 15;
 /// The command line can't be understood.
@@ -22,7 +24,7 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
     (FAILED, "a failure outside any step"),
     (CHANGES, "plan, diff: there is something to do, or something was changed by hand"),
     (10, "load: skep.yaml, an env file or a manifest can't be read"),
-    (11, "check: something that could be known offline is wrong"),
+    (CHECK, "check: something that could be known before is wrong"),
     (12, "build: an image can't be built"),
     (13, "push: the registry failed or refused"),
     (14, "plan: the cluster can't be read, or would refuse the change"),
@@ -53,7 +55,7 @@ pub(crate) fn code(failure: &Failure) -> u8 {
     }
     match failure.step {
         Step::Load => 10,
-        Step::Check => 11,
+        Step::Check => CHECK,
         Step::Build => 12,
         Step::Push => 13,
         Step::Plan => 14,

@@ -1,7 +1,7 @@
 //! The commits that folders are at.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -51,6 +51,12 @@ fn pushed(folder: &Path, ahead_and_behind: Option<&str>) -> Option<bool> {
     }
     let having = git(folder, &["branch", "--remotes", "--contains", "HEAD"])?;
     Some(!having.trim().is_empty())
+}
+
+/// The names of the files that a folder had at a commit; none when that commit is not here.
+pub(crate) fn files_at(folder: &Path, commit: &str) -> BTreeSet<String> {
+    let listed = git(folder, &["ls-tree", "--name-only", commit, "."]).unwrap_or_default();
+    listed.lines().map(str::to_owned).collect()
 }
 
 fn git(dir: &Path, arguments: &[&str]) -> Option<String> {

@@ -5,6 +5,7 @@ mod commands;
 mod compose;
 mod exit;
 mod git;
+mod migrations;
 mod report;
 mod settings;
 mod view;

@@ -42,6 +42,8 @@ pub struct Plan {
     pub(crate) newest_release: u64,
     /// Number of the last release, when it is good.
     good: Option<u64>,
+    /// The commit of the last good release, without `-dirty`.
+    pub(crate) last_commit: Option<String>,
     changes: Vec<Change>,
     adoptions: Vec<Adoption>,
     /// What ran before the first release, when something did.
@@ -352,6 +354,7 @@ pub(crate) async fn against_live(
         force,
         newest_release: last.map_or(0, |release| release.number),
         good: good.map(|release| release.number),
+        last_commit: crate::history::commit_of_last_good(releases),
         images_changed: good.is_some_and(|release| release.images != desired.images),
         changes: compared.changes,
         adoptions: compared.adoptions,

@@ -45,7 +45,8 @@ pub(crate) fn request(what: args::What) -> DeployRequest {
 pub(crate) async fn hotfix(settings: &Settings, hotfix: args::Hotfix) -> Result<()> {
     let args::Hotfix { service, tag, wait } = hotfix;
     let images = tag.map_or(Images::Build, Images::Tagged);
-    let request = DeployRequest { services: vec![service.clone()], images, ..DeployRequest::default() };
+    let services = vec![service.clone()];
+    let request = DeployRequest { services, images, hotfix: true, ..DeployRequest::default() };
     ship(settings, request, wait).await?;
     logs::run(settings, args::Logs { service, follow: true, tail: Some(20) }).await
 }

@@ -1,5 +1,6 @@
 //! One command, one file.
 
+mod check;
 mod completions;
 mod config;
 mod deploy;
@@ -13,6 +14,7 @@ pub(crate) mod hive;
 mod logs;
 mod operate;
 mod plan;
+mod promote;
 mod rollback;
 mod run;
 mod secret;
@@ -70,6 +72,7 @@ impl std::fmt::Display for Interrupted {
 async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
     let done = match command {
         Command::Run(arguments) => return run::run(settings, arguments).await,
+        Command::Check => return check::run(settings).await,
         Command::Plan(arguments) => return plan::plan(settings, arguments).await,
         Command::Config(arguments) => return config::run(settings, arguments).await,
         Command::Restart(services) => operate::run(settings, services, &Operation::Restart).await,
@@ -80,6 +83,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
         Command::Diff(arguments) => return plan::diff(settings, arguments).await,
         Command::Up(up) => up::run(settings, &up).await,
         Command::Deploy(deploy) => deploy::run(settings, deploy).await,
+        Command::Promote(promote) => promote::run(settings, promote).await,
         Command::Rollback(rollback) => rollback::run(settings, &rollback).await,
         Command::Status => status::run(settings).await,
         Command::History => history::run(settings).await,

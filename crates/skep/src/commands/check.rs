@@ -1,0 +1,43 @@
+//! `skep check`: errors first. Exit code 11 when there are any.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use owo_colors::OwoColorize;
+use serde_json::json;
+use skep_deploy::Severity;
+use skep_project::Reads;
+
+use crate::{compose, exit, report, settings::Settings, view::View};
+
+pub(crate) async fn run(settings: &Settings) -> Result<ExitCode> {
+    let composed = compose::load(settings, Reads::Everything)?;
+    let title = composed.title();
+    let view = View::open(settings, &title);
+    let app = compose::app(settings, composed, view.emit()).await?;
+    let findings = skep_deploy::check(&app).await;
+    view.close();
+    let findings = findings?;
+    for finding in &findings {
+        if settings.json {
+            report::json_line(json!({
+                "type": "finding", "severity": finding.severity.to_string(), "place": finding.place,
+                "message": finding.what, "hint": finding.hint,
+            }));
+            continue;
+        }
+        let severity = match finding.severity {
+            Severity::Warning => finding.severity.yellow().to_string(),
+            Severity::Error | Severity::Objection => finding.severity.red().to_string(),
+        };
+        anstream::println!("{severity}: {finding}");
+        if !finding.hint.is_empty() {
+            anstream::println!("  {}", finding.hint.dimmed());
+        }
+    }
+    let errors = findings.iter().filter(|finding| finding.severity != Severity::Warning).count();
+    if !settings.json && findings.is_empty() {
+        anstream::println!("{title}: nothing to find fault with");
+    }
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::CHECK) })
+}

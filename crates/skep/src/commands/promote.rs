@@ -1,0 +1,18 @@
+//! `skep promote`: what was tried on one target is what another gets, to the byte.
+
+use anyhow::Result;
+use skep_deploy::{DeployRequest, Images};
+use skep_model::Emit;
+use skep_project::Reads;
+
+use super::deploy;
+use crate::{args, compose, settings::Settings};
+
+pub(crate) async fn run(settings: &Settings, promote: args::Promote) -> Result<()> {
+    let from = Settings { target: promote.from, ..settings.clone() };
+    let there = compose::app(&from, compose::load(&from, Reads::Address)?, Emit::nowhere()).await?;
+    let running = skep_deploy::running(&there).await?;
+    let to = Settings { target: promote.to, ..settings.clone() };
+    let request = DeployRequest { images: Images::Promoted(running), ..DeployRequest::default() };
+    deploy::ship(&to, request, promote.wait).await
+}
