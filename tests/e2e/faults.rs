@@ -76,6 +76,9 @@ fn whatever_happens_to_a_request_the_deploy_ends_and_the_next_converges() {
         let page = world.get("/");
         assert_eq!(page.as_deref(), Ok(format!("hello from {}\n", number + 2).as_str()), "{case}\n{outcome}");
     }
+    // A lock that could not be given back was that of a dead process.
+    change(&world, 9999);
+    deploy().ok();
     world.skep(&["history", "-t", "faulty"]).ok().never_says("pending");
     assert!(
         world

@@ -218,7 +218,7 @@ pub(crate) async fn ship(
         Ok(()) => {
             let release = session.close(app, ReleaseStatus::Deployed, None).await?;
             finish::prune(app, &plan, &release, &mut session).await?;
-            session.end().await?;
+            session.end(app).await;
             Ok(Done { release: Some(release), plan })
         }
         Err(failure) => Err(finish::failed(app, session, failure).await),

@@ -27,9 +27,9 @@ pub(crate) async fn failed(app: &App, mut session: Session, mut failure: Failure
         step => standing(step).to_owned(),
     });
     let why = failure.to_string();
-    for problem in
-        [session.close(app, status, Some(why)).await.err(), session.end().await.err()].into_iter().flatten()
-    {
+    let closed = session.close(app, status, Some(why)).await;
+    session.end(app).await;
+    if let Err(problem) = closed {
         app.emit.emit(Event::Warning {
             message: format!("the record of the failed release could not be closed: {problem}"),
         });

@@ -116,12 +116,17 @@ impl Session {
     }
 
     /// Gives the lock back.
-    pub(crate) async fn end(self) -> Result<(), Failure> {
-        match self.lock.release().await {
-            Ok(()) => Ok(()),
-            Err(LockError::Lost { .. }) => Ok(()),
-            Err(error) => Err(Failure::at(Step::Record, error)),
-        }
+    pub(crate) async fn end(self, app: &App) {
+        give_back(app, self.lock).await;
+    }
+}
+
+/// Gives the lock back. One that can't be given back dies by itself: what was done is none the worse for it.
+pub(crate) async fn give_back(app: &App, lock: Lock) {
+    if let Err(error) = lock.release().await {
+        let message =
+            format!("the deploy lock could not be given back, and frees itself within seconds: {error}");
+        app.emit.emit(Event::Warning { message });
     }
 }
 

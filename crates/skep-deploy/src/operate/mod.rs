@@ -51,8 +51,8 @@ pub async fn operate(app: &App, operations: &[(String, Operation)]) -> Result<()
         done = carry_out(app, &workloads, &mut clock) => done,
         () = app.cancel.cancelled() => Err(Failure::at(clock.step(), Problem::Interrupted)),
     };
-    let released = lock.release().await.in_step(Step::Lock);
-    done.and(released)
+    session::give_back(app, lock).await;
+    done
 }
 
 async fn carry_out(app: &App, workloads: &[(Value, &Operation)], clock: &mut Clock) -> Result<(), Failure> {
