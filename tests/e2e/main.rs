@@ -3,6 +3,7 @@
 mod adopt;
 mod architecture;
 mod builders;
+mod cheat_sheet;
 mod checks;
 mod config;
 mod crash;
@@ -12,6 +13,7 @@ mod ground;
 mod guestbook;
 mod hands;
 mod honeydue;
+mod init;
 mod judge;
 mod kill;
 mod lock;

@@ -33,6 +33,7 @@ Look
   logs         What a service's pods print
 
 This machine
+  init         Write a skep.yaml for what lies here; --ci a workflow too
   hive         Start, stop or look at the one-machine cluster
   down         Stop hive; with --wipe its data too
   completions  Print completions for a shell
@@ -44,7 +45,6 @@ Examples
   skep up                        everything, on this machine
   skep deploy api                build and roll one service
   skep deploy -t production      ship to the cluster that skep.yaml calls so
-  skep deploy --tag d3708e6      the images of a commit
   skep rollback                  the last good release
 
 `skep COMMAND --help` says more of each.";
@@ -127,6 +127,8 @@ pub(crate) enum Command {
     Show(Show),
     /// What a service's pods print
     Logs(Logs),
+    /// Look at what lies here and write a skep.yaml that works
+    Init(Init),
     /// Start, stop or look at the one-machine cluster
     #[command(subcommand)]
     Hive(Hive),
@@ -284,6 +286,20 @@ pub(crate) struct Logs {
     /// Only the last N lines of each pod
     #[arg(long, value_name = "N")]
     pub(crate) tail: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Write a workflow too: a push is checked, a tag goes to staging, production is promoted by hand
+    #[arg(long, value_enum)]
+    pub(crate) ci: Option<Forge>,
+}
+
+/// Where a workflow runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Forge {
+    Gitea,
+    Github,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod commands;
 mod compose;
 mod exit;
 mod git;
+mod init;
 mod migrations;
 mod report;
 mod settings;

@@ -17,6 +17,9 @@ use crate::{
 
 pub use run::{RunRequest, run};
 
+/// How often an object that changes under our hands is read again.
+const TRIES: u32 = 10;
+
 /// An operation on services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
@@ -91,12 +94,23 @@ async fn write(app: &App, workload: &Value, operation: &Operation) -> Result<(),
         Operation::Pause => json!({"spec": {"paused": true}}),
         Operation::Resume => json!({"spec": {"paused": null}}),
         Operation::Scale(replicas) => json!({"spec": {"replicas": replicas}}),
-        Operation::Unscale => {
-            let fields = skep_manifest::without_replicas_of(workload, OPERATOR);
-            return app.cluster.replace_managed_fields(&key, workload, fields).await.in_step(Step::Apply);
-        }
+        Operation::Unscale => return give_replicas_back(app, &key).await,
     };
     app.cluster.patch(&key, &patch, OPERATOR).await.in_step(Step::Apply).map(|_| ())
+}
+
+/// Lets go of a workload's replicas, without changing how many there are. Its controller writes to it too: then it is read again.
+async fn give_replicas_back(app: &App, key: &ObjectKey) -> Result<(), Failure> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let Some(live) = app.cluster.get(key).await.in_step(Step::Apply)? else { return Ok(()) };
+        let fields = skep_manifest::without_replicas_of(&live, OPERATOR);
+        match app.cluster.replace_managed_fields(key, &live, fields).await {
+            Err(error) if error.is_conflict() && tries < TRIES => {}
+            done => return done.in_step(Step::Apply),
+        }
+    }
 }
 
 /// What makes no sense is told before anything is locked.

@@ -91,6 +91,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
         Command::Secret(secret) => secret::run(settings, secret).await,
         Command::Show(show) => show::run(settings, &show).await,
         Command::Logs(logs) => logs::run(settings, logs).await,
+        Command::Init(init) => crate::init::run(settings, &init),
         Command::Hive(hive) => hive::run(settings, hive).await,
         Command::Down(down) => down::run(settings, &down).await,
         Command::Completions { shell } => {
