@@ -4,6 +4,7 @@ mod compare;
 mod config;
 mod errors;
 mod files;
+mod fuzz;
 mod images;
 mod order;
 mod reading;

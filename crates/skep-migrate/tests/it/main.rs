@@ -4,6 +4,7 @@
 
 mod cli;
 mod format;
+mod fuzz;
 mod interrupted;
 mod judge;
 mod login;

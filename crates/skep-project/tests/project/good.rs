@@ -6,7 +6,7 @@ use skep_model::{Build, Cluster, Platform, Project};
 
 use crate::folder::{Folder, ROOT};
 
-const HONEYDUE: &str = r#"
+pub(crate) const HONEYDUE: &str = r#"
 app: honeydue
 registry: { url: registry.example.com/admin, username: admin, password: { env: REGISTRY_TOKEN } }
 platforms: [linux/amd64]

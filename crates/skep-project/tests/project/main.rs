@@ -2,5 +2,6 @@
 
 mod errors;
 mod folder;
+mod fuzz;
 mod good;
 mod reference;
