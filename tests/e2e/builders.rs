@@ -169,6 +169,15 @@ fn a_dockerfile_is_built_by_buildah_and_unchanged_inputs_are_not_built_again() {
     shop.skep(&["rollback", "v1"]).ok();
     assert_eq!(image_of(world, "shop"), image);
 
+    // What buildah reads and Docker does not, and a folder that comes: inputs too.
+    world.project.write(".containerignore", "");
+    fs::create_dir_all(world.project.dir().join("root/empty")).expect("a folder can be made");
+    shop.calls();
+    shop.skep(&["deploy"]).ok();
+    assert!(shop.calls().iter().any(|call| call.starts_with("buildah build")));
+    world.project.remove(".containerignore");
+    shop.skep(&["deploy"]).ok();
+
     // Two stages of one Dockerfile are two images.
     world.project.edit("skep.yaml", "images:\n", "images:\n  idle: { stage: idle }\n");
     world.project.add_idle();
@@ -234,7 +243,7 @@ fn images_carry_the_commit_of_their_own_context() {
     assert_eq!(annotations["org.opencontainers.image.created"], time.as_str());
 
     git(&project, &["push", "--quiet", "origin", "master"]);
-    shop.skep(&["deploy", "-t", "far"]).ok().never_says("warning").says("nothing was changed");
+    shop.skep(&["deploy", "-t", "far"]).ok().never_says("warning: ").says("nothing was changed");
 
     // A commit that leaves an image's inputs alone builds nothing; it tags what is there.
     world.project.write("k8s/note.txt", "a note\n");

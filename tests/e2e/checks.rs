@@ -92,6 +92,9 @@ fn values_that_can_not_be_right_stop_a_deploy_but_not_a_hotfix() {
     outcome.says("warning: config/shop-config/GREETING").says("v2 is live");
     world.project.write("shop.env", "GREETING=hello\nB2_KEY=a\nB2_BUCKET=b\nPORT=8080\n");
     world.skep(&["deploy"]).ok();
+    world.project.edit("skep.yaml", "[[B2_KEY, B2_BUCKET]]", "[B2_KEY, B2_BUCKET]");
+    world.skep(&["deploy"]).code(10).says("should be a group of keys").says("[[KEY_ID, KEY, BUCKET]]");
+    world.project.edit("skep.yaml", "[B2_KEY, B2_BUCKET]", "[[B2_KEY, B2_BUCKET]]");
     world.project.edit("skep.yaml", "pem-p8", "pem-p9");
     world.skep(&["deploy"]).code(10).says("`pem-p9` is no format").says("the formats are pem-p8");
 }

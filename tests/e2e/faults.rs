@@ -1,7 +1,10 @@
 //! What networks and API servers do to requests: at each of them, in turn. A deploy ends well or with the code of its step; the next
 //! one converges; nothing is left locked.
 
-use std::{env, fs, time::Instant};
+use std::{
+    env, fs,
+    time::{Duration, Instant},
+};
 
 use skep_tests::{Fault, FaultyApi, Outcome, World};
 
@@ -88,6 +91,26 @@ fn whatever_happens_to_a_request_the_deploy_ends_and_the_next_converges() {
     );
     // What may be sent twice is; what is left are refusals that mean something.
     assert!(failed * 3 < requests * if all { Fault::ALL.len() } else { 1 }, "{failed} of {requests} failed");
+}
+
+#[test]
+fn a_deploy_with_nothing_to_do_makes_three_round_trips_and_takes_no_lock() {
+    let world = World::new();
+    let api = faulty(&world);
+    world.project.add_services(&["b", "c", "d", "e"]);
+    world.skep(&["deploy", "-t", "faulty"]).ok();
+    api.is_farther_by(Duration::from_millis(60));
+    let began = Instant::now();
+    world.skep(&["deploy", "-t", "faulty", "--skip-build"]).ok().says("nothing was changed");
+    let seen = api.seen();
+    assert!(seen.len() > 30, "20 objects are read and rehearsed: {seen:?}");
+    assert!(
+        seen.iter().all(
+            |call| !call.contains("/leases") && (call.starts_with("GET ") || call.contains("dryRun=All"))
+        ),
+        "{seen:?}"
+    );
+    assert!(api.round_trips() <= 3, "{} in {:?}: {seen:?}", api.round_trips(), began.elapsed());
 }
 
 /// Only what can't be mended by another try may end a deploy: a token that is refused, and the writes that are fences.

@@ -46,11 +46,35 @@ fn what_was_scaled_stays_scaled_and_is_said_until_it_is_given_back() {
     world.skep(&["rollback"]).ok();
     assert_eq!(world.object("deployment", "shop")["spec"]["replicas"], 3);
 
+    // As many as there are already: it is a wish all the same.
+    world.skep(&["scale", "shop=3"]).ok();
+    world.skep(&["scale", "shop=3", "shop=4"]).code(11).says("named twice");
+    world.kubectl(&["create", "deployment", "stranger", "--image", "nobody", "--replicas", "0"]).ok();
+    world.skep(&["pause", "stranger"]).code(10).says("is no service of shop");
+    world.skep(&["run", "stranger", "--", "/x"]).code(10).says("is no service of shop");
     world.skep(&["scale", "shop=manifest"]).ok().says("from the next deploy on");
     assert_eq!(world.object("deployment", "shop")["spec"]["replicas"], 3);
     world.skep(&["deploy"]).ok().never_says("keeps the");
     assert_eq!(world.object("deployment", "shop")["spec"]["replicas"], 2);
     world.skep(&["plan"]).ok();
+
+    // A manifest that says nothing means one.
+    world.project.edit("k8s/shop.yaml", "  replicas: 2\n", "");
+    world.skep(&["deploy"]).ok();
+    assert_eq!(world.object("deployment", "shop")["spec"]["replicas"], 1);
+    world.skep(&["scale", "shop=2"]).ok();
+    world.skep(&["deploy"]).ok().says("its manifest says 1");
+    world.skep(&["scale", "shop=manifest"]).ok();
+    world.skep(&["deploy"]).ok();
+    assert_eq!(world.object("deployment", "shop")["spec"]["replicas"], 1);
+    world.skep(&["plan"]).ok();
+
+    world.project.write(
+        "k8s/hpa.yaml",
+        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: shop }\nspec: { scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: shop }, minReplicas: 1, maxReplicas: 3 }\n",
+    );
+    world.skep(&["deploy"]).ok();
+    world.skep(&["scale", "shop=2"]).code(11).says("by an autoscaler, between 1 and 3").says("minReplicas");
 }
 
 #[test]

@@ -10,7 +10,10 @@ use skep_tests::{Outcome, World};
 
 /// An app whose secrets are in an encrypted file, and whoever works on it has a key.
 fn sealed() -> World {
-    let world = World::new();
+    seal(World::new())
+}
+
+fn seal(world: World) -> World {
     world.project.add_secret("");
     world.project.remove("secrets.env");
     world.project.edit("skep.yaml", "secrets.env", "secrets.env.age");
@@ -143,6 +146,48 @@ fn a_colleague_reads_secrets_once_somebody_has_added_their_key() {
 }
 
 #[test]
+fn secrets_set_at_once_are_all_kept_and_no_reader_is_lost_by_the_way() {
+    let world = seal(World::without_hive());
+    let ours = world.skep(&["secret", "keygen"]).ok().stdout.trim().to_owned();
+    let mut children: Vec<_> = (0..6)
+        .map(|number| {
+            let mut command = world.command(&["secret", "set", &format!("C{number}")]);
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("skep starts");
+            let value = format!("value-{number}");
+            child.stdin.take().expect("piped").write_all(value.as_bytes()).expect("skep reads");
+            child
+        })
+        .collect();
+    assert!(children.iter_mut().all(|child| child.wait().expect("it ends").success()));
+    let listed = world.skep(&["secret", "list"]).ok();
+    (0..6).for_each(|number| assert!(listed.stdout.contains(&format!("  C{number} ")), "{listed}"));
+
+    // Targets share the file: the recipients of one are those of all, and whom nobody names is not dropped silently.
+    let theirs = world.path().join("their.key");
+    Outcome::of(Command::new("age-keygen").arg("-o").arg(&theirs)).ok();
+    let other = Outcome::of(Command::new("age-keygen").arg("-y").arg(&theirs)).ok().stdout.trim().to_owned();
+    let file = world.project.dir().join("secrets.env.age");
+    let (link, real) = (world.project.dir().join("secrets.env.age"), world.project.dir().join("real.age"));
+    fs::rename(&link, &real).expect("it can be renamed");
+    std::os::unix::fs::symlink("real.age", &link).expect("a link can be made");
+    world.project.append("skep.yaml", &format!("recipients: [{ours}, {other}]\n"));
+    world.skep(&["secret", "rotate"]).ok().says("for 2 recipients");
+    assert!(link.is_symlink(), "a link stays one");
+    world.project.edit("skep.yaml", &format!("recipients: [{ours}, {other}]\n"), "");
+    told(&world, &["secret", "set", "D"], "x").code(1).says("can be read with 2 keys, and could be with 1");
+    world.project.append(
+        "skep.yaml",
+        "registry: { url: r.example.com/x, username: a, password: { env-file: reg.env.age, key: PW } }\ntargets: { far: { kubeconfig: far.yaml, context: far } }\n",
+    );
+    world.project.append("skep.yaml", &format!("recipients: [{ours}, {other}]\n"));
+    told(&world, &["secret", "set", "PW", "--file", "reg.env.age"], "pw").ok().says("added in reg.env.age");
+    world.skep(&["secret", "rotate"]).ok().says("reg.env.age").says("secrets.env.age");
+    let mut age = Command::new("age");
+    let read = Outcome::of(age.arg("-d").arg("-i").arg(&theirs).arg(&file)).ok();
+    assert!(read.stdout.contains("C0=value-0"), "{read}");
+}
+
+#[test]
 fn a_generated_secret_is_renewed_and_its_readers_restart() {
     let world = sealed();
     world.project.edit("skep.yaml", "env-files: [secrets.env.age]", "generate: [COOKIE_KEY]");
@@ -155,6 +200,10 @@ fn a_generated_secret_is_renewed_and_its_readers_restart() {
         .says("no encrypted env file")
         .says("env-files: [secrets.env.age]");
     world.skep(&["secret", "rotate", "NOBODY"]).code(1).says("no encrypted env file");
+    told(&world, &["secret", "set", "COOKIE_KEY"], "x")
+        .code(1)
+        .says("is generated")
+        .says("skep secret rotate");
     world.skep(&["secret", "rotate", "COOKIE_KEY"]).ok().says("COOKIE_KEY is renewed in shop-secrets");
     assert_eq!(data(&world, "COOKIE_KEY"), first, "nothing is shipped yet");
     world.skep(&["plan"]).code(2).says("secret shop-secrets (COOKIE_KEY)");

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -82,7 +82,11 @@ struct Shared {
 #[derive(Default)]
 struct Calls {
     plan: Option<(usize, Fault)>,
+    /// How much farther away the cluster is.
+    delay: Duration,
     seen: Vec<String>,
+    /// When each was asked, and when its answer went back.
+    times: Vec<(Instant, Instant)>,
 }
 
 impl FaultyApi {
@@ -141,7 +145,26 @@ impl FaultyApi {
 
     /// From now on requests are counted anew, and the one of this number (from 0) fails so.
     pub fn plan(&self, fault: Option<(usize, Fault)>) {
-        *self.shared.calls() = Calls { plan: fault, seen: Vec::new() };
+        *self.shared.calls() = Calls { plan: fault, ..Calls::default() };
+    }
+
+    /// From now on requests are counted anew, and each takes so much longer.
+    pub fn is_farther_by(&self, delay: Duration) {
+        *self.shared.calls() = Calls { delay, ..Calls::default() };
+    }
+
+    /// How many requests had to wait for the answer of one before, in the longest chain of such.
+    pub fn round_trips(&self) -> usize {
+        let mut times = self.shared.calls().times.clone();
+        times.sort_by_key(|(_, end)| *end);
+        let mut last = None;
+        let mut count = 0;
+        for (start, end) in times {
+            if last.is_none_or(|last| start >= last) {
+                (last, count) = (Some(end), count + 1);
+            }
+        }
+        count
     }
 
     /// The requests since then, `GET /api/v1/…`; renewals of the lock are not counted.
@@ -179,7 +202,15 @@ impl Shared {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+    let delay = shared.calls().delay;
     match shared.fault(&request) {
+        None if !delay.is_zero() => {
+            let start = Instant::now();
+            tokio::time::sleep(delay).await;
+            let answer = forward(&shared, request, None).await;
+            shared.calls().times.push((start, Instant::now()));
+            answer
+        }
         None => forward(&shared, request, None).await,
         Some(Fault::Slow) => {
             tokio::time::sleep(Duration::from_secs(3)).await;

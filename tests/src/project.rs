@@ -99,6 +99,27 @@ impl Project {
         self.write("k8s/idle.yaml", &first.replace("shop }", "idle }").replace("app: shop", "app: idle"));
     }
 
+    /// Adds services with these names: a Deployment of one replica, its Service, and a budget.
+    ///
+    /// # Panics
+    /// When the first has no manifest.
+    pub fn add_services(&self, names: &[&str]) {
+        let read = |file: &str| fs::read_to_string(self.dir.join(file)).expect("written by this harness");
+        let (shop, traffic) = (read("k8s/shop.yaml"), read("k8s/traffic.yaml"));
+        let service = traffic.split("---").next().expect("a Service");
+        for name in names {
+            let rename = |text: &str| {
+                text.replace("name: shop }", &format!("name: {name} }}"))
+                    .replace("app: shop", &format!("app: {name}"))
+            };
+            let one = rename(&shop).replace("replicas: 2", "replicas: 1");
+            let budget = format!(
+                "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{ name: {name} }}\nspec: {{ maxUnavailable: 1, selector: {{ matchLabels: {{ app: {name} }} }} }}\n"
+            );
+            self.write(&format!("k8s/{name}.yaml"), &format!("{one}---\n{}---\n{budget}", rename(service)));
+        }
+    }
+
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.dir

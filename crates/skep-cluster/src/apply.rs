@@ -15,7 +15,7 @@ pub const MANAGER: &str = "skep";
 /// The field manager of what is done between releases: restarts, pauses, scaling. The next release leaves its fields alone.
 pub const OPERATOR: &str = "skep-ops";
 /// Requests in flight at once: enough to hide round trips, few enough for API priority and fairness.
-const IN_FLIGHT: usize = 16;
+const IN_FLIGHT: usize = 32;
 
 /// Whether fields of other managers are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +52,29 @@ impl Cluster {
         self.apply_with(object, force, "&dryRun=All").await
     }
 
+    /// Applies a part of an object as another manager, which has its way.
+    ///
+    /// # Errors
+    /// When the API can't be reached or refuses.
+    pub async fn apply_as(&self, object: &Value, manager: &str) -> Result<Applied, ClusterError> {
+        self.send_apply(object, manager, Force::Yes, "").await
+    }
+
     async fn apply_with(&self, object: &Value, force: Force, query: &str) -> Result<Applied, ClusterError> {
+        self.send_apply(object, MANAGER, force, query).await
+    }
+
+    async fn send_apply(
+        &self,
+        object: &Value,
+        manager: &str,
+        force: Force,
+        query: &str,
+    ) -> Result<Applied, ClusterError> {
         let (key, route) = self.locate(object).await?;
         let force = force == Force::Yes;
         let path = format!(
-            "{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict{query}",
+            "{}?fieldManager={manager}&force={force}&fieldValidation=Strict{query}",
             route.object(&key)
         );
         let request = request("PATCH", &path, bytes(object)?, Some(APPLY))?;

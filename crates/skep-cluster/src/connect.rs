@@ -60,15 +60,18 @@ impl Cluster {
     pub async fn connect(path: &Path, context: Option<&str>) -> Result<Self, ClusterError> {
         let unusable = |why: String| ClusterError::Kubeconfig { path: path.to_owned(), why };
         let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unusable(error.to_string()))?;
-        let options =
-            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        // The current context moves under one's feet: it counts only where there is nothing to choose.
+        let only = match &kubeconfig.contexts[..] {
+            [only] => Some(only.name.clone()),
+            _ => None,
+        };
+        let context = context.map(str::to_owned).or(only);
+        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .map_err(|error| unusable(error.to_string()))?;
-        config.connect_timeout = Some(Duration::from_secs(5));
-        config.read_timeout = None;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let client = Client::try_from(config).map_err(|error| unusable(error.to_string()))?;
+        let client = crate::transport::client(config).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { client, server: server.into(), found: Arc::default() })
     }
 

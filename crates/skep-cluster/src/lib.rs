@@ -6,11 +6,13 @@
 mod apply;
 mod connect;
 mod error;
+
 mod lease;
 mod logs;
 mod objects;
 mod releases;
 mod routes;
+mod transport;
 mod view;
 
 pub use apply::{Applied, Force, MANAGER, OPERATOR};

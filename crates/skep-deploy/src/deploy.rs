@@ -194,8 +194,10 @@ async fn prepare(
 ) -> Result<Plan, Failure> {
     let manifests = steps::load::load(app, clock)?;
     steps::check::check(app, &manifests, request, clock)?;
-    let images = steps::images::ready(app, request, &manifests, clock).await?;
-    let plan = plan::make(app, request, &manifests, &images, purpose, clock).await?;
+    let of_what_runs = request.config_only || request.images == Images::AsTheyAre;
+    let known = if of_what_runs { Some(plan::Known::read(app, Step::Push).await?) } else { None };
+    let images = steps::images::ready(app, request, &manifests, known.as_ref(), clock).await?;
+    let plan = plan::make(app, request, &manifests, &images, known, purpose, clock).await?;
     if purpose == Purpose::Ship && !plan.is_empty() {
         checks::online(app, &plan, &manifests).await?;
     }

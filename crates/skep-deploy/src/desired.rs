@@ -300,10 +300,16 @@ impl Desired {
                 skep_manifest::hold_replicas(object, live.get(&key), scaled, MANAGER);
                 continue;
             }
-            let Some(there) = live.get(&key).filter(|live| skep_manifest::replicas_are_of(live, OPERATOR))
-            else {
+            let Some(there) = live.get(&key) else { continue };
+            if !skep_manifest::replicas_are_of(there, OPERATOR) {
+                // Given back, and the manifest says nothing: the number that Kubernetes gives by itself.
+                let left =
+                    there["spec"]["replicas"].as_i64().filter(|_| skep_manifest::replicas_are_nobodys(there));
+                if left.is_some_and(|left| left != 1) && object["spec"].get("replicas").is_none() {
+                    object["spec"]["replicas"] = json!(1);
+                }
                 continue;
-            };
+            }
             let wanted = object["spec"].as_object_mut().and_then(|spec| spec.remove("replicas"));
             let wanted = wanted.and_then(|wanted| wanted.as_i64()).unwrap_or(1);
             by_hand.push((key, there["spec"]["replicas"].as_i64().unwrap_or(1), wanted));

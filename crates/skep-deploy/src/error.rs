@@ -123,7 +123,13 @@ impl From<PushError> for Problem {
 impl Failure {
     /// What the user can do next.
     pub fn hint(&self) -> Option<String> {
-        self.problem.hint()
+        match *self.problem {
+            // No release was begun: there is none to go on with.
+            Problem::Interrupted if self.release.is_none() => {
+                Some("`skep status` shows where things stand".to_owned())
+            }
+            _ => self.problem.hint(),
+        }
     }
 
     /// Another release was made after this one was planned.

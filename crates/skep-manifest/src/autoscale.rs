@@ -60,6 +60,11 @@ pub fn replicas_are_of(live: &Value, manager: &str) -> bool {
     writers(live).any(|entry| entry.get("manager").and_then(Value::as_str) == Some(manager))
 }
 
+/// Whether nobody has written a workload's `spec.replicas`, or whoever had has let go of it.
+pub fn replicas_are_nobodys(live: &Value) -> bool {
+    writers(live).next().is_none()
+}
+
 /// Who owns which fields of an object, without `spec.replicas` in the entries of `manager`.
 pub fn without_replicas_of(live: &Value, manager: &str) -> Value {
     let mut fields = live.pointer("/metadata/managedFields").cloned().unwrap_or_default();

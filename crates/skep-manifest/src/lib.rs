@@ -33,7 +33,9 @@ mod template;
 mod yaml;
 
 pub use adopt::{added_by_kubectl, adoptable_from, adopted_fields, after_adoption, as_written, is_kubectl};
-pub use autoscale::{Autoscaled, autoscaled, hold_replicas, replicas_are_of, without_replicas_of};
+pub use autoscale::{
+    Autoscaled, autoscaled, hold_replicas, replicas_are_nobodys, replicas_are_of, without_replicas_of,
+};
 pub use compare::{Difference, changes, differences, is_applied};
 pub use config::{
     Consumer, Salt, Versioned, config_map, consumers, copied_from, copy_of_version, is_version_or_copy,

@@ -23,6 +23,9 @@ const CONTRACT: &str =
 const RENAME: &str = "first add the new name and deploy code that knows both, then drop the old one in a later deploy, marked `-- +skep contract`";
 const NOT_NULL: &str = "first deploy code that always writes it, then forbid NULL in a later deploy";
 const TYPE: &str = "first add a column of the new type and deploy code that writes both, then drop the old one in a later deploy";
+const EMPTIES: &str = "what it held is gone, for the old code too, and no rollback brings it back";
+const ALONE: &str =
+    "Postgres refuses it inside a transaction: put it into a file of its own with `-- +goose NO TRANSACTION`";
 const LOCK: &str = "writes wait while it is built: `CREATE INDEX CONCURRENTLY`, in a file of its own with `-- +goose NO TRANSACTION`";
 
 /// The dangers of one direction. What is marked `-- +skep contract` has been thought about; what concerns a table that the same script
@@ -33,33 +36,59 @@ pub fn dangers(script: &Script) -> Vec<Danger> {
     let mut found = Vec::new();
     for statement in &script.statements {
         for words in clauses(statement) {
-            look(&words, &mut new, &mut found);
+            look(&words, script.transaction, &mut new, &mut found);
         }
     }
-    found.retain(|danger| !script.contract || danger.advice == LOCK);
+    found.retain(|danger| !script.contract || danger.advice == LOCK || danger.advice == ALONE);
     found
 }
 
 /// A word in lower case, and its line.
 type Word = (String, usize);
 
-fn look(words: &[Word], new: &mut BTreeSet<String>, found: &mut Vec<Danger>) {
+fn look(words: &[Word], transaction: bool, new: &mut BTreeSet<String>, found: &mut Vec<Danger>) {
     let text: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
     let line = words.first().map_or(1, |(_, line)| *line);
     let mut tell = |line, what: String, advice| found.push(Danger { line, what, advice });
     match text[..] {
+        // One that may be there already is not known to be new.
+        ["create", "table", "if", ..] | ["create", _, "table", "if", ..] => {}
         ["create", "table", ref rest @ ..] | ["create", _, "table", ref rest @ ..] => {
             new.extend(named(rest).map(str::to_owned));
         }
         ["drop", "table", ref rest @ ..] => {
-            if let Some(table) = named(rest).filter(|table| !new.contains(*table)) {
+            for table in names(rest).filter(|table| !new.contains(*table)) {
                 tell(line, format!("drops the table {table}"), CONTRACT);
+            }
+        }
+        ["drop", "materialized", "view", ref rest @ ..] => {
+            for view in names(rest) {
+                tell(line, format!("drops the view {view}"), CONTRACT);
+            }
+        }
+        ["drop", kind @ ("view" | "schema" | "type" | "sequence" | "domain"), ref rest @ ..] => {
+            for name in names(rest) {
+                tell(line, format!("drops the {kind} {name}"), CONTRACT);
+            }
+        }
+        ["drop", "owned", ..] => tell(line, "drops all that a role owns".to_owned(), CONTRACT),
+        ["truncate", ref rest @ ..] => {
+            for table in names(rest).filter(|table| *table != "table" && !new.contains(*table)) {
+                tell(line, format!("empties the table {table}"), EMPTIES);
+            }
+        }
+        ["alter", kind @ ("view" | "type" | "sequence" | "domain" | "schema"), ref rest @ ..] => {
+            let renames = rest.contains(&"rename") || rest.windows(2).any(|two| two == ["set", "schema"]);
+            if let Some(name) = named(rest).filter(|_| renames) {
+                tell(line, format!("renames the {kind} {name}, or a part of it"), RENAME);
             }
         }
         ["create", "index", ref rest @ ..] | ["create", "unique", "index", ref rest @ ..] => {
             let on = rest.iter().position(|word| *word == "on").and_then(|at| named(&rest[at + 1..]));
             let is_new = on.is_some_and(|table| new.contains(table));
-            if rest.first() != Some(&"concurrently") && !is_new {
+            if rest.first() == Some(&"concurrently") && transaction {
+                tell(line, "makes an index concurrently inside a transaction".to_owned(), ALONE);
+            } else if rest.first() != Some(&"concurrently") && !is_new {
                 tell(
                     line,
                     format!("makes an index on {} that is not concurrent", on.unwrap_or("a table")),
@@ -85,6 +114,13 @@ fn named<'w>(words: &[&'w str]) -> Option<&'w str> {
     words.iter().copied().find(|word| !matches!(*word, "if" | "not" | "exists" | "only"))
 }
 
+/// The names of a list, up to what follows it.
+fn names<'w>(words: &'w [&'w str]) -> impl Iterator<Item = &'w str> {
+    let ends = |word: &&str| matches!(*word, "cascade" | "restrict" | "restart" | "continue");
+    let skipped = |word: &&str| matches!(*word, "if" | "not" | "exists" | "only" | ",");
+    words.iter().copied().take_while(move |word| !ends(word)).filter(move |word| !skipped(word))
+}
+
 /// One action of an ALTER TABLE.
 fn alters(table: &str, action: &[Word]) -> Option<(String, &'static str)> {
     let text: Vec<&str> = action.iter().map(|(word, _)| word.as_str()).collect();
@@ -93,6 +129,10 @@ fn alters(table: &str, action: &[Word]) -> Option<(String, &'static str)> {
         ["drop", "constraint" | "default" | "not" | "expression" | "identity", ..] => None,
         ["drop", "column", ref rest @ ..] | ["drop", ref rest @ ..] => {
             Some((format!("drops the column {}.{}", table, named(rest)?), CONTRACT))
+        }
+        ["set", "schema", to, ..] => Some((format!("moves the table {table} to the schema {to}"), RENAME)),
+        ["add", "unique" | "primary", ..] => {
+            Some((format!("makes an index on {table} that is not concurrent"), LOCK))
         }
         ["rename", "to", to, ..] => Some((format!("renames the table {table} to {to}"), RENAME)),
         ["rename", "constraint", ..] => None,
@@ -106,7 +146,7 @@ fn alters(table: &str, action: &[Word]) -> Option<(String, &'static str)> {
             }
             _ => None,
         },
-        ["add", "constraint" | "primary" | "unique" | "check" | "foreign", ..] => None,
+        ["add", "constraint" | "check" | "foreign", ..] => None,
         ["add", "column", ref rest @ ..] | ["add", ref rest @ ..] => {
             let filled =
                 text.iter().any(|word| matches!(*word, "default" | "generated") || word.ends_with("serial"));
@@ -220,9 +260,22 @@ mod tests {
                 "adds the column tasks.a without a default, NOT NULL",
             ),
             ("CREATE UNIQUE INDEX i ON tasks (a);", "makes an index on tasks that is not concurrent"),
+            ("ALTER TABLE tasks ADD UNIQUE (a);", "makes an index on tasks that is not concurrent"),
+            ("CREATE INDEX CONCURRENTLY i ON tasks (a);", "makes an index concurrently inside a transaction"),
+            ("DROP MATERIALIZED VIEW IF EXISTS sums CASCADE;", "drops the view sums"),
+            ("DROP TYPE mood;", "drops the type mood"),
+            ("ALTER TYPE mood RENAME VALUE 'a' TO 'b';", "renames the type mood, or a part of it"),
+            ("ALTER TABLE tasks SET SCHEMA old;", "moves the table tasks to the schema old"),
+            ("TRUNCATE TABLE tasks RESTART IDENTITY;", "empties the table tasks"),
+            ("CREATE TABLE IF NOT EXISTS a (b int); ALTER TABLE a DROP COLUMN c;", "drops the column a.c"),
         ] {
             assert_eq!(of(sql), [(1, expected.to_owned())], "{sql}");
         }
+        let two = of("DROP TABLE a, b;");
+        assert_eq!(
+            two.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(),
+            ["drops the table a", "drops the table b"]
+        );
         let several = "ALTER TABLE tasks\n  ADD COLUMN n numeric(10, 2) DEFAULT 0 NOT NULL,\n  DROP COLUMN title,\n  DROP CONSTRAINT c;";
         assert_eq!(of(several), [(3, "drops the column tasks.title".to_owned())]);
     }
@@ -231,7 +284,6 @@ mod tests {
     fn what_it_can() {
         for sql in [
             "CREATE TABLE t (id int NOT NULL);\nCREATE INDEX i ON t (id);\nALTER TABLE t DROP COLUMN id;",
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON tasks (a);",
             "ALTER TABLE tasks ADD COLUMN a int;",
             "ALTER TABLE tasks ADD COLUMN a int NOT NULL DEFAULT 0;",
             "ALTER TABLE tasks ADD a bigserial NOT NULL;",

@@ -31,8 +31,10 @@ pub struct Project {
     pub config: BTreeMap<String, ConfigSet>,
     /// Secrets to generate, by plain name.
     pub secrets: BTreeMap<String, SecretSet>,
-    /// The public keys that encrypted env files are written for.
+    /// The public keys that encrypted env files are written for: those of every target, since targets share files.
     pub recipients: Vec<String>,
+    /// Every env file that skep.yaml names, for whatever use and target.
+    pub env_files: Vec<PathBuf>,
     /// Placeholders of the manifests, and what stands for them.
     pub substitute: BTreeMap<String, Substitute>,
     /// How many pods each of these workloads has here, whatever the manifests say.
@@ -198,8 +200,6 @@ pub struct SecretSet {
     pub values: BTreeMap<String, String>,
     /// Keys made once, at random, and kept in the cluster.
     pub generate: Vec<String>,
-    /// The env files that are read, whether they were asked for or not.
-    pub files: Vec<PathBuf>,
     /// Where each of `values` is from, for people: `deploy/secrets.env.age`, `$APNS_KEY`.
     pub origins: BTreeMap<String, String>,
 }

@@ -1,6 +1,9 @@
 //! The values of config and secrets: env files, YAML files, other files, commands and the environment, read and kept apart.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use skep_model::{ConfigSet, SecretSet};
 
@@ -70,22 +73,29 @@ impl World<'_> {
         let mut made = BTreeMap::new();
         for (name, set) in sets {
             let (mut values, mut origins) = (BTreeMap::new(), BTreeMap::new());
-            let mut files = Vec::new();
-            for file in &set.env.files {
-                files.push(self.path(file, &self.request.root)?);
-                if self.everything() {
+            if self.everything() {
+                for file in &set.env.files {
                     let read = self.env_values(file)?;
                     origins.extend(read.keys().map(|key| (key.clone(), file.value.clone())));
                     values.extend(read);
                 }
-            }
-            if self.everything() {
                 chosen(&mut values, &set.env, &set.here)?;
                 for (key, source) in &set.values {
                     origins.insert(key.clone(), source.value.to_string());
                     values.insert(key.clone(), self.secret(source)?);
                 }
                 origins.retain(|key, _| values.contains_key(key));
+                if let Some((key, _)) = values.iter().find(|(_, value)| value.contains('\0')) {
+                    let message = format!(
+                        "the value of `{key}` has a NUL byte, which no environment variable can hold"
+                    );
+                    return Err(Fault::bad(
+                        set.here.at,
+                        &set.here.path,
+                        message,
+                        "encode it, in base64 for one",
+                    ));
+                }
             }
             if let Some(key) = set.generate.iter().find(|key| values.contains_key(&key.value)) {
                 let message = format!("`{}` is both read and generated", key.value);
@@ -97,7 +107,7 @@ impl World<'_> {
                 ));
             }
             let generate = set.generate.iter().map(|key| key.value.clone()).collect();
-            made.insert(name.clone(), SecretSet { values, generate, files, origins });
+            made.insert(name.clone(), SecretSet { values, generate, origins });
         }
         Ok(made)
     }
@@ -111,7 +121,7 @@ impl World<'_> {
             },
             Source::File(path) => {
                 let path = self.absolute(path, &self.request.root, &here)?;
-                Ok(one_line_less(&self.text(&path, "the secret's file", &here)?))
+                Ok(one_line_less(&self.plain(&path, "the secret's file", &here)?))
             }
             Source::EnvFile { path, key } => {
                 let path = self.absolute(path, &self.request.root, &here)?;
@@ -141,13 +151,7 @@ impl World<'_> {
     }
 
     pub(crate) fn env_file(&mut self, path: &Path, here: &Placed<()>) -> Result<EnvFile, Fault> {
-        let mut text = self.text(path, "the env file", here)?;
-        if is_encrypted(path) {
-            text = self.request.keys.decrypt(&text).map_err(|error| {
-                let message = format!("`{}` can't be read: {error}", path.display());
-                Fault::bad(here.at, &here.path, message, error.hint())
-            })?;
-        }
+        let text = self.plain(path, "the env file", here)?;
         let file = parse_env(&text).map_err(|error| Fault {
             at: Some(At { line: error.line, column: error.column, ..At::default() }),
             path: String::new(),
@@ -161,6 +165,30 @@ impl World<'_> {
             }
         }
         Ok(file)
+    }
+
+    /// A file's text, decrypted where it is one of age's.
+    fn plain(&self, path: &Path, what: &'static str, here: &Placed<()>) -> Result<String, Fault> {
+        let text = self.text(path, what, here)?;
+        if !is_encrypted(path) {
+            return Ok(text);
+        }
+        self.request.keys.decrypt(&text).map_err(|error| {
+            let message = format!("`{}` can't be read: {error}", path.display());
+            Fault::bad(here.at, &here.path, message, error.hint())
+        })
+    }
+
+    /// Every env file that these documents name.
+    pub(crate) fn env_files<'d>(
+        &self,
+        documents: impl Iterator<Item = &'d Document>,
+    ) -> Result<Vec<PathBuf>, Fault> {
+        let files = documents.flat_map(named_env_files).map(|file| self.path(&file, &self.request.root));
+        let mut files = files.collect::<Result<Vec<_>, _>>()?;
+        files.sort();
+        files.dedup();
+        Ok(files)
     }
 
     /// The scalars of a YAML file's mapping, as they are written: `1.10` stays `1.10`.
@@ -189,6 +217,21 @@ impl World<'_> {
             })
             .map_err(elsewhere)
     }
+}
+
+/// The env files that a document names, as it writes them.
+fn named_env_files(document: &Document) -> Vec<Placed<String>> {
+    let sets = document.config.values().map(|set| &set.env);
+    let sets = sets.chain(document.secrets.values().map(|set| &set.env));
+    let sources = document.secrets.values().flat_map(|set| set.values.values());
+    let credentials = document.registry.iter().filter_map(|registry| registry.credentials.as_ref());
+    let sources = sources.chain(credentials.map(|(_, password)| password));
+    let single = sources.filter_map(|source| match &source.value {
+        Source::EnvFile { path, .. } => Some(source.clone().map(|_| path.clone())),
+        _ => None,
+    });
+    let substitutes = document.substitute.values().map(|one| one.from.clone());
+    sets.flat_map(|env| env.files.clone()).chain(single).chain(substitutes).collect()
 }
 
 /// Takes away what `except` names, or all that `only` doesn't.

@@ -156,7 +156,13 @@ fn platforms(field: &Field<'_>) -> Result<Vec<Platform>, Fault> {
 
 fn checks(field: &Field<'_>) -> Result<Checks, Fault> {
     let fields = field.fields(&["all-or-none", "format"])?;
-    let group = |keys: Field<'_>| Ok(keys.texts()?.into_iter().map(|key| key.value).collect());
+    let group = |keys: Field<'_>| {
+        let hint = "write a list of groups, each of two keys or more: `[[KEY_ID, KEY, BUCKET]]`";
+        match keys.strings() {
+            Ok(keys) if keys.len() > 1 => Ok(keys),
+            _ => Err(keys.bad("should be a group of keys", hint)),
+        }
+    };
     let format = |_: &str, format: Field<'_>| {
         let name = format.text()?;
         let known = Format::ALL.iter().find(|(known, _)| *known == name);

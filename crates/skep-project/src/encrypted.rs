@@ -139,6 +139,19 @@ impl AgeError {
     }
 }
 
+/// For how many keys an armored file is encrypted, as its header tells; who they are it does not.
+pub fn recipients_of(encrypted: &str) -> usize {
+    let mut header = Vec::new();
+    // A damaged file is told of when it is decrypted.
+    let _ = ArmoredReader::new(encrypted.as_bytes()).take(64 << 10).read_to_end(&mut header);
+    let header = String::from_utf8_lossy(&header);
+    header
+        .lines()
+        .take_while(|line| !line.starts_with("---"))
+        .filter(|line| line.starts_with("-> X25519"))
+        .count()
+}
+
 /// Whether an env file is one of age's, by its name.
 pub fn is_encrypted(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "age")
@@ -178,6 +191,7 @@ mod tests {
         let (ours, theirs, strangers) = (AgeKeys::generate(), AgeKeys::generate(), AgeKeys::generate());
         let recipients = [ours.recipients(), theirs.recipients()].concat();
         let encrypted = encrypt("TOKEN=hunter2\n", &recipients).expect("encrypted");
+        assert_eq!(recipients_of(&encrypted), 2);
         assert!(
             encrypted.starts_with("-----BEGIN AGE ENCRYPTED FILE-----\n") && !encrypted.contains("hunter2")
         );

@@ -232,6 +232,9 @@ impl ProjectError {
             Problem::BadValue { hint, .. } => Some(hint.clone()).filter(|hint| !hint.is_empty()),
             Problem::DuplicateKey { .. } => Some("keep one of the two".to_owned()),
             Problem::MissingKey { key, .. } => Some(format!("add `{key}:`")),
+            Problem::MissingFile { path, why, .. } if is_encrypted(path) && why.contains("UTF-8") => {
+                Some("it should be an armored age file, as `skep secret set` or `age --armor` writes it".to_owned())
+            }
             Problem::MissingFile { path, .. } if is_encrypted(path) => {
                 Some("`skep secret set NAME` makes it, with the first value that is put into it".to_owned())
             }

@@ -24,7 +24,7 @@ mod sets;
 mod substitute;
 mod tree;
 
-pub use encrypted::{AgeError, AgeKeys, encrypt, is_encrypted};
+pub use encrypted::{AgeError, AgeKeys, encrypt, is_encrypted, recipients_of};
 pub use env_file::{EnvEntry, EnvError, EnvFile, EnvWarning, parse_env, with_env, without_env};
 pub use error::{Location, Problem, ProjectError};
 pub use load::{LOCAL, LoadRequest, Loaded, Outside, Reads, Warning, load, targets};

@@ -114,10 +114,8 @@ pub fn load(request: &LoadRequest, outside: &Outside<'_>) -> Result<Loaded, Proj
     }
     names.retain(|name| *name != request.target);
     let (document, cluster) = of_target(&root, &request.target).map_err(shown)?;
-    for name in &names {
-        of_target(&root, name).map_err(shown)?;
-    }
-    resolve::project(request, outside, &document, &cluster).map_err(shown)
+    let others = names.iter().map(|name| Ok(of_target(&root, name)?.0)).collect::<Result<Vec<_>, _>>();
+    resolve::project(request, outside, &document, &cluster, &others.map_err(shown)?).map_err(shown)
 }
 
 /// The targets that a file has, `local` among them, sorted.

@@ -32,7 +32,9 @@ pub(crate) fn project(
     outside: &Outside<'_>,
     document: &Document,
     cluster: &ClusterDoc,
+    others: &[Document],
 ) -> Result<Loaded, Fault> {
+    let all = || std::iter::once(document).chain(others);
     let mut world = World { request, outside, warnings: Vec::new() };
     let hive = matches!(cluster, ClusterDoc::Hive);
     let registry = world.registry(document, hive)?;
@@ -60,7 +62,8 @@ pub(crate) fn project(
         manifests,
         config,
         secrets,
-        recipients: document.recipients.clone(),
+        recipients: recipients(all()),
+        env_files: world.env_files(all())?,
         substitute,
         replicas: document.replicas.clone(),
         checks: document.checks.clone(),
@@ -70,6 +73,14 @@ pub(crate) fn project(
         keep_releases: document.keep_releases.unwrap_or(KEEP_RELEASES),
     };
     Ok(Loaded { project, warnings: world.warnings })
+}
+
+/// Whom the encrypted files of a project are for: targets share files.
+fn recipients<'d>(documents: impl Iterator<Item = &'d Document>) -> Vec<String> {
+    let mut recipients: Vec<String> = documents.flat_map(|document| document.recipients.clone()).collect();
+    recipients.sort();
+    recipients.dedup();
+    recipients
 }
 
 /// The operating system's reason, in our words where it is the usual one.

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct SubstituteDoc {
     here: Placed<()>,
-    from: Placed<String>,
+    pub(crate) from: Placed<String>,
     key: String,
     may_be_missing: bool,
 }

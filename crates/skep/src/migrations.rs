@@ -29,7 +29,13 @@ fn findings(root: &Path, files: &Path, last: Option<&str>) -> Vec<Finding> {
 
 fn of_file(root: &Path, path: &Path) -> Vec<Finding> {
     let shown = path.strip_prefix(root).unwrap_or(path).display().to_string();
-    let Ok(text) = fs::read_to_string(path) else { return Vec::new() };
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let hint = "the migration would fail with this".to_owned();
+            return vec![Finding::error(shown, format!("can't be read: {error}"), hint)];
+        }
+    };
     match parse(&text, Direction::Up, &|name| std::env::var(name).ok()) {
         Ok(script) => dangers(&script)
             .into_iter()

@@ -112,7 +112,7 @@ impl Settings {
         // An error means that it is installed already, which is what is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let filter = tracing_subscriber::EnvFilter::try_from_env("SKEP_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,kube_client=off,kube_runtime=off"));
         // A log that can't be written (a full disk) must not take the process with it.
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         log.log_internal_errors(false).init();

@@ -66,10 +66,13 @@ impl Workload<'_> {
         let pod = &self.spec()["template"]["spec"];
         let mut found = Vec::new();
         let grace = pod["terminationGracePeriodSeconds"].as_i64().unwrap_or(GRACE);
-        for (index, container) in pod["containers"].as_array().into_iter().flatten().enumerate() {
+        let containers = pod["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for (index, container) in containers.iter().enumerate() {
+            // Ports are said for people only; a pod's one container is the one that is served.
+            let takes_traffic = self.is_served && (container["ports"].is_array() || containers.len() == 1);
             let pointer = format!("/spec/template/spec/containers/{index}");
             let name = container["name"].as_str().unwrap_or_default();
-            if self.is_served && container["ports"].is_array() && container["readinessProbe"].is_null() {
+            if takes_traffic && container["readinessProbe"].is_null() {
                 found.push(self.tell(
                     &pointer,
                     &format!("gets traffic before `{name}` can take it: it has no readinessProbe"),
@@ -77,7 +80,7 @@ impl Workload<'_> {
                 ));
             }
             let pre_stop = &container["lifecycle"]["preStop"];
-            if self.is_served && container["ports"].is_array() && pre_stop.is_null() {
+            if takes_traffic && pre_stop.is_null() {
                 found.push(self.tell(
                     &pointer,
                     &format!("loses requests at each roll: `{name}` has no preStop, and is told to end while traffic still comes"),

@@ -71,9 +71,12 @@ fn list(keys: &[&String]) -> String {
 /// What people write where a value is still to come. Whole values only: a password may well hold such a word.
 fn is_placeholder(value: &str) -> bool {
     let value = value.trim().to_lowercase();
-    let wrapped = value.len() > 2
-        && (value.starts_with('<') && value.ends_with('>')
-            || value.starts_with("{{") && value.ends_with("}}"));
+    let inside = value.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    let inside = inside.or_else(|| value.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")));
+    // Words: neither an address nor markup.
+    let wrapped = inside.is_some_and(|words| {
+        !words.trim().is_empty() && words.chars().all(|c| c.is_alphanumeric() || " _-".contains(c))
+    });
     let words = [
         "changeme",
         "change-me",
@@ -101,10 +104,10 @@ fn fits(format: Format, value: &str) -> Result<(), &'static str> {
         Format::PemP8 => pem(value, Some("PRIVATE KEY")),
         Format::Pem => pem(value, None),
         Format::Url => {
-            let parsed = reqwest::Url::parse(value).map_err(|_| "it has no scheme, or no host")?;
-            yes(parsed.has_host(), "it has no host")
+            let parsed = reqwest::Url::parse(value);
+            yes(parsed.is_ok() && value.contains("://"), "it has no scheme, or no host")
         }
-        Format::Integer => yes(value.parse::<i64>().is_ok(), "it is not a whole number"),
+        Format::Integer => yes(value.parse::<i128>().is_ok(), "it is not a whole number"),
         Format::Boolean => yes(matches!(value, "true" | "false"), "it is neither true nor false"),
         Format::Base64 => yes(STANDARD.decode(value).is_ok(), "it has other characters, or is cut off"),
         Format::Hex => yes(
@@ -150,7 +153,17 @@ mod tests {
         ] {
             assert!(is_placeholder(value), "{value}");
         }
-        for value in ["", "x", "todo-list", "s3cr<et>", "changeme-not", "https://example.com/<id>/"] {
+        for value in [
+            "",
+            "x",
+            "todo-list",
+            "s3cr<et>",
+            "changeme-not",
+            "https://example.com/<id>/",
+            "<noreply@example.com>",
+            "<h1>Hi</h1>",
+            "<?xml version=\"1.0\"?>",
+        ] {
             assert!(!is_placeholder(value), "{value}");
         }
     }

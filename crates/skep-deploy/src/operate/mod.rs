@@ -42,9 +42,19 @@ pub enum Operation {
 pub async fn operate(app: &App, operations: &[(String, Operation)]) -> Result<(), Failure> {
     let mut clock = Clock::new(&app.emit);
     let mut workloads = Vec::new();
-    for (service, operation) in operations {
-        let workload = service_named(app, service).await?;
+    for (index, (service, operation)) in operations.iter().enumerate() {
+        if operations[..index].iter().any(|(other, _)| other == service) {
+            let hint = "name each once".to_owned();
+            return Err(Failure::at(
+                Step::Check,
+                Problem::Project { what: format!("`{service}` is named twice"), hint },
+            ));
+        }
+        let workload = service_of_ours(app, service).await?;
         allowed(&workload, operation)?;
+        if matches!(operation, Operation::Scale(_)) {
+            no_autoscaler(app, &workload).await?;
+        }
         workloads.push((workload, operation));
     }
     clock.start(Step::Lock);
@@ -93,7 +103,14 @@ async fn write(app: &App, workload: &Value, operation: &Operation) -> Result<(),
         }
         Operation::Pause => json!({"spec": {"paused": true}}),
         Operation::Resume => json!({"spec": {"paused": null}}),
-        Operation::Scale(replicas) => json!({"spec": {"replicas": replicas}}),
+        // An apply, so that it is ours even when that many are there already.
+        Operation::Scale(replicas) => {
+            let object = json!({
+                "apiVersion": key.api_version, "kind": key.kind,
+                "metadata": {"name": key.name, "namespace": key.namespace}, "spec": {"replicas": replicas},
+            });
+            return app.cluster.apply_as(&object, OPERATOR).await.in_step(Step::Apply).map(|_| ());
+        }
         Operation::Unscale => return give_replicas_back(app, &key).await,
     };
     app.cluster.patch(&key, &patch, OPERATOR).await.in_step(Step::Apply).map(|_| ())
@@ -136,7 +153,39 @@ fn allowed(workload: &Value, operation: &Operation) -> Result<(), Failure> {
     Err(Failure::at(Step::Check, Problem::Project { what, hint: hint.to_owned() }))
 }
 
-/// A service of the app as it lives, by its name.
+/// What an autoscaler would undo at once.
+async fn no_autoscaler(app: &App, workload: &Value) -> Result<(), Failure> {
+    let Some((key, route)) =
+        ObjectKey::of(workload).zip(Route::built_in("autoscaling/v2", "HorizontalPodAutoscaler"))
+    else {
+        return Ok(());
+    };
+    let listed = app.cluster.list(&route, Some(app.namespace()), &Selector::default()).await;
+    let autoscalers = listed.in_step(Step::Check)?;
+    let scaled =
+        skep_manifest::autoscaled(&autoscalers).into_iter().find(|scaled| scaled.workload.same_object(&key));
+    let Some(scaled) = scaled else { return Ok(()) };
+    let what = format!("{key} is scaled by an autoscaler, between {} and {}", scaled.min, scaled.max);
+    let hint = "change `minReplicas` and `maxReplicas` in its manifest and deploy".to_owned();
+    Err(Failure::at(Step::Check, Problem::Project { what, hint }))
+}
+
+/// A service that this app has shipped: what another ships in the same namespace is that one's.
+pub(crate) async fn service_of_ours(app: &App, service: &str) -> Result<Value, Failure> {
+    let workload = service_named(app, service).await?;
+    if app.owns(&workload) {
+        return Ok(workload);
+    }
+    let what = format!(
+        "`{service}` lives in namespace {}, and is no service of {}",
+        app.namespace(),
+        app.project.app
+    );
+    let hint = "kubectl can do it; a deploy of its manifest makes it the app's".to_owned();
+    Err(Failure::at(Step::Load, Problem::Project { what, hint }))
+}
+
+/// A service in the app's namespace as it lives, by its name.
 pub(crate) async fn service_named(app: &App, service: &str) -> Result<Value, Failure> {
     let mut known = Vec::new();
     for kind in ["Deployment", "StatefulSet", "DaemonSet"] {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use skep_cluster::{LogQuery, OPERATOR, Snapshot};
 use skep_model::{ObjectKey, Step};
 
-use super::service_named;
+use super::service_of_ours;
 use crate::{
     App, Failure,
     error::{InStep, Problem},
@@ -16,8 +16,9 @@ use crate::{
 
 /// How long the pod's end is waited for once its log has ended.
 const END: Duration = Duration::from_secs(10);
-/// How many seconds a Job that nobody could remove stays.
+/// How many seconds a Job that nobody could remove stays once it has ended, and runs at the most.
 const KEPT: u32 = 3600;
+const LONGEST: u32 = 24 * 3600;
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct RunRequest {
 /// # Errors
 /// When the service is unknown, the API fails, or the pod can't start.
 pub async fn run(app: &App, request: &RunRequest, mut each: impl FnMut(String)) -> Result<i64, Failure> {
-    let workload = service_named(app, &request.service).await?;
+    let workload = service_of_ours(app, &request.service).await?;
     let job = job(app, &workload, request);
     let key = ObjectKey::of(&job).ok_or_else(|| Failure::at(Step::Apply, no_pod(&request.service)))?;
     app.cluster.create(&job, OPERATOR).await.in_step(Step::Apply)?;
@@ -84,6 +85,7 @@ fn job(app: &App, workload: &Value, request: &RunRequest) -> Value {
         "spec": {
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": KEPT,
+            "activeDeadlineSeconds": LONGEST,
             "template": {"metadata": {"labels": labels, "annotations": Map::new()}, "spec": pod},
         },
     })

@@ -16,7 +16,7 @@ use super::{
 use crate::{App, Failure, adopt::Adoption, desired::Desired, error::InStep};
 
 /// Reads in flight at once.
-const IN_FLIGHT: usize = 16;
+const IN_FLIGHT: usize = 32;
 
 /// What a comparison with the cluster came to.
 #[derive(Debug, Default)]

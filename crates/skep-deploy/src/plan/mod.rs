@@ -231,17 +231,38 @@ impl Plan {
     }
 }
 
-/// Plans a deploy.
+/// What is kept of the app in its namespace: its keys, and what it has shipped.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) keys: Keys,
+    pub(crate) releases: Vec<Release>,
+}
+
+impl Known {
+    pub(crate) async fn read(app: &App, step: Step) -> Result<Self, Failure> {
+        let store = app.releases();
+        let (keys, releases) = tokio::join!(Keys::read(app), store.all());
+        Ok(Self { keys: keys.in_step(step)?, releases: releases.in_step(step)? })
+    }
+
+    /// The last release that went well.
+    pub(crate) fn last_good(&self) -> Option<&Release> {
+        self.releases.iter().rev().find(|release| release.status == ReleaseStatus::Deployed)
+    }
+}
+
+/// Plans a deploy. `known` is there when something before has asked already: it costs a round trip.
 pub(crate) async fn make(
     app: &App,
     request: &DeployRequest,
     manifests: &Manifests,
     images: &ImageDigests,
+    known: Option<Known>,
     purpose: Purpose,
     clock: &mut Clock,
 ) -> Result<Plan, Failure> {
     clock.start(Step::Plan);
-    let planned = plan_deploy(app, request, manifests, images).await;
+    let planned = plan_deploy(app, request, manifests, images, known).await;
     let planned = planned.and_then(|plan| match purpose {
         Purpose::Ship => plan.uncontested().and_then(Plan::unpaused),
         Purpose::Show => Ok(plan),
@@ -256,10 +277,12 @@ async fn plan_deploy(
     request: &DeployRequest,
     manifests: &Manifests,
     images: &ImageDigests,
+    known: Option<Known>,
 ) -> Result<Plan, Failure> {
-    let store = app.releases();
-    let (keys, releases) = tokio::join!(Keys::read(app), store.all());
-    let (mut keys, releases) = (keys.in_step(Step::Plan)?, releases.in_step(Step::Plan)?);
+    let Known { mut keys, releases } = match known {
+        Some(known) => known,
+        None => Known::read(app, Step::Plan).await?,
+    };
     keys.adopt(app).await.in_step(Step::Plan)?;
     let good = releases.iter().rev().find(|release| release.status == ReleaseStatus::Deployed);
     let mut desired = match good.filter(|_| request.config_only) {

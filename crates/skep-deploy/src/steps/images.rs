@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt, TryStreamExt, stream};
 use skep_image::{BuildRequest, Built, PushRequest, Revision, Runs};
 use skep_manifest::Owner;
-use skep_model::{Cluster, Digest, Event, ImageRef, Outcome, Platform, Release, ReleaseStatus, Step};
+use skep_model::{Cluster, Digest, Event, ImageRef, Outcome, Platform, Step};
 
 use super::{Clock, load::Manifests};
 use crate::{
     App, Commit, DeployRequest, Failure, Images, Running,
     error::{InStep, Problem},
+    plan::Known,
 };
 
 /// How many images are built or pushed at once.
@@ -30,10 +31,11 @@ pub(crate) async fn ready(
     app: &App,
     request: &DeployRequest,
     manifests: &Manifests,
+    known: Option<&Known>,
     clock: &mut Clock,
 ) -> Result<ImageDigests, Failure> {
     if request.config_only {
-        return of_last_release(app, clock).await;
+        return of_last_release(known, clock);
     }
     match &request.images {
         Images::Build => {
@@ -41,7 +43,7 @@ pub(crate) async fn ready(
             let built = build(app, &wanted, clock).await?;
             push(app, &built, clock).await
         }
-        Images::AsTheyAre => as_they_are(app, clock).await,
+        Images::AsTheyAre => as_they_are(app, known, clock).await,
         Images::Tagged(tag) => {
             let wanted = wanted(app, request, manifests).in_step(Step::Push)?;
             all_tagged(app, &wanted, tag, clock).await
@@ -188,15 +190,15 @@ pub(crate) fn keeping_tag(digest: &Digest) -> String {
 }
 
 /// `--skip-build`: this commit's images if the registry has them all, else those of the last release.
-async fn as_they_are(app: &App, clock: &mut Clock) -> Result<ImageDigests, Failure> {
+async fn as_they_are(app: &App, known: Option<&Known>, clock: &mut Clock) -> Result<ImageDigests, Failure> {
     clock.start(Step::Push);
-    let found = find_as_they_are(app).await;
+    let found = find_as_they_are(app, known).await;
     clock
         .settle(Step::Push, found, |(_, which)| (Outcome::Unchanged, which.clone()))
         .map(|(images, _)| images)
 }
 
-async fn find_as_they_are(app: &App) -> Result<(ImageDigests, String), Failure> {
+async fn find_as_they_are(app: &App, known: Option<&Known>) -> Result<(ImageDigests, String), Failure> {
     let clean = |name: &String| app.author.contexts.get(name)?.clean().map(str::to_owned);
     let tags: Option<BTreeMap<&String, String>> =
         app.project.images.keys().map(|name| Some((name, clean(name)?))).collect();
@@ -210,7 +212,7 @@ async fn find_as_they_are(app: &App) -> Result<(ImageDigests, String), Failure> 
             return Ok((found, format!("images of commit {of}")));
         }
     }
-    last_images(app).await?.ok_or_else(|| {
+    last_images(known).ok_or_else(|| {
         let what =
             "there is no image to deploy: neither this commit nor an earlier release has one".to_owned();
         Failure::at(Step::Push, Problem::Project { what, hint: "deploy without `--skip-build`".to_owned() })
@@ -218,27 +220,22 @@ async fn find_as_they_are(app: &App) -> Result<(ImageDigests, String), Failure> 
 }
 
 /// A release of config alone runs what runs.
-async fn of_last_release(app: &App, clock: &mut Clock) -> Result<ImageDigests, Failure> {
+fn of_last_release(known: Option<&Known>, clock: &mut Clock) -> Result<ImageDigests, Failure> {
     clock.start(Step::Push);
-    let found = last_images(app).await.and_then(|found| {
-        found.ok_or_else(|| {
-            let what = "config can't be shipped alone: nothing is deployed yet".to_owned();
-            let hint = "`skep deploy` ships everything once".to_owned();
-            Failure::at(Step::Push, Problem::Project { what, hint })
-        })
+    let found = last_images(known).ok_or_else(|| {
+        let what = "config can't be shipped alone: nothing is deployed yet".to_owned();
+        let hint = "`skep deploy` ships everything once".to_owned();
+        Failure::at(Step::Push, Problem::Project { what, hint })
     });
     let settled = clock.settle(Step::Push, found, |(_, which)| (Outcome::Unchanged, which.clone()));
     settled.map(|(images, _)| images)
 }
 
 /// The images of the last good release, and which that is.
-async fn last_images(app: &App) -> Result<Option<(ImageDigests, String)>, Failure> {
-    let releases = app.releases().all().await.in_step(Step::Push)?;
-    let good = |release: &&Release| release.status == ReleaseStatus::Deployed;
-    Ok(releases.iter().rev().find(good).map(|last| {
-        let images = ImageDigests { digests: last.images.clone(), commits: last.commits.clone(), tag: None };
-        (images, format!("images of release v{}", last.number))
-    }))
+fn last_images(known: Option<&Known>) -> Option<(ImageDigests, String)> {
+    let last = known?.last_good()?;
+    let images = ImageDigests { digests: last.images.clone(), commits: last.commits.clone(), tag: None };
+    Some((images, format!("images of release v{}", last.number)))
 }
 
 /// `--tag`: every image of the services that are asked for must carry it.

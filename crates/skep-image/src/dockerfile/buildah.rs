@@ -28,7 +28,8 @@ pub(super) async fn build(
     let account = Account::open(request.client)?;
     let id_file = account.folder().join("id");
     let mut command = Command::new("buildah");
-    command.args(["build", "--layers", "--authfile"]).arg(account.file());
+    // A build that fails leaves no container behind.
+    command.args(["build", "--layers", "--force-rm", "--authfile"]).arg(account.file());
     describe(&mut command, request, spec);
     if request.keep_cache {
         let cache = format!("{}-cache", request.repository);

@@ -28,9 +28,7 @@ pub(super) fn digest(
     let mut hash = Sha256::new();
     hash.update(format!("{FORMAT}\0{:?}\0{:?}\0{platforms:?}\0", spec.stage, spec.args));
     hash.update(&dockerfile);
-    let (name, text) = ignore_file(spec, context);
-    hash.update(format!("\0{name:?}\0{}\0", text.len()));
-    let ignore = Ignore::parse(&text);
+    let ignore = Ignore::parse(&ignore_file(spec, context));
     let mut files = Vec::new();
     walk(context, "", &ignore, &mut files)?;
     files.sort();
@@ -40,12 +38,19 @@ pub(super) fn digest(
     Ok(Digest::from_sha256(hash.finalize().into()))
 }
 
-/// The ignore file that applies: the Dockerfile's own, or the context's.
-fn ignore_file(spec: &DockerBuild, context: &Path) -> (Option<PathBuf>, String) {
-    let mut own = spec.dockerfile.clone().into_os_string();
-    own.push(".dockerignore");
-    let read = |path: PathBuf| Some((Some(path.clone()), std::fs::read_to_string(path).ok()?));
-    read(PathBuf::from(own)).or_else(|| read(context.join(".dockerignore"))).unwrap_or_default()
+/// The ignore file that applies: the Dockerfile's own, or the context's. Where buildah would read one of its own kind, nothing is taken
+/// for ignored: Docker would not read that.
+fn ignore_file(spec: &DockerBuild, context: &Path) -> String {
+    let own = |suffix: &str| {
+        let mut path = spec.dockerfile.clone().into_os_string();
+        path.push(suffix);
+        PathBuf::from(path)
+    };
+    if own(".containerignore").exists() || context.join(".containerignore").exists() {
+        return String::new();
+    }
+    let read = |path: PathBuf| std::fs::read_to_string(path).ok();
+    read(own(".dockerignore")).or_else(|| read(context.join(".dockerignore"))).unwrap_or_default()
 }
 
 fn walk(folder: &Path, prefix: &str, ignore: &Ignore, into: &mut Vec<String>) -> Result<(), BuildError> {
@@ -62,7 +67,8 @@ fn walk(folder: &Path, prefix: &str, ignore: &Ignore, into: &mut Vec<String>) ->
         if is_folder && (!out || ignore.has_exceptions()) {
             walk(&entry.path(), &format!("{path}/"), ignore, into)?;
         }
-        if !out && !is_folder {
+        // A folder counts too: an empty one, and its mode.
+        if !out {
             into.push(path);
         }
     }

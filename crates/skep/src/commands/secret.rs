@@ -24,14 +24,18 @@ pub(crate) async fn run(settings: &Settings, secret: args::Secret) -> Result<()>
         args::Secret::List => list(settings),
         args::Secret::Keygen => keygen(settings),
         args::Secret::Set { name, file } => {
-            let mut sealed = Sealed::open(settings, Some(&name), file.as_deref())?;
+            // What can't be written is told before anybody types a secret; what others write meanwhile is read again.
+            Sealed::open(settings, Some(&name), file.as_deref())?;
             let value = asked(&name)?;
+            let _turn = turn(settings)?;
+            let mut sealed = Sealed::open(settings, Some(&name), file.as_deref())?;
             let news = if sealed.has(&name)? { "changed" } else { "added" };
             sealed.text = edited(&sealed.path, skep_project::with_env(&sealed.text, &name, &value))?;
             sealed.save()?;
             said(settings, &name, news, &sealed.shown)
         }
         args::Secret::Unset { name, file } => {
+            let _turn = turn(settings)?;
             let mut sealed = Sealed::open(settings, Some(&name), file.as_deref())?;
             let without = edited(&sealed.path, skep_project::without_env(&sealed.text, &name))?;
             sealed.text = without.ok_or_else(|| sealed.lacks(&name))?;
@@ -40,12 +44,31 @@ pub(crate) async fn run(settings: &Settings, secret: args::Secret) -> Result<()>
         }
         args::Secret::Rotate { names, file } if names.is_empty() => renew(settings, file.as_deref()),
         args::Secret::Rotate { names, file } => {
-            for name in names {
-                rotate(settings, &name, file.as_deref()).await?;
+            let _turn = turn(settings)?;
+            let mut names = names;
+            names.sort();
+            names.dedup();
+            for name in &names {
+                may_rotate(settings, name, file.as_deref())?;
+            }
+            for name in &names {
+                rotate(settings, name, file.as_deref()).await?;
             }
             Ok(())
         }
     }
+}
+
+/// One change at a time: each reads a file whole and writes it whole.
+fn turn(settings: &Settings) -> Result<fs::File> {
+    let path = settings.cache_dir.join("secrets.lock");
+    let lock = || -> io::Result<fs::File> {
+        fs::create_dir_all(&settings.cache_dir)?;
+        let file = fs::File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    lock().with_context(|| format!("can't lock {}", path.display()))
 }
 
 /// What each Secret holds, and where it is from.
@@ -88,6 +111,12 @@ fn keygen(settings: &Settings) -> Result<()> {
     if keys.recipients().is_empty() {
         let AgeKey::File(path) = &settings.age_key else { bail!("SKEP_AGE_KEY holds no key") };
         keys = AgeKeys::generate();
+        if path.exists() {
+            bail!(
+                "{} is there, and holds no key\nhint: remove it, or name another file in SKEP_AGE_KEY_FILE",
+                path.display()
+            );
+        }
         write_key(path, &keys).with_context(|| format!("can't write {}", path.display()))?;
         made = Some(path);
     }
@@ -116,6 +145,7 @@ fn write_key(path: &Path, keys: &AgeKeys) -> io::Result<()> {
 
 /// Encrypts files anew, for those who are recipients now.
 fn renew(settings: &Settings, file: Option<&Path>) -> Result<()> {
+    let _turn = turn(settings)?;
     let composed = compose::load(settings, Reads::Address)?;
     let project = composed.project();
     let files = match file {
@@ -126,7 +156,7 @@ fn renew(settings: &Settings, file: Option<&Path>) -> Result<()> {
         bail!(none(project));
     }
     for path in files {
-        let sealed = Sealed::read(settings, project, path)?;
+        let sealed = Sealed::read(settings, project, path, Readers::MayChange)?;
         sealed.save()?;
         if settings.json {
             report::json_line(
@@ -140,19 +170,29 @@ fn renew(settings: &Settings, file: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+fn is_generated(project: &Project, name: &str) -> bool {
+    project.secrets.values().any(|set| set.generate.iter().any(|key| key == name))
+}
+
+/// That a key is somewhere, before any is renewed.
+fn may_rotate(settings: &Settings, name: &str, file: Option<&Path>) -> Result<()> {
+    let composed = compose::load(settings, Reads::Address)?;
+    if file.is_none() && is_generated(composed.project(), name) {
+        return Ok(());
+    }
+    let sealed = Sealed::open(settings, Some(name), file)?;
+    if sealed.has(name)? { Ok(()) } else { Err(sealed.lacks(name)) }
+}
+
 /// A new value for one key, wherever it is kept.
 async fn rotate(settings: &Settings, name: &str, file: Option<&Path>) -> Result<()> {
     let composed = compose::load(settings, Reads::Address)?;
-    let generated = composed.project().secrets.values().any(|set| set.generate.iter().any(|key| key == name));
-    if generated && file.is_none() {
+    if is_generated(composed.project(), name) && file.is_none() {
         let app = compose::app(settings, composed, Emit::nowhere()).await?;
         let sets = skep_deploy::rotate(&app, name).await?;
         return said(settings, name, "renewed", &sets.join(", "));
     }
     let mut sealed = Sealed::open(settings, Some(name), file)?;
-    if !sealed.has(name)? {
-        return Err(sealed.lacks(name));
-    }
     let value: String = rand::random::<[u8; RANDOM]>().iter().map(|byte| format!("{byte:02x}")).collect();
     sealed.text = edited(&sealed.path, skep_project::with_env(&sealed.text, name, &value))?;
     sealed.save()?;
@@ -188,6 +228,13 @@ fn asked(name: &str) -> Result<String> {
     Ok(value)
 }
 
+/// Whether fewer keys may read a file afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    Stay,
+    MayChange,
+}
+
 /// An encrypted env file, open.
 struct Sealed {
     path: PathBuf,
@@ -205,14 +252,19 @@ impl Sealed {
         }
         let composed = compose::load(settings, Reads::Address)?;
         let project = composed.project();
+        if let Some(key) = key.filter(|key| file.is_none() && is_generated(project, key)) {
+            bail!(
+                "{key} is generated, and kept in the cluster\nhint: `skep secret rotate {key}` makes another value; take it out of `generate` to set your own"
+            );
+        }
         let mut files = encrypted_files(project);
         if let Some(file) = file {
             let path = std::path::absolute(settings.dir.join(file))?;
             if !files.contains(&path) {
                 bail!(
-                    "no secret of {} reads {}\nhint: {}",
-                    project.target,
+                    "skep.yaml names no encrypted env file {} for {}\nhint: {}",
                     file.display(),
+                    project.target,
                     known(project, &files)
                 );
             }
@@ -220,7 +272,7 @@ impl Sealed {
         }
         let mut opened = Vec::new();
         for path in files {
-            opened.push(Self::read(settings, project, path)?);
+            opened.push(Self::read(settings, project, path, Readers::Stay)?);
         }
         if opened.len() > 1
             && let Some(key) = key
@@ -248,9 +300,11 @@ impl Sealed {
         }
     }
 
-    fn read(settings: &Settings, project: &Project, path: PathBuf) -> Result<Self> {
+    fn read(settings: &Settings, project: &Project, path: PathBuf, readers: Readers) -> Result<Self> {
         let keys = compose::age_keys(settings)?;
         let shown = path.strip_prefix(&project.root).unwrap_or(&path).display().to_string();
+        // A link stays one.
+        let path = fs::canonicalize(&path).unwrap_or(path);
         let recipients = match project.recipients.is_empty() {
             true => keys.recipients(),
             false => project.recipients.clone(),
@@ -270,9 +324,23 @@ impl Sealed {
             );
         }
         let text = match fs::read_to_string(&path) {
-            Ok(encrypted) => keys
-                .decrypt(&encrypted)
-                .map_err(|error| anyhow!("{shown}: {error}\nhint: {}", error.hint()))?,
+            Ok(encrypted) => {
+                let text = keys
+                    .decrypt(&encrypted)
+                    .map_err(|error| anyhow!("{shown}: {error}\nhint: {}", error.hint()))?;
+                let (were, are) = (skep_project::recipients_of(&encrypted), recipients.len());
+                if were > are && readers == Readers::Stay {
+                    bail!(
+                        "{shown} can be read with {were} keys, and could be with {are} afterwards\nhint: name all of them in `recipients` of skep.yaml; or `skep secret rotate` first, if that is what you want"
+                    );
+                }
+                text
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                bail!(
+                    "{shown} is not UTF-8 text\nhint: it should be an armored age file, as `skep secret set` or `age --armor` writes it"
+                )
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error).with_context(|| format!("can't read {shown}")),
         };
@@ -296,6 +364,9 @@ impl Sealed {
             fs::create_dir_all(folder)?;
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(encrypted.as_bytes())?;
+            if let Ok(before) = fs::metadata(&self.path) {
+                file.as_file().set_permissions(before.permissions())?;
+            }
             file.as_file().sync_all()?;
             file.persist(&self.path)?;
             Ok(())
@@ -309,7 +380,7 @@ fn named(key: &str) -> Result<()> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if key.is_empty() || !key.chars().all(fine) || key.starts_with(|c: char| c.is_ascii_digit()) {
         bail!(
-            "`{key}` can't name a secret\nhint: use letters, digits, `_`, `-` and `.`; the value is read from standard input"
+            "`{key}` can't name a secret\nhint: use letters, digits, `_`, `-` and `.`, and no digit first; the value is read from standard input"
         );
     }
     Ok(())
@@ -322,16 +393,9 @@ fn edited<T>(path: &Path, result: Result<T, skep_project::EnvError>) -> Result<T
     })
 }
 
+/// All that skep.yaml names: those of config, of single values and of the registry too.
 fn encrypted_files(project: &Project) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = project
-        .secrets
-        .values()
-        .flat_map(|set| set.files.clone())
-        .filter(|file| is_encrypted(file))
-        .collect();
-    files.sort();
-    files.dedup();
-    files
+    project.env_files.iter().filter(|file| is_encrypted(file)).cloned().collect()
 }
 
 fn known(project: &Project, files: &[PathBuf]) -> String {

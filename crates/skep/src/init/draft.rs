@@ -147,6 +147,7 @@ fn dockerfile(path: &Path, end: &str) -> String {
 fn manifests(found: &Found, notes: &mut Vec<String>) -> String {
     let paths: Vec<String> = found.manifests.iter().map(|path| path.display().to_string()).collect();
     match &paths[..] {
+        [] if !found.broken.is_empty() => "manifests: k8s\n".to_owned(),
         [] => {
             notes.push(
                 "no Kubernetes manifests were found: put them into k8s/, one Deployment a service".to_owned(),
@@ -233,6 +234,13 @@ fn sets(found: &Found, notes: &mut Vec<String>) -> String {
                 .push(format!("ConfigMap {name}: no env file was found for it; add `env-files` or `values`"));
             continue;
         };
+        let secret =
+            |key: &&String| ["SECRET", "PASSWORD", "TOKEN", "PRIVATE"].iter().any(|word| key.contains(word));
+        let readable = known.iter().filter(|key| !kept_apart.contains(*key)).filter(secret);
+        let readable: Vec<&str> = readable.map(String::as_str).collect();
+        if !readable.is_empty() {
+            notes.push(format!("ConfigMap {name}: {} look like secrets, and anyone may read a ConfigMap: move them to `secrets`", readable.join(", ")));
+        }
         let except: Vec<&str> =
             kept_apart.iter().filter(|key| known.contains(*key)).map(String::as_str).collect();
         let except =

@@ -1,8 +1,12 @@
 //! `make bench`: speed and size on the real release binary. Medians of repeated runs, and beside each figure the floor: what the same
 //! machine needs, in the same minute, for the least that the job can't do without. Figures of other machines are not comparable;
 //! ratios to the floor are.
+//!
+//! On this machine's own cluster; with `SKEP_TEST_KUBECONFIG`, the part that compares with others' tools on that one.
 
 #![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
+
+mod fleet;
 
 use std::{
     fs,
@@ -23,6 +27,11 @@ const SETTLE: Duration = Duration::from_secs(8);
 
 fn main() {
     println!("{:<52} {:>10} {:>10} {:>10}", "", "median", "floor", "goal");
+    fleet::five_services();
+    if std::env::var_os("SKEP_TEST_KUBECONFIG").is_some_and(|path| !path.is_empty()) {
+        return;
+    }
+    fleet::two_hundred_services();
     hive_start();
     let world = World::new();
     world.skep(&["deploy"]).ok();
