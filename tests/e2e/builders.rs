@@ -282,9 +282,8 @@ fn a_private_registry_and_a_private_base_made_by_debootstrap() {
 
     // The base, made where there is none: a Debian.
     let root = world.path().join("debian");
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", "bookworm"]).arg(&root);
-    Outcome::of(&mut debootstrap).ok();
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/make-debian.sh");
+    Outcome::of(Command::new(tool).arg(&root)).ok();
     // Half of it is of no use here, and is packed and unpacked five times.
     for part in [
         "usr/share/doc",

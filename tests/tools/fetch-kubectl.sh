@@ -17,8 +17,7 @@ if [ -x "$program" ]; then
     echo "$program"
     exit 0
 fi
-mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
-    sed -n -E 's/^URIs: *([^ ]*\/debian)\/?( .*)?$/\1/p; s/^deb +(\[[^]]*\] +)?([^ ]*\/debian)\/? .*$/\2/p' | head -n 1)
+mirror=$(tests/tools/debian-mirror.sh)
 if [ -z "$mirror" ]; then
     echo "no Debian mirror in /etc/apt: put a kubectl 1.36 at $program" >&2
     exit 1
