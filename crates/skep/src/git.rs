@@ -53,10 +53,10 @@ fn pushed(folder: &Path, ahead_and_behind: Option<&str>) -> Option<bool> {
     Some(!having.trim().is_empty())
 }
 
-/// The names of the files that a folder had at a commit; none when that commit is not here.
-pub(crate) fn files_at(folder: &Path, commit: &str) -> BTreeSet<String> {
-    let listed = git(folder, &["ls-tree", "--name-only", commit, "."]).unwrap_or_default();
-    listed.lines().map(str::to_owned).collect()
+/// The names of the files that a folder had at a commit; `None` when that commit is not here.
+pub(crate) fn files_at(folder: &Path, commit: &str) -> Option<BTreeSet<String>> {
+    let listed = git(folder, &["ls-tree", "--name-only", commit, "."])?;
+    Some(listed.lines().map(str::to_owned).collect())
 }
 
 fn git(dir: &Path, arguments: &[&str]) -> Option<String> {

@@ -1,8 +1,8 @@
 //! Migrations that the next deploy will run, looked at before they do.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{fs, path::Path};
 
-use skep_deploy::{ExtraCheck, Finding};
+use skep_deploy::{ExtraCheck, Finding, Severity};
 use skep_migrate::{Direction, dangers, parse};
 use skep_model::Project;
 
@@ -15,16 +15,30 @@ pub(crate) fn check(project: &Project) -> Option<ExtraCheck> {
     Some(ExtraCheck::new(move |last| findings(&root, &files, last)))
 }
 
-/// The dangers of the migrations that the commit of the last release has not: all of them when there is no such commit here.
+/// The dangers of the migrations that the commit of the last release has not. Without a release there is no old code to think of: what
+/// can't be read is told all the same.
 fn findings(root: &Path, files: &Path, last: Option<&str>) -> Vec<Finding> {
-    let known: BTreeSet<String> = last.map(|commit| git::files_at(files, commit)).unwrap_or_default();
-    let mut names: Vec<_> =
+    let known = last.map(|commit| (commit, git::files_at(files, commit)));
+    let mut found = Vec::new();
+    if let Some((commit, None)) = &known {
+        let place = files.strip_prefix(root).unwrap_or(files).display().to_string();
+        let what = format!(
+            "which migrations are new can't be told: the last release's commit {commit} is not in this clone"
+        );
+        found.push(Finding::warning(place, what, "`git fetch --unshallow`".to_owned()));
+    }
+    let mut paths: Vec<_> =
         fs::read_dir(files).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    names.sort();
-    let is_sql = |path: &&std::path::PathBuf| path.extension().is_some_and(|extension| extension == "sql");
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let new = names.iter().filter(is_sql).filter(|path| !known.contains(&name(path)));
-    new.flat_map(|path| of_file(root, path)).collect()
+    paths.sort();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_new = matches!(&known, Some((_, Some(known))) if !known.contains(&*name));
+        found.extend(
+            of_file(root, &path).into_iter().filter(|finding| is_new || finding.severity == Severity::Error),
+        );
+    }
+    found
 }
 
 fn of_file(root: &Path, path: &Path) -> Vec<Finding> {
