@@ -53,6 +53,12 @@ fn advice_is_counted_by_a_deploy_and_shown_by_check() {
         }
         world.project.edit("k8s/shop.yaml", to, from);
     }
+    world.project.edit("k8s/shop.yaml", "name: shop-config }", "name: shop-confg }");
+    world.project.edit("k8s/traffic.yaml", "service: { name: shop,", "service: { name: shpo,");
+    let found = world.skep(&["check"]).ok().says("reads the ConfigMap shop-confg, which neither");
+    found.says("sends traffic to the Service shpo, which the manifests don't have");
+    world.project.edit("k8s/shop.yaml", "name: shop-confg }", "name: shop-config }");
+    world.project.edit("k8s/traffic.yaml", "service: { name: shpo,", "service: { name: shop,");
     world.project.write(
         "k8s/budget.yaml",
         "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: { name: shop }\nspec: { minAvailable: 2, selector: { matchLabels: { app: shop } } }\n",

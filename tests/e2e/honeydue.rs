@@ -24,7 +24,10 @@ fn up_ships_it_whole_and_up_again_changes_nothing() {
     let ready: Value = serde_json::from_str(&ready).expect("readiness is JSON");
     let all_ok = json!({ "database": "ok", "cache": "ok", "schema": "ok", "serving": "ok" });
     assert_eq!(ready["checks"], all_ok);
-    assert!(app.page("admin.localhost", "/").contains("All is well"));
+    // Elsewhere the way between two services is there a second after the pods are.
+    eventually("the admin page to find all well", PATIENCE, || {
+        app.page("admin.localhost", "/").contains("All is well").then_some(())
+    });
     app.kubectl(&["get", "deployments"]).ok().says("3/3");
     assert_eq!(app.object("deployment", "api")["status"]["readyReplicas"], 3);
     app.kubectl(&["get", "job", "-l", "app.kubernetes.io/name=migrate"]).ok().says("1/1");

@@ -1,11 +1,11 @@
 //! What is looked at before anything moves. `skep check` shows every finding; a deploy stops at an error and counts the rest.
 //!
-//! `values`, `manifests` and `images` need nobody; `cluster` and `registry` ask, and a deploy asks them only once there is something to
+//! `values`, `manifests` and `names` need nobody; `cluster` and `registry` ask, and a deploy asks them only once there is something to
 //! do. What concerns other crates (the migrations) is handed in as a value.
 
 mod cluster;
-mod images;
 mod manifests;
+mod names;
 mod registry;
 mod values;
 
@@ -122,7 +122,7 @@ pub async fn check(app: &App) -> Result<Vec<Finding>, Failure> {
 
 /// What needs nobody: the first step of a deploy.
 pub(crate) fn offline(app: &App, manifests: &Manifests, request: &DeployRequest) -> Vec<Finding> {
-    let mut findings = images::findings(app, manifests);
+    let mut findings = names::findings(app, manifests);
     findings.extend(values::findings(&app.project));
     findings.extend(manifests::findings(app, manifests, request));
     findings
