@@ -153,7 +153,7 @@ pub(super) fn two_hundred_services() {
     runs.sort();
     row("plan of 200 services, 1,000 objects, all changed", runs[2].0, spawn(), "2000 ms");
     let peak = runs.iter().map(|(_, peak)| *peak).max().unwrap_or(0) / 1024;
-    println!("{:<52} {peak:>7} MB {:>10} {:>10}", "  its memory, at the most", "-", "150 MB");
+    println!("{:<78} {peak:>7} MB {:>10} {:>10}", "  its memory, at the most", "-", "150 MB");
 }
 
 /// The most memory that a process has had, in kilobytes.

@@ -26,7 +26,7 @@ const BINARY: usize = 20_000_000;
 const SETTLE: Duration = Duration::from_secs(8);
 
 fn main() {
-    println!("{:<52} {:>10} {:>10} {:>10}", "", "median", "floor", "goal");
+    println!("{:<78} {:>10} {:>10} {:>10}", "", "median", "floor", "goal");
     fleet::five_services();
     if std::env::var_os("SKEP_TEST_KUBECONFIG").is_some_and(|path| !path.is_empty()) {
         return;
@@ -47,7 +47,7 @@ fn main() {
 }
 
 fn row(what: &str, figure: Duration, floor: Duration, goal: &str) {
-    println!("{what:<52} {:>7} ms {:>7} ms {goal:>10}", figure.as_millis(), floor.as_millis());
+    println!("{what:<78} {:>7} ms {:>7} ms {goal:>10}", figure.as_millis(), floor.as_millis());
 }
 
 fn timed(work: impl FnOnce()) -> Duration {
@@ -98,8 +98,8 @@ fn memory(what: &str, world: &World) {
         let line = status.lines().find(|line| line.starts_with(field)).unwrap_or_default();
         line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0) / 1024
     };
-    println!("{what:<52} {:>7} MB {:>10} {:>10}", megabytes("VmRSS:"), "-", "40 MB");
-    println!("{:<52} {:>7} MB", "  of that, pages of the program's own file", megabytes("RssFile:"));
+    println!("{what:<78} {:>7} MB {:>10} {:>10}", megabytes("VmRSS:"), "-", "40 MB");
+    println!("{:<78} {:>7} MB", "  of that, pages of the program's own file", megabytes("RssFile:"));
 }
 
 /// One changed 20 MB binary, from the finished binary to the registry's answer.
@@ -168,6 +168,6 @@ fn roll(world: &World) {
     let tally = load.stop();
     // Three pods one after another, each seen ready no sooner than it can be started and asked once.
     row("3-replica roll with 1 s probes, under load", figure, 3 * median(5, spawn), "5 s");
-    println!("{:<52} {:>10} {:>10} {:>10}", "  failed requests of those under way", tally.bad.len(), 0, 0);
-    println!("{:<52} {:>10} {:>10} {:>10}", "  requests a second", tally.rate(), "-", 200);
+    println!("{:<78} {:>10} {:>10} {:>10}", "  failed requests of those under way", tally.bad.len(), 0, 0);
+    println!("{:<78} {:>10} {:>10} {:>10}", "  requests a second", tally.rate(), "-", 200);
 }
