@@ -63,7 +63,7 @@ pub(crate) async fn build(
     // Images of one Dockerfile share stages: what the first has built, the others find in the builder's cache.
     let turn = request.runs.turn(&request.image.context, &spec.dockerfile);
     let _turn = turn.lock().await;
-    let at = match request.runs.tools.find(request.builder, emit).await? {
+    let at = match request.runs.tools.find(request.builder).await? {
         tool::Tool::Buildah => At::Store(buildah::build(&request, spec, emit).await?),
         tool::Tool::Docker => {
             let (layout, folder) = docker::build(&request, spec, emit).await?;

@@ -22,7 +22,7 @@ pub(crate) struct Tools {
 
 impl Tools {
     /// The one that skep.yaml names; else Docker where its engine answers and it has buildx; else buildah.
-    pub(super) async fn find(&self, wanted: Option<Builder>, _emit: &Emit) -> Result<Tool, BuildError> {
+    pub(super) async fn find(&self, wanted: Option<Builder>) -> Result<Tool, BuildError> {
         let tool = self.tool.get_or_try_init(|| async {
             match wanted {
                 Some(Builder::Docker) => docker_works().await.map(|()| Tool::Docker),
