@@ -1,14 +1,14 @@
 # `make up` is the main job, `make test` proves it. Everything else is for those who change Skep.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-cluster lint bench ci check-pages
+.PHONY: help up down test test-cluster lint bench dist ci check-pages
 
 SKEP := target/debug/skep
 APP := examples/honeydue
 
 # What honeyDue's own images are made of, and what the tests need besides: real servers, and foreign judges of our protocols.
 APP_PACKAGES := postgresql redis-server
-TEST_PACKAGES := $(APP_PACKAGES) age buildah busybox-static curl debootstrap docker-registry git pgbouncer python3 skopeo
+TEST_PACKAGES := $(APP_PACKAGES) age buildah busybox-static curl debootstrap docker-registry git groff-base pgbouncer python3 skopeo
 
 help:
 	@echo "make up     install what is missing, build Skep, start hive, deploy honeyDue, print its URLs"
@@ -16,6 +16,7 @@ help:
 	@echo "make test   run every test"
 	@echo "make test-cluster  the end-to-end tests on the cluster of SKEP_TEST_KUBECONFIG, images by way of SKEP_TEST_REGISTRY"
 	@echo "make lint   formatting, clippy, the house rules"
+	@echo "make dist   one static program for others: archive, image, checksums, in target/dist"
 	@echo "make bench  print speed and size, with the floor beside each"
 	@echo "make ci     what has to pass before a change lands"
 
@@ -43,14 +44,19 @@ bench:
 	@scripts/need $(TEST_PACKAGES) wrk
 	@scripts/bench
 
-# The README's commands, as a new user would type them, and a build for machines without hive.
+# The README's commands, as a new user would type them, and a build for machines without hive. The tests run the program that others get.
 ci: lint
 	cargo build --package skep --no-default-features
-	NEXTEST_PROFILE=ci $(MAKE) test
+	$(MAKE) dist
+	SKEP_TEST_DIST=$(CURDIR)/target/dist NEXTEST_PROFILE=ci $(MAKE) test
 	$(MAKE) up
 	$(MAKE) check-pages
 	$(MAKE) up
 	$(MAKE) down
+
+dist:
+	@scripts/need binutils buildah ca-certificates
+	@scripts/dist
 
 check-pages:
 	@scripts/check-pages

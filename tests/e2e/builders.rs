@@ -1,9 +1,5 @@
 //! Dockerfiles: built by buildah for real; by Docker as far as its command line goes, since no engine runs where these tests do.
 
-#[path = "../../crates/skep-registry/tests/support/mod.rs"]
-#[expect(dead_code, reason = "shared with the tests of crates/skep-registry")]
-mod docker_registry;
-
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -11,9 +7,10 @@ use std::{
     process::Command,
 };
 
-use docker_registry::{ACCOUNT, DockerRegistry};
 use serde_json::Value;
-use skep_tests::{Outcome, World, program};
+use skep_tests::{Outcome, World, not_run, program};
+
+use crate::docker_registry::{self, ACCOUNT, DockerRegistry};
 
 const DOCKERFILE: &str = "\
 FROM scratch AS files
@@ -193,6 +190,55 @@ fn a_dockerfile_is_built_by_buildah_and_unchanged_inputs_are_not_built_again() {
     assert_eq!(world.get("/").as_deref(), Ok("hello from two\n"));
     world.project.edit("skep.yaml", "builder: buildah", "builder: podman");
     shop.skep(&["deploy"]).code(10).says("`podman` builds no Dockerfiles").says("`docker` or `buildah`");
+}
+
+#[test]
+fn an_image_for_several_platforms_is_one_index_and_each_node_takes_its_own() {
+    let shop = Workshop::with_shop();
+    let world = &shop.world;
+    if !world.is_hive() {
+        return not_run("it builds for hive's own registry");
+    }
+    world.project.append("skep.yaml", "targets: { local: { platforms: [linux/amd64, linux/arm64] } }\n");
+    shop.skep(&["deploy"]).ok().says("v1 is live");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
+    let platforms = || {
+        let index = inspect(&image_of(world, "shop"), &["--raw"]);
+        let manifests = index["manifests"].as_array().cloned().unwrap_or_default();
+        let of = |entry: &Value| entry["platform"]["architecture"].as_str().unwrap_or("?").to_owned();
+        let mut all: Vec<String> = manifests.iter().map(of).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(platforms(), ["amd64", "arm64"]);
+    shop.calls();
+    shop.skep(&["deploy"]).ok().says("nothing was changed");
+    assert_eq!(shop.calls(), [""; 0]);
+    world.project.write("release", "two\n");
+    shop.skep(&["deploy"]).ok().says("v2 is live");
+    assert_eq!(platforms(), ["amd64", "arm64"], "nothing of the first is left in it");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from two\n"));
+}
+
+#[test]
+fn a_machine_that_never_built_takes_layers_from_the_cache_in_the_registry() {
+    let Some(world) = World::on_hive("it pushes to a registry of its own") else { return };
+    drop(world);
+    let registry = DockerRegistry::open();
+    let shop = Workshop::with_shop();
+    let world = &shop.world;
+    world.project.append(
+        "skep.yaml",
+        &format!("targets: {{ local: {{ registry: {{ url: {}/team, cache: true }} }} }}\n", registry.address),
+    );
+    shop.skep(&["deploy"]).ok().says("v1 is live");
+    // Another machine: neither buildah nor Skep remembers anything.
+    shop.buildah(&["rmi", "--all", "--force"]);
+    fs::remove_dir_all(world.path().join("cache")).expect("Skep's cache");
+    world.project.write("release", "two\n");
+    let built = shop.skep(&["deploy", "--output", "json"]).ok();
+    built.says("Cache pulled from remote");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from two\n"));
 }
 
 #[test]

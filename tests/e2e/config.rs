@@ -1,6 +1,6 @@
 //! Config and secrets on their own way.
 
-use skep_tests::World;
+use skep_tests::{Outcome, World};
 
 #[test]
 fn changed_config_is_shipped_alone() {
@@ -68,15 +68,95 @@ fn a_placeholder_is_replaced_or_its_optional_file_is_left_out_and_nothing_of_it_
     world.object("service", "agent");
     world.object("secret", "agent");
 
-    // A secret goes into a Secret alone.
+    // What an object is known by is no place for a secret, nor is a ConfigMap of the project's for one that is substituted.
     world.project.write("prod.env", "INGEST_TOKEN=open-sesame\n");
     world.project.edit(
         "k8s/agent.yaml",
         "metadata: { name: agent }\nspec",
         "metadata: { name: agent, labels: { a: TOKEN_PLACEHOLDER } }\nspec",
     );
-    world.skep(&["deploy"]).code(10).says("k8s/agent.yaml:8").says("no text of a Secret").says("stringData");
+    world.skep(&["deploy"]).code(10).says("k8s/agent.yaml:8").says("known by");
     world.project.edit("k8s/agent.yaml", ", labels: { a: TOKEN_PLACEHOLDER }", "");
     world.project.edit("skep.yaml", "env-files: [shop.env]", "env-files: [shop.env, prod.env]");
     world.skep(&["deploy"]).code(10).says("INGEST_TOKEN").says("except");
+}
+
+const PROXY: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: proxy }
+data: { conf: "bearer TOKEN_PLACEHOLDER" }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: proxy, annotations: { upstream: "https://u:TOKEN_PLACEHOLDER@example.com" } }
+spec:
+  selector: { matchLabels: { app: proxy } }
+  template:
+    metadata: { labels: { app: proxy } }
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: proxy
+        image: shop
+        env:
+        - { name: TOKEN, value: TOKEN_PLACEHOLDER }
+        - { name: CONF, valueFrom: { configMapKeyRef: { name: proxy, key: conf } } }
+"#;
+
+#[test]
+fn a_placeholder_outside_a_secret_is_filled_in_the_cluster_and_shown_recorded_and_saved_nowhere() {
+    let world = World::new();
+    world
+        .project
+        .append("skep.yaml", "substitute: { TOKEN_PLACEHOLDER: { from: prod.env, key: INGEST_TOKEN } }\n");
+    world.project.write("k8s/proxy.yaml", PROXY);
+    world.project.write("prod.env", "INGEST_TOKEN=open-sesame\n");
+    // In the clear, and as the base64 of a Secret begins.
+    let silent = |outcome: Outcome| {
+        outcome.never_says("-sesame").never_says("b3Blbi1zZXNhbW").never_says("Y2xvc2Utc2VzYW1")
+    };
+    let env = || {
+        let proxy = world.object("deployment", "proxy");
+        let container = &proxy["spec"]["template"]["spec"]["containers"][0];
+        (container["env"][0]["value"].clone(), proxy["metadata"]["annotations"]["upstream"].clone())
+    };
+    silent(world.skep(&["deploy", "--output", "json"])).ok();
+    assert_eq!(env(), ("open-sesame".into(), "https://u:open-sesame@example.com".into()));
+    assert_eq!(world.object("configmap", "proxy")["data"]["conf"], "bearer open-sesame");
+    silent(world.skep(&["plan"])).ok().says("nothing to do");
+    silent(world.skep(&["show"])).ok();
+
+    // Another value: who reads it starts again, and neither the old nor the new one is seen.
+    world.project.write("prod.env", "INGEST_TOKEN=close-sesame\n");
+    let diff = silent(world.skep(&["diff"])).code(2).says("TOKEN_PLACEHOLDER").says("(hidden)");
+    diff.says("env[TOKEN]");
+    silent(world.skep(&["plan", "--out", "saved.json"])).code(2);
+    let saved = std::fs::read_to_string(world.project.dir().join("saved.json")).expect("a plan");
+    assert!(saved.contains("TOKEN_PLACEHOLDER") && !saved.contains("sesame"), "{saved}");
+    let deployed = silent(world.skep(&["deploy", "--plan", "saved.json"])).ok().says("proxy will restart");
+    deployed.never_says("shop will restart");
+    assert_eq!(env(), ("close-sesame".into(), "https://u:close-sesame@example.com".into()));
+    assert_eq!(world.object("configmap", "proxy")["data"]["conf"], "bearer close-sesame");
+    let record = world.record(2);
+    assert!(record.contains("bearer TOKEN_PLACEHOLDER") && !record.contains("sesame"), "{record}");
+
+    // Another service alone leaves it as it is, and an earlier release has its own value again.
+    world.project.write("prod.env", "INGEST_TOKEN=third-sesame\n");
+    world.project.write("release", "two\n");
+    world.skep(&["deploy", "shop"]).ok();
+    assert_eq!(env().0, "close-sesame");
+    silent(world.skep(&["rollback", "v1"])).ok();
+    assert_eq!(env(), ("open-sesame".into(), "https://u:open-sesame@example.com".into()));
+    assert_eq!(world.object("configmap", "proxy")["data"]["conf"], "bearer open-sesame");
+    silent(world.skep(&["rollback", "v2", "--service", "proxy"])).ok();
+    assert_eq!(env().0, "close-sesame");
+
+    // What the API quotes in a refusal is hidden too.
+    world.project.edit(
+        "k8s/proxy.yaml",
+        "terminationGracePeriodSeconds: 0",
+        "terminationGracePeriodSeconds: 0\n      restartPolicy: TOKEN_PLACEHOLDER",
+    );
+    silent(world.skep(&["deploy"])).code(14).says("restartPolicy").says("TOKEN_PLACEHOLDER");
 }

@@ -7,6 +7,10 @@ mod cheat_sheet;
 mod checks;
 mod config;
 mod crash;
+mod dist;
+#[path = "../../crates/skep-registry/tests/support/mod.rs"]
+#[expect(dead_code, reason = "shared with the tests of crates/skep-registry")]
+mod docker_registry;
 mod errors;
 mod faults;
 mod ground;

@@ -22,6 +22,6 @@ pub use ground::{Footprint, Ground, Mount, after, behind_mounts, wrapped};
 pub use honeydue::HoneyDue;
 pub use load::{Load, Tally};
 pub use project::Project;
-pub use skep::{Outcome, program};
+pub use skep::{Outcome, dist, program};
 pub use wait::eventually;
 pub use world::{PATIENCE, World};

@@ -7,11 +7,25 @@ use std::{
 
 use serde_json::Value;
 
-/// A program of this build, beside the test's own: `target/<profile>/<name>`.
+/// What `make dist` made, if the tests are to run that: the folder that `SKEP_TEST_DIST` names.
+pub fn dist() -> Option<PathBuf> {
+    std::env::var_os("SKEP_TEST_DIST").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// A program of this build, beside the test's own: `target/<profile>/<name>`. Skep itself is that of `make dist`, where there is one.
 ///
 /// # Panics
 /// When it has not been built.
 pub fn program(name: &str) -> PathBuf {
+    if let Some(dist) = dist().filter(|_| name == "skep") {
+        let files = std::fs::read_dir(&dist).unwrap_or_else(|error| panic!("{}: {error}", dist.display()));
+        let mut files = files.filter_map(|entry| Some(entry.ok()?.path()));
+        let is_program = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("skep-") && !name.ends_with(".tar") && !name.ends_with(".gz")
+        };
+        return files.find(is_program).unwrap_or_else(|| panic!("{} holds no program", dist.display()));
+    }
     let this = std::env::current_exe().expect("this program has a file");
     // Tests lie in target/<profile>/deps, programs in target/<profile>.
     let found = this.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|program| program.exists());

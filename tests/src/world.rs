@@ -181,6 +181,17 @@ impl World {
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
+    /// What is kept of a release, in the clear.
+    ///
+    /// # Panics
+    /// When there is no such release.
+    pub fn record(&self, number: u64) -> String {
+        let secret = self.object("secret", &format!("skep.{}.v{number}", self.app));
+        let data = secret["data"]["release"].as_str().expect("a record").to_owned();
+        let clear = "printf %s \"$0\" | base64 --decode | gunzip";
+        Outcome::of(Command::new("sh").args(["-c", clear, &data])).ok().stdout
+    }
+
     /// Copies an image from one name in the registry to another.
     ///
     /// # Panics

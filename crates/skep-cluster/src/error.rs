@@ -91,6 +91,17 @@ impl ClusterError {
         matches!(self, Self::Refused { code: 422, message, .. } if says(message))
     }
 
+    /// The same with another sentence of the API's: one that quotes a secret must not be shown.
+    #[must_use]
+    pub fn map_message(self, map: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Refused { verb, what, code, reason, message } => {
+                Self::Refused { verb, what, code, reason, message: map(&message) }
+            }
+            other => other,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

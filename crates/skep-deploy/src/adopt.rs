@@ -76,7 +76,8 @@ impl Origin {
         for object in &mut objects {
             skep_manifest::label(object, app.project.app.as_str());
         }
-        let (mut objects, sets) = skep_manifest::split_config(app.project.app.as_str(), objects, salt);
+        let (mut objects, sets) =
+            skep_manifest::split_config(app.project.app.as_str(), objects, salt, &BTreeMap::new());
         // A set that is not versioned is one of the objects where it is the app's.
         objects.retain(|object| {
             !is_set(object)

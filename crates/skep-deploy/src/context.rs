@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use skep_cluster::{Cluster, Holder, Releases};
 use skep_image::Compression;
-use skep_model::{Emit, ImageRef, Project};
+use skep_model::{AppName, Emit, ImageRef, Project};
 use skep_registry::Client;
 use tokio_util::sync::CancellationToken;
 
@@ -110,15 +110,23 @@ impl App {
         self.project.images.keys().map(full).collect()
     }
 
-    /// The reference of one of our images, without tag or digest: `<registry>/<app>-<image>`, or `<registry>/<app>` for the image
-    /// that is named as the app.
+    /// The reference of one of our images, without tag or digest.
     pub(crate) fn repository(&self, image: &str) -> Result<ImageRef, skep_model::ImageRefError> {
-        let app = self.project.app.as_str();
-        let name = if image == app || image.starts_with(&format!("{app}-")) {
-            image.to_owned()
-        } else {
-            format!("{app}-{image}")
-        };
-        format!("{}/{name}", self.registry).parse()
+        repository(&self.registry, &self.project.app, image)
     }
+}
+
+/// `<registry>/<app>-<image>`, or `<registry>/<app>` for the image that is named as the app.
+pub(crate) fn repository(
+    registry: &str,
+    app: &AppName,
+    image: &str,
+) -> Result<ImageRef, skep_model::ImageRefError> {
+    let app = app.as_str();
+    let name = if image == app || image.starts_with(&format!("{app}-")) {
+        image.to_owned()
+    } else {
+        format!("{app}-{image}")
+    };
+    format!("{registry}/{name}").parse()
 }

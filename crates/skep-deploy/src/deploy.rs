@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use skep_model::{Digest, Event, ReasonForRelease, Release, ReleaseStatus, Step};
+use skep_model::{
+    AppName, Digest, Event, ImageRef, ImageRefError, ReasonForRelease, Release, ReleaseStatus, Step,
+};
+use skep_registry::Client;
 
 use crate::{
     App, Failure, Plan, checks,
+    context::repository,
     error::{InStep, Problem},
     finish,
     plan::{self, Purpose, SavedPlan},
@@ -17,7 +21,7 @@ use crate::{
 const TRIES: u32 = 3;
 
 /// What is to be deployed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct DeployRequest {
     /// Only these services; all when empty.
     pub services: Vec<String>,
@@ -34,7 +38,7 @@ pub struct DeployRequest {
 }
 
 /// Where a deploy's images come from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub enum Images {
     /// They are built from what lies here.
     #[default]
@@ -44,16 +48,20 @@ pub enum Images {
     /// Those of a tag.
     Tagged(String),
     /// The very ones that run somewhere else.
-    Promoted(Running),
+    Promoted(Box<Running>),
 }
 
 /// What runs on a target: its last good release.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Running {
     /// The release, `staging v12`.
     pub release: String,
     /// Where its images are: host and path.
     pub registry: String,
+    /// What reads them there.
+    pub client: Client,
+    /// The app, which their names are made of.
+    pub app: AppName,
     /// Our images by name.
     pub images: BTreeMap<String, Digest>,
     /// What they were built from.
@@ -76,9 +84,17 @@ pub async fn running(app: &App) -> Result<Running, Failure> {
     Ok(Running {
         release: format!("{target} v{}", release.number),
         registry: app.registry.clone(),
+        client: app.images.clone(),
+        app: app.project.app.clone(),
         images: release.images,
         commits: release.commits,
     })
+}
+
+impl Running {
+    pub(crate) fn repository(&self, image: &str) -> Result<ImageRef, ImageRefError> {
+        repository(&self.registry, &self.app, image)
+    }
 }
 
 /// A deploy that ended well.
@@ -194,7 +210,7 @@ async fn prepare(
 ) -> Result<Plan, Failure> {
     let manifests = steps::load::load(app, clock)?;
     steps::check::check(app, &manifests, request, clock)?;
-    let of_what_runs = request.config_only || request.images == Images::AsTheyAre;
+    let of_what_runs = request.config_only || matches!(request.images, Images::AsTheyAre);
     let known = if of_what_runs { Some(plan::Known::read(app, Step::Push).await?) } else { None };
     let images = steps::images::ready(app, request, &manifests, known.as_ref(), clock).await?;
     let plan = plan::make(app, request, &manifests, &images, known, purpose, clock).await?;

@@ -1,11 +1,14 @@
 //! What a release is to be: every object as it will be applied.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use skep_cluster::{MANAGER, OPERATOR};
 use skep_manifest::{ConfigReference, Object, Owner, Versioned, is_workload};
-use skep_model::{Digest, ObjectKey, Project, Release, Step};
+use skep_model::{Digest, ObjectKey, Release, Step};
 
 use crate::{
     App, DeployRequest, Failure,
@@ -15,6 +18,7 @@ use crate::{
         images::{self, ImageDigests},
         load::Manifests,
     },
+    values::{self, Substituted},
 };
 
 /// The contents of a release.
@@ -46,6 +50,8 @@ pub(crate) struct Desired {
     pub(crate) skipped: Vec<ObjectKey>,
     /// Keys of earlier releases' config that is still referred to.
     pub(crate) kept_config: Vec<ObjectKey>,
+    /// What stands for placeholders, once it has been read: the objects themselves keep them.
+    pub(crate) substituted: Substituted,
 }
 
 /// Secret objects; they never show in a log.
@@ -70,8 +76,9 @@ impl Desired {
     ) -> Result<Self, Failure> {
         let project = &app.project;
         let pins = Pins::find(app, manifests, images, last).await?;
-        let (mut objects, mut sets) = sets(project, manifests, keys);
+        let (mut objects, mut sets) = sets(app, manifests, keys);
         let mut migration = manifests.migration.as_ref().map(|job| pins.pin(job.clone()));
+        migration.iter_mut().for_each(|job| name_values(&mut job.value, &sets));
         objects.iter_mut().for_each(|object| {
             skep_manifest::pin(object, &pins.references);
             let replicas = object["metadata"]["name"].as_str().and_then(|name| project.replicas.get(name));
@@ -113,6 +120,7 @@ impl Desired {
             recreate: request.recreate.clone(),
             skipped: manifests.skipped.clone(),
             kept_config: Vec::new(),
+            substituted: Substituted::default(),
         };
         if !request.services.is_empty() {
             desired.narrow_to(&request.services, last)?;
@@ -122,7 +130,7 @@ impl Desired {
 
     /// What the last release has, with the config and secrets that the project has now.
     pub(crate) fn with_new_config(app: &App, manifests: &Manifests, keys: &mut Keys, last: &Release) -> Self {
-        let (_, sets) = sets(&app.project, manifests, keys);
+        let (_, sets) = sets(app, manifests, keys);
         let mut desired = Self::recorded(last, None);
         // Versions that a service reads and the project has no more stay; the others are made anew.
         let is_new = |object: &Value| {
@@ -132,6 +140,7 @@ impl Desired {
         };
         desired.objects.retain(|object| !is_new(object));
         skep_manifest::reversion(&mut desired.objects, &sets);
+        desired.objects.iter_mut().for_each(|object| name_values(object, &sets));
         for set in sets {
             match set.kind {
                 "Secret" => desired.secrets.0.extend([set.version, set.copy]),
@@ -199,8 +208,10 @@ impl Desired {
         }
         let references: Vec<ConfigReference> =
             self.objects.iter().flat_map(skep_manifest::config_references).collect();
+        let values_in: BTreeSet<&str> = self.objects.iter().filter_map(skep_manifest::values_in).collect();
         let named = |key: &&ObjectKey| {
-            references.iter().any(|reference| reference.kind == key.kind && reference.name == key.name)
+            key.kind == "Secret" && values_in.contains(key.name.as_str())
+                || references.iter().any(|reference| reference.kind == key.kind && reference.name == key.name)
         };
         self.kept_config = last.inventory.iter().filter(named).cloned().collect();
         let kept = last
@@ -327,18 +338,27 @@ fn commits(images: &ImageDigests, last: Option<&Release>) -> BTreeMap<String, St
 }
 
 /// The Secrets that a deploy would apply now: versions and their plain copies.
-pub(crate) fn secrets(project: &Project, manifests: &Manifests, keys: &mut Keys) -> Secrets {
-    let (_, sets) = sets(project, manifests, keys);
+pub(crate) fn secrets(app: &App, manifests: &Manifests, keys: &mut Keys) -> Secrets {
+    let (_, sets) = sets(app, manifests, keys);
     let secrets = sets.into_iter().filter(|set| set.kind == "Secret");
     Secrets(secrets.flat_map(|set| [set.version, set.copy]).collect())
 }
 
 /// The project's sets and those of the manifests, as versions; and every other object.
-fn sets(project: &Project, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value>, Vec<Versioned>) {
-    let (app, namespace) = (project.app.as_str(), project.namespace.as_str());
+fn sets(app: &App, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value>, Vec<Versioned>) {
+    let project = &app.project;
     let salt = keys.salt();
-    let objects = manifests.objects.iter().map(|object| object.value.clone()).collect();
-    let (objects, mut sets) = skep_manifest::split_config(app, objects, &salt);
+    let values = &manifests.placeholders.0;
+    let mut objects: Vec<Value> = manifests.objects.iter().map(|object| object.value.clone()).collect();
+    let substituted = (!values.is_empty()).then(|| {
+        let name = values::plain_name(app);
+        skep_manifest::secret(project.app.as_str(), &project.namespace, &name, values, &salt)
+    });
+    let substituted = Vec::from_iter(substituted);
+    objects.iter_mut().for_each(|object| name_values(object, &substituted));
+    let (app, namespace) = (project.app.as_str(), project.namespace.as_str());
+    let (objects, mut sets) = skep_manifest::split_config(app, objects, &salt, values);
+    sets.extend(substituted);
     for (name, set) in &project.config {
         sets.push(skep_manifest::config_map(app, namespace, name, &set.values));
     }
@@ -352,6 +372,14 @@ fn sets(project: &Project, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value
         sets.push(skep_manifest::secret(app, namespace, name, &values, &salt));
     }
     (objects, sets)
+}
+
+/// An object that has placeholders names the version of these sets that holds what stands for them.
+fn name_values(object: &mut Value, sets: &[Versioned]) {
+    skep_manifest::rename_values_in(object, |name| {
+        let set = sets.iter().find(|set| set.plain_name == skep_manifest::plain_name(name))?;
+        Some(set.name.clone())
+    });
 }
 
 fn gate(app: &App, job: &Object, timeout: Duration) -> Result<Value, Failure> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use skep_cluster::ClusterError;
 use skep_manifest::Salt;
 use skep_model::ObjectKey;
@@ -42,8 +42,7 @@ impl Keys {
             api_version: "v1".to_owned(),
         };
         let found = app.cluster.get(&key).await?;
-        let data = found.as_ref().and_then(|secret| secret["data"].as_object()).cloned().unwrap_or_default();
-        Ok(Self { key, values: decode(&data), made: false })
+        Ok(Self { key, values: found.as_ref().map(texts).unwrap_or_default(), made: false })
     }
 
     /// Takes over values that are to be generated from a Secret that has them already: a database has been made with that password.
@@ -54,8 +53,8 @@ impl Keys {
                 continue;
             }
             let found = app.cluster.get(&ObjectKey { name: set.clone(), ..self.key.clone() }).await?;
-            let data = found.and_then(|secret| secret["data"].as_object().cloned()).unwrap_or_default();
-            for (key, value) in decode(&data).into_iter().filter(|(key, _)| spec.generate.contains(key)) {
+            let values = found.as_ref().map(texts).unwrap_or_default();
+            for (key, value) in values.into_iter().filter(|(key, _)| spec.generate.contains(key)) {
                 self.made |= self.values.insert(format!("{set}.{key}"), value).is_none();
             }
         }
@@ -102,8 +101,10 @@ impl Keys {
     }
 }
 
-fn decode(data: &Map<String, Value>) -> BTreeMap<String, String> {
+/// What a Secret holds, as far as it is text.
+pub(crate) fn texts(secret: &Value) -> BTreeMap<String, String> {
     use base64::{Engine, engine::general_purpose::STANDARD};
+    let data = secret["data"].as_object().into_iter().flatten();
     let text = |value: &Value| String::from_utf8(STANDARD.decode(value.as_str()?).ok()?).ok();
-    data.iter().filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect()
+    data.filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect()
 }

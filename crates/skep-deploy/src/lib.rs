@@ -24,6 +24,7 @@ mod session;
 mod status;
 mod steps;
 mod unlock;
+mod values;
 
 pub use self::plan::{Change, Drift, Drifted, Plan, Restart, SavedPlan, Verb};
 pub use adopt::Adoption;

@@ -248,7 +248,10 @@ fn narrowed(app: &App, current: &Release, target: &Release, services: &[String])
             }
         }
         let named = skep_manifest::config_references(there);
-        let is_named = |kind: &str, name: &str| named.iter().any(|one| one.kind == kind && one.name == name);
+        let is_named = |kind: &str, name: &str| {
+            named.iter().any(|one| one.kind == kind && one.name == name)
+                || kind == "Secret" && skep_manifest::values_in(there) == Some(name)
+        };
         for object in &target.objects {
             let key = ObjectKey::of(object).filter(|key| is_named(&key.kind, &key.name));
             if key.is_some_and(|key| {

@@ -41,6 +41,16 @@ pub enum BuildError {
         /// What it can.
         platforms: Vec<String>,
     },
+    /// buildah gave several platforms one image.
+    #[error("image `{image}`: {built} images were built for {wanted} platforms")]
+    Platforms {
+        /// The image.
+        image: String,
+        /// How many platforms there are.
+        wanted: usize,
+        /// How many images came of them.
+        built: usize,
+    },
     /// What a builder wrote is not what it should be.
     #[error("{}: {why}", path.display())]
     Layout {
@@ -268,6 +278,9 @@ impl BuildError {
             }
             Self::Tool { foreign: true, .. } | Self::NoEmulation { .. } => {
                 "programs of another platform need an emulator here: install qemu-user-static, or `docker run --privileged --rm tonistiigi/binfmt --install all`".to_owned()
+            }
+            Self::Platforms { .. } => {
+                "does a program that is copied in differ for each platform (`ARG TARGETARCH`)? if all are the same, name one platform".to_owned()
             }
             Self::Tool { command, .. } => format!("`{command}` in the image's context, by hand, shows all it says"),
             Self::SeveralPlatforms { .. } => "keep the platform of the target's nodes".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! Objects are JSON from parse to apply, so a field newer than this crate is never dropped. In the order of a deploy:
 //! - [`read`] files into [`Object`]s that know their lines, [`merge`] folders, [`settle`] namespaces;
-//! - [`substitute`] puts secrets in the place of placeholders;
+//! - [`substitute`] puts secrets in the place of a Secret's placeholders, [`filled`] in that of any other's, on its way out;
 //! - [`image_uses`] lists what the containers run, [`pin`] writes digests in;
 //! - [`config_map`] and [`secret`] make versioned objects, [`version`] rewrites who refers to them;
 //! - [`migration_job`], [`label`], [`waves`] bring them into the form and order in which they are applied;
@@ -54,5 +54,5 @@ pub use read::{Ignored, Manifests, read};
 pub use references::{ConfigReference, config_references};
 pub use restart::{Reason, changed_keys, restart_reasons};
 pub use scope::{is_cluster_scoped, settle};
-pub use substitute::substitute;
+pub use substitute::{filled, masked, masked_text, rename_values_in, substitute, values_in};
 pub use template::{pod_spec, pod_template};

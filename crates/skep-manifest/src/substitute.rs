@@ -1,59 +1,198 @@
 //! Placeholders in manifests, and the secrets that stand for them.
 //!
-//! A value goes into the text of a Secret and nowhere else: any other object is read by whoever may look at the namespace, and is
-//! kept in the release's record.
+//! The text of a Secret is filled at once: no Secret is ever recorded or shown. Any other object keeps its placeholders and names, in an
+//! annotation, the versioned Secret that holds what stands for them. It is [`filled`] on its way to the cluster only, so the record, a
+//! plan and a diff have the placeholder, and a rollback finds the value of its time.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{ManifestError, Object, object::escaped};
+use crate::{Difference, ManifestError, Object, object::escaped};
 
-/// Puts the values in their places.
+/// Names the Secret that holds what stands for an object's placeholders.
+const VALUES_IN: &str = "skep.dev/values-in";
+
+/// Fills the text of Secrets, and lets every other object that has a placeholder name the Secret `values_in`; answers those that any
+/// such object has.
 ///
 /// # Errors
-/// When a placeholder stands outside the text of a Secret.
-pub fn substitute(objects: &mut [Object], values: &BTreeMap<String, String>) -> Result<(), ManifestError> {
+/// When a placeholder is part of what an object is known by, or stands in a Secret outside its text.
+pub fn substitute(
+    objects: &mut [Object],
+    values: &BTreeMap<String, String>,
+    values_in: &str,
+) -> Result<BTreeMap<String, String>, ManifestError> {
+    let mut left = BTreeMap::new();
     for object in objects {
-        if object.value["kind"] == "Secret" {
-            fill(&mut object.value, values);
+        let is_secret = object.value["kind"] == "Secret";
+        if is_secret && let Some(texts) = object.value.get_mut("stringData") {
+            fill(texts, values);
         }
-        if let Some((pointer, placeholder)) = stands_in(&object.value, values, String::new()) {
-            let message = format!("{placeholder} stands for a secret, and this is no text of a Secret");
-            let hint = "put the value into a Secret's `stringData`, and let the pod read that";
-            return Err(ManifestError::unusable(object.place(&pointer), &object.name(), &message, hint));
+        let placeholders = standing_in(&object.value, values);
+        for (pointer, placeholder) in &placeholders {
+            if is_secret {
+                let message = format!("{placeholder} stands in a Secret, and not in its text");
+                let hint = "write it in the Secret's `stringData`";
+                return Err(ManifestError::unusable(object.place(pointer), &object.name(), &message, hint));
+            }
+            if is_identity(pointer) {
+                let message =
+                    format!("{placeholder} stands for a secret, and this is what the object is known by");
+                let hint = "write the name, the label or the namespace out";
+                return Err(ManifestError::unusable(object.place(pointer), &object.name(), &message, hint));
+            }
+            left.insert(placeholder.clone(), values[placeholder].clone());
+        }
+        if !is_secret && !placeholders.is_empty() {
+            object.value["metadata"]["annotations"][VALUES_IN] = values_in.into();
         }
     }
-    Ok(())
+    Ok(left)
 }
 
-fn fill(secret: &mut Value, values: &BTreeMap<String, String>) {
-    for text in secret["stringData"].as_object_mut().into_iter().flat_map(|texts| texts.values_mut()) {
-        if let Value::String(text) = text {
-            for (placeholder, value) in values {
-                *text = text.replace(placeholder, value);
+/// The Secret that holds what stands for an object's placeholders.
+pub fn values_in(object: &Value) -> Option<&str> {
+    object.get("metadata")?.get("annotations")?.get(VALUES_IN)?.as_str()
+}
+
+/// Lets an object that has placeholders name another Secret.
+pub fn rename_values_in(object: &mut Value, rename: impl Fn(&str) -> Option<String>) {
+    if let Some(name) = object.pointer_mut("/metadata/annotations/skep.dev~1values-in")
+        && let Some(new) = name.as_str().and_then(rename)
+    {
+        *name = new.into();
+    }
+}
+
+/// An object with the values in the place of its placeholders, as only the cluster may see it.
+pub fn filled(object: &Value, values: &BTreeMap<String, String>) -> Value {
+    let mut filled = object.clone();
+    fill(&mut filled, values);
+    filled
+}
+
+/// Differences that may be shown: what is to be has its placeholders again, and what was in such a place is hidden.
+pub fn masked(mut fields: Vec<Difference>, values: &BTreeMap<String, String>) -> Vec<Difference> {
+    for field in &mut fields {
+        let is_secret = field.to.as_mut().is_some_and(|to| mask(to, values));
+        if let Some(from) = &mut field.from {
+            mask(from, values);
+            if is_secret {
+                *from = "(hidden)".into();
             }
         }
     }
+    fields
 }
 
-/// Where the first placeholder is that is left; a Secret's filled text, which is a value's own business, aside.
-fn stands_in(value: &Value, values: &BTreeMap<String, String>, pointer: String) -> Option<(String, String)> {
-    if pointer == "/stringData" {
-        return None;
-    }
-    match value {
-        Value::String(text) => {
-            let found = values.keys().find(|placeholder| text.contains(*placeholder))?;
-            Some((pointer, found.clone()))
+/// A sentence of others that may quote a value.
+pub fn masked_text(text: &str, values: &BTreeMap<String, String>) -> String {
+    let mut text = text.to_owned();
+    values.iter().for_each(|(placeholder, value)| text = text.replace(value, placeholder));
+    text
+}
+
+/// Whether there was anything to put back.
+fn mask(value: &mut Value, values: &BTreeMap<String, String>) -> bool {
+    let mut found = false;
+    each_text(value, &mut |text| {
+        let masked = masked_text(text, values);
+        found |= masked != *text;
+        *text = masked;
+    });
+    found
+}
+
+fn fill(value: &mut Value, values: &BTreeMap<String, String>) {
+    each_text(value, &mut |text| {
+        for (placeholder, value) in values {
+            if text.contains(placeholder) {
+                *text = text.replace(placeholder, value);
+            }
         }
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, item)| stands_in(item, values, format!("{pointer}/{index}"))),
-        Value::Object(fields) => fields
-            .iter()
-            .find_map(|(key, value)| stands_in(value, values, format!("{pointer}/{}", escaped(key)))),
-        _ => None,
+    });
+}
+
+fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
+    match value {
+        Value::String(text) => change(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, change)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| each_text(field, change)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Each text with a placeholder: its JSON pointer, and the placeholder. A Secret's filled text, which is a value's own business, aside.
+fn standing_in(object: &Value, values: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    fn walk(
+        value: &Value,
+        values: &BTreeMap<String, String>,
+        pointer: &str,
+        found: &mut Vec<(String, String)>,
+    ) {
+        match value {
+            Value::String(text) => {
+                let here = values.keys().filter(|placeholder| text.contains(*placeholder));
+                found.extend(here.map(|placeholder| (pointer.to_owned(), placeholder.clone())));
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    walk(item, values, &format!("{pointer}/{index}"), found);
+                }
+            }
+            Value::Object(fields) => {
+                for (key, field) in fields {
+                    walk(field, values, &format!("{pointer}/{}", escaped(key)), found);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let mut found = Vec::new();
+    let is_secret = object["kind"] == "Secret";
+    for (key, field) in object.as_object().into_iter().flatten() {
+        if !(is_secret && key == "stringData") {
+            walk(field, values, &format!("/{}", escaped(key)), &mut found);
+        }
+    }
+    found
+}
+
+/// Whether a field is part of what an object is known by, to the cluster or to Skep.
+fn is_identity(pointer: &str) -> bool {
+    let known = ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace", "/metadata/generateName"];
+    known.contains(&pointer) || pointer.starts_with("/metadata/labels/")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_and_what_is_to_be_show_no_value() {
+        let values = BTreeMap::from([("TOKEN_PLACEHOLDER".to_owned(), "open-sesame".to_owned())]);
+        let field =
+            |from: Option<Value>, to: Option<Value>| Difference { path: "data.conf".to_owned(), from, to };
+        let shown = masked(
+            vec![
+                field(Some(json!("token=older")), Some(json!("token=open-sesame"))),
+                field(Some(json!("a: open-sesame")), None),
+                field(Some(json!(3)), Some(json!(4))),
+                field(None, Some(json!({"deep": ["open-sesame", "plain"]}))),
+            ],
+            &values,
+        );
+        assert_eq!(
+            shown,
+            [
+                field(Some(json!("(hidden)")), Some(json!("token=TOKEN_PLACEHOLDER"))),
+                field(Some(json!("a: TOKEN_PLACEHOLDER")), None),
+                field(Some(json!(3)), Some(json!(4))),
+                field(None, Some(json!({"deep": ["TOKEN_PLACEHOLDER", "plain"]}))),
+            ]
+        );
     }
 }

@@ -10,6 +10,7 @@
 mod auth;
 mod client;
 mod config;
+mod copy;
 mod docker_config;
 mod error;
 mod http;

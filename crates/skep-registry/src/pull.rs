@@ -156,6 +156,6 @@ fn used(path: &Path, size: u64) -> bool {
     file.metadata().is_ok_and(|meta| meta.len() == size)
 }
 
-fn file_error(action: &'static str, path: &Path, source: io::Error) -> RegistryError {
+pub(crate) fn file_error(action: &'static str, path: &Path, source: io::Error) -> RegistryError {
     RegistryError::File { action, path: path.to_owned(), source }
 }

@@ -140,7 +140,7 @@ impl Client {
         Ok(answer.body)
     }
 
-    fn parse<T: serde::de::DeserializeOwned>(
+    pub(crate) fn parse<T: serde::de::DeserializeOwned>(
         &self,
         image: &ImageRef,
         fetched: &Fetched,

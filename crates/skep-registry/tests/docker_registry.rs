@@ -289,3 +289,57 @@ async fn what_is_not_there_and_what_is_damaged() {
     );
     assert!(!dir.path().join("blobs/sha256").join(layer.hex()).exists());
 }
+
+#[tokio::test]
+async fn an_index_is_copied_with_everything_that_it_names() {
+    let (from, to) = (DockerRegistry::open(), DockerRegistry::guarded());
+    let dir = tempfile::tempdir().expect("a folder");
+    let (one, two) = (
+        package(dir.path(), &[vec![1; 4_000], vec![2; 300_000]]),
+        package(dir.path(), &[vec![2; 300_000], vec![3; 10]]),
+    );
+    let reader = client();
+    let source = image(&from.address, "team/app");
+    let mut entries = Vec::new();
+    for (package, architecture) in [(&one, "amd64"), (&two, "arm64")] {
+        reader.push(package, &source, &[], &OnBytes::nowhere()).await.expect("pushed");
+        let mut entry = serde_json::to_value(package.descriptor()).expect("json");
+        entry["platform"] = json!({"os": "linux", "architecture": architecture});
+        entries.push(entry);
+    }
+    let manifest = json!({"schemaVersion": 2, "mediaType": MediaType::INDEX, "manifests": entries});
+    let manifest = serde_json::to_vec(&manifest).expect("json");
+    let index = Package {
+        digest: Digest::of(&manifest),
+        manifest: manifest.into(),
+        media_type: MediaType::INDEX.to_owned(),
+        config: Vec::new().into(),
+        blobs: Vec::new(),
+    };
+    reader.put_index(&index, &source).await.expect("an index");
+
+    let login = Login { username: ACCOUNT.0.to_owned(), password: ACCOUNT.1.to_owned() };
+    let logins = [(to.address.clone(), login)].into();
+    let writer = Client::new(ClientConfig { logins, ..quick() }).expect("a client");
+    let target = image(&to.address, "other/app");
+    let pinned = source.pinned(index.digest);
+    let nobody = OnBytes::nowhere();
+    let copy = || reader.copy(&pinned, &writer, &target, &nobody);
+    let sent = copy().await.expect("copied").expect("it was not there");
+    assert!(sent > 304_000 && sent < 600_000, "the layer that both have goes once: {sent}");
+    assert_eq!(copy().await.expect("looked at"), None);
+    writer.tag(&target.pinned(index.digest), "all").await.expect("tagged");
+    let creds = format!("{}:{}", ACCOUNT.0, ACCOUNT.1);
+    let there = format!("docker://{}/other/app:all", to.address);
+    let folder = format!("dir:{}", dir.path().join("judged").display());
+    support::skopeo(&[
+        "copy",
+        "--insecure-policy",
+        "--all",
+        "--src-tls-verify=false",
+        "--src-creds",
+        &creds,
+        &there,
+        &folder,
+    ]);
+}

@@ -139,6 +139,12 @@ pub(crate) enum Command {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
+    /// Write a man page for Skep and one for each command
+    #[command(hide = true)]
+    ManPages {
+        /// Where to
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

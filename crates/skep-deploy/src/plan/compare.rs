@@ -34,12 +34,14 @@ pub(super) async fn with_live(
     force: Force,
     last: Option<&Release>,
 ) -> Result<Compared, Failure> {
-    let wanted: Vec<Value> = desired.all_objects().cloned().collect();
+    let wanted: Vec<Value> =
+        desired.all_objects().map(|object| desired.substituted.fill(object).into_owned()).collect();
     let mut compared = Compared::default();
     for (object, answer) in wanted.iter().zip(app.cluster.rehearse_all(&wanted, force).await) {
         let Some(key) = ObjectKey::of(object) else {
             continue;
         };
+        let answer = answer.map_err(|error| desired.substituted.mask_error(error));
         let there = live_of(live, object);
         let managers = there.map(skep_manifest::adoptable_from).unwrap_or_default();
         match (there, answer) {
@@ -73,11 +75,26 @@ pub(super) async fn with_live(
             }
         }
     }
+    let mut compared = compared.masked(desired);
     explain(app, desired, &mut compared.changes).await?;
     Ok(compared)
 }
 
 impl Compared {
+    /// What stands for placeholders is shown to nobody.
+    fn masked(mut self, desired: &Desired) -> Self {
+        for object in desired.all_objects().filter(|object| skep_manifest::values_in(object).is_some()) {
+            let Some(key) = ObjectKey::of(object) else { continue };
+            for change in self.changes.iter_mut().filter(|change| change.object == key) {
+                change.fields = desired.substituted.mask(object, std::mem::take(&mut change.fields));
+            }
+            for drift in self.drift.iter_mut().filter(|drift| drift.object == key) {
+                drift.mask(|field| desired.substituted.mask(object, vec![field]).pop());
+            }
+        }
+        self
+    }
+
     fn update(&mut self, object: ObjectKey, fields: Vec<Difference>) {
         if !fields.is_empty() {
             self.changes.push(Change {

@@ -41,6 +41,25 @@ pub enum Drifted {
     },
 }
 
+impl Drift {
+    /// Hides what nobody is to see; `mask` does so for a field.
+    pub(super) fn mask(&mut self, mask: impl Fn(Difference) -> Option<Difference>) {
+        let masked = |path: &str, from: Option<Value>, to: Option<Value>| {
+            mask(Difference { path: path.to_owned(), from, to })
+                .map_or((None, None), |field| (field.from, field.to))
+        };
+        match &mut self.what {
+            Drifted::Deleted => {}
+            Drifted::Added { path, live, .. } => {
+                *live = masked(path, Some(live.take()), None).0.unwrap_or_default();
+            }
+            Drifted::Field { path, live, wanted, .. } => {
+                (*live, *wanted) = masked(path, live.take(), wanted.take());
+            }
+        }
+    }
+}
+
 /// An object of the last release that is not there.
 pub(super) fn deleted(object: &ObjectKey, last: Option<&Release>) -> Option<Drift> {
     let had = last?.inventory.iter().any(|key| key.same_object(object));

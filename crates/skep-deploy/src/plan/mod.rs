@@ -24,6 +24,7 @@ use crate::{
     keys::Keys,
     pull_secrets::PullSecrets,
     steps::{Clock, images::ImageDigests, load::Manifests},
+    values::Substituted,
 };
 
 pub use change::{Change, Restart, Verb};
@@ -323,9 +324,13 @@ pub(crate) async fn against_live(
     force: Force,
     why: &str,
 ) -> Result<Plan, Failure> {
-    let (live, pull_secrets) =
-        tokio::join!(compare::live(app, &desired), PullSecrets::outdated(app, &desired));
+    let (live, pull_secrets, substituted) = tokio::join!(
+        compare::live(app, &desired),
+        PullSecrets::outdated(app, &desired),
+        Substituted::read(app, &desired)
+    );
     let (live, pull_secrets) = (live?, pull_secrets?);
+    desired.substituted = substituted?;
     for (key, object) in &live {
         if let Some(other) = owner_of(object).filter(|other| *other != app.project.app.as_str()) {
             let what = format!("{key} in namespace {} belongs to another app, {other}", app.namespace());

@@ -202,7 +202,7 @@ impl SavedPlan {
             return Err(refused(what, "make a new plan"));
         }
         images::are_there(app, &self.images, "the saved plan").await?;
-        let secrets = desired::secrets(&app.project, manifests, &mut keys);
+        let secrets = desired::secrets(app, manifests, &mut keys);
         if let Some(gone) = self
             .secrets
             .iter()

@@ -45,7 +45,7 @@ pub(crate) async fn waves(
         changed += objects.iter().filter(|object| plan.changes(object)).count();
         adopt::take_over(app, plan, objects, step).await?;
         make_room(app, plan, session, objects, step).await?;
-        wave(app, session, step, objects, plan.force, |object| plan.changes(object)).await?;
+        wave(app, plan, session, step, objects, plan.force, |object| plan.changes(object)).await?;
     }
     Ok(changed)
 }
@@ -81,6 +81,7 @@ async fn make_room(
 /// Applies one wave, after asking whether the lock still stands. `changes` tells what is news.
 pub(crate) async fn wave(
     app: &App,
+    plan: &Plan,
     session: &Session,
     step: Step,
     objects: &[Value],
@@ -88,7 +89,10 @@ pub(crate) async fn wave(
     changes: impl Fn(&Value) -> bool,
 ) -> Result<(), Failure> {
     session.may_write(step)?;
-    let applied = app.cluster.apply_all(objects, force).await.in_step(step)?;
+    let substituted = &plan.desired.substituted;
+    let filled: Vec<Value> = objects.iter().map(|object| substituted.fill(object).into_owned()).collect();
+    let applied = app.cluster.apply_all(&filled, force).await;
+    let applied = applied.map_err(|error| substituted.mask_error(error)).in_step(step)?;
     for (object, applied) in objects.iter().zip(applied) {
         app.emit.emit(Event::Applied { object: applied.key, changed: changes(object) });
     }

@@ -7,15 +7,15 @@ use skep_image::{BuildRequest, Built, PushRequest, Revision, Runs};
 use skep_manifest::Owner;
 use skep_model::{Cluster, Digest, Event, ImageRef, Outcome, Platform, Step};
 
-use super::{Clock, load::Manifests};
+use super::{Clock, load::Manifests, promote};
 use crate::{
-    App, Commit, DeployRequest, Failure, Images, Running,
+    App, Commit, DeployRequest, Failure, Images,
     error::{InStep, Problem},
     plan::Known,
 };
 
 /// How many images are built or pushed at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// Our images, as digests in the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,7 +48,7 @@ pub(crate) async fn ready(
             let wanted = wanted(app, request, manifests).in_step(Step::Push)?;
             all_tagged(app, &wanted, tag, clock).await
         }
-        Images::Promoted(running) => promoted(app, running, clock).await,
+        Images::Promoted(running) => promote::images(app, running, clock).await,
     }
 }
 
@@ -252,49 +252,6 @@ async fn all_tagged(
         tag: Some(tag.to_owned()),
     });
     clock.settle(Step::Push, found, |_| (Outcome::Unchanged, format!("images tagged {tag}")))
-}
-
-/// `promote`: the very digests that run elsewhere. They must be where this target pulls from.
-async fn promoted(app: &App, running: &Running, clock: &mut Clock) -> Result<ImageDigests, Failure> {
-    clock.start(Step::Push);
-    let found = find_promoted(app, running).await;
-    clock.settle(Step::Push, found, |_| (Outcome::Unchanged, format!("images of {}", running.release)))
-}
-
-async fn find_promoted(app: &App, running: &Running) -> Result<ImageDigests, Failure> {
-    let refused =
-        |what: String, hint: &str| Failure::at(Step::Push, Problem::Project { what, hint: hint.to_owned() });
-    if running.registry != app.registry {
-        let what = format!(
-            "{} runs images of {}, and {} has its images in {}",
-            running.release, running.registry, app.project.target, app.registry
-        );
-        return Err(refused(
-            what,
-            "give both targets the same `registry`: what was tried is what is shipped",
-        ));
-    }
-    let missing: Vec<&str> = app
-        .project
-        .images
-        .keys()
-        .filter(|name| !running.images.contains_key(*name))
-        .map(String::as_str)
-        .collect();
-    if !missing.is_empty() {
-        let what = format!("{} has no image {}", running.release, missing.join(", "));
-        return Err(refused(what, "deploy it there first"));
-    }
-    let ours = |name: &String| app.project.images.contains_key(name);
-    let mut images = ImageDigests {
-        digests: running.images.clone(),
-        commits: running.commits.clone(),
-        tag: Some(running.release.clone()),
-    };
-    images.digests.retain(|name, _| ours(name));
-    images.commits.retain(|name, _| ours(name));
-    are_there(app, &images.digests, &running.release).await?;
-    Ok(images)
 }
 
 /// The images of these names that carry a tag.

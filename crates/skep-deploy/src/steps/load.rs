@@ -13,6 +13,7 @@ use super::Clock;
 use crate::{
     App, Failure,
     error::{InStep, Problem},
+    values::{self, Values},
 };
 
 /// What the project's manifests say, merged, in the app's namespace.
@@ -24,6 +25,8 @@ pub(crate) struct Manifests {
     pub(crate) migration: Option<Object>,
     /// Objects of files that were left out: what is there of them stays.
     pub(crate) skipped: Vec<ObjectKey>,
+    /// What stands for the placeholders of objects that are no Secrets.
+    pub(crate) placeholders: Values,
 }
 
 impl Manifests {
@@ -50,6 +53,8 @@ fn read(app: &App) -> Result<Manifests, Failure> {
     let project = &app.project;
     let mut layers = Vec::new();
     let mut skipped = Vec::new();
+    let mut placeholders = BTreeMap::new();
+    let values_in = values::plain_name(app);
     for (index, path) in project.manifests.iter().enumerate() {
         let mut files = source_files(&project.root, path, "manifests")?;
         if let Some(migrate) = &project.migrate {
@@ -61,7 +66,8 @@ fn read(app: &App) -> Result<Manifests, Failure> {
         }
         let (files, left_out) = without_missing_values(app, files)?;
         let mut objects = skep_manifest::read(files).in_step(Step::Load)?.objects;
-        skep_manifest::substitute(&mut objects, &values(app)).in_step(Step::Load)?;
+        let left = skep_manifest::substitute(&mut objects, &values(app), &values_in).in_step(Step::Load)?;
+        placeholders.extend(left);
         layers.push(objects);
         let mut left_out = skep_manifest::read(left_out).in_step(Step::Load)?.objects;
         skep_manifest::settle(&mut left_out, &project.namespace).in_step(Step::Load)?;
@@ -69,15 +75,16 @@ fn read(app: &App) -> Result<Manifests, Failure> {
     }
     let mut objects = skep_manifest::merge(layers).in_step(Step::Load)?;
     skep_manifest::settle(&mut objects, &project.namespace).in_step(Step::Load)?;
+    let placeholders = Values(placeholders);
     let Some(migrate) = &project.migrate else {
-        return Ok(Manifests { objects, migration: None, skipped });
+        return Ok(Manifests { objects, migration: None, skipped, placeholders });
     };
     let of_the_gate = |place: &Place| project.root.join(place.file()) == migrate.manifest;
     let (mut gate, objects): (Vec<_>, Vec<_>) =
         objects.into_iter().partition(|object| of_the_gate(&object.origin));
     let job = gate.iter().position(|object| object.value["kind"] == "Job").map(|index| gate.remove(index));
     match (job, gate.first()) {
-        (Some(job), None) => Ok(Manifests { objects, migration: Some(job), skipped }),
+        (Some(job), None) => Ok(Manifests { objects, migration: Some(job), skipped, placeholders }),
         (None, _) => Err(Failure::at(
             Step::Load,
             Problem::File {

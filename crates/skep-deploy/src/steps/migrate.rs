@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_cluster::{Force, LogQuery, Snapshot};
+use skep_cluster::{LogQuery, Snapshot};
 use skep_model::{Event, ObjectKey, Outcome, Step};
 use skep_rollout::{Observed, Rollout, Verdict, workload::JobState};
 use tokio::task::JoinSet;
@@ -28,7 +28,7 @@ pub(crate) async fn migrate(app: &App, plan: &Plan, session: &mut Session) -> Re
         return Ok(());
     };
     session.clock.start(Step::Migrate);
-    let ended = gate(app, job, session, plan.force).await;
+    let ended = gate(app, plan, job, session).await;
     session.clock.settle(Step::Migrate, ended, |how| match how {
         Gate::WasComplete => (Outcome::Unchanged, "done by an earlier deploy".to_owned()),
         Gate::Joined => (Outcome::Done, "joined a migration that was running".to_owned()),
@@ -45,7 +45,7 @@ enum Gate {
     Ran,
 }
 
-async fn gate(app: &App, job: &Value, session: &mut Session, force: Force) -> Result<Gate, Failure> {
+async fn gate(app: &App, plan: &Plan, job: &Value, session: &mut Session) -> Result<Gate, Failure> {
     let Some(key) = ObjectKey::of(job) else {
         return Ok(Gate::WasComplete);
     };
@@ -61,7 +61,8 @@ async fn gate(app: &App, job: &Value, session: &mut Session, force: Force) -> Re
         None => Gate::Ran,
     };
     if matches!(how, Gate::Ran) {
-        apply::wave(app, session, Step::Migrate, std::slice::from_ref(job), force, |_| true).await?;
+        apply::wave(app, plan, session, Step::Migrate, std::slice::from_ref(job), plan.force, |_| true)
+            .await?;
     }
     let migrated = watch(app, session, &key).await?;
     session.forget_the_old_schema(app, migrated).await?;

@@ -6,6 +6,7 @@ mod clock;
 pub(crate) mod images;
 pub(crate) mod load;
 pub(crate) mod migrate;
+mod promote;
 pub(crate) mod roll;
 pub(crate) mod stage;
 pub(crate) mod verify;

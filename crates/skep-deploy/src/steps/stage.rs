@@ -16,7 +16,7 @@ pub(crate) async fn stage(app: &App, plan: &Plan, session: &mut Session) -> Resu
 
 async fn write(app: &App, plan: &Plan, session: &mut Session) -> Result<usize, Failure> {
     let keys = plan.keys.as_slice();
-    apply::wave(app, session, Step::Stage, keys, Force::Yes, |_| true).await?;
+    apply::wave(app, plan, session, Step::Stage, keys, Force::Yes, |_| true).await?;
     let renewed = plan.pull_secrets.write(app, Step::Stage).await?;
     let changed = apply::waves(app, session, Step::Stage, plan.desired.stage_waves(), plan).await?;
     let needed: Vec<&Value> = plan.desired.needed_workloads().collect();

@@ -1,8 +1,9 @@
 //! buildah: builds into its own store and pushes from there, so that layers of a base which the registry has are not packed again.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use skep_model::{Digest, DockerBuild, Emit};
+use skep_registry::Index;
 use tokio::process::Command;
 
 use super::{account::Account, describe, run};
@@ -26,12 +27,49 @@ pub(super) async fn build(
     emit: &Emit,
 ) -> Result<Stored, BuildError> {
     let account = Account::open(request.client)?;
-    let id_file = account.folder().join("id");
+    let platforms = request.platforms.len();
+    if platforms <= 1 {
+        let id_file = account.folder().join("id");
+        let mut command = command(request, spec, &account, Cached::Yes);
+        command.arg("--iidfile").arg(&id_file).arg(&request.image.context);
+        run(request.name, &mut command, emit).await?;
+        let id = read(&id_file)?;
+        return Ok(Stored::Image(id.strip_prefix("sha256:").unwrap_or(&id).to_owned()));
+    }
+    let list = format!("skep-{}-list", request.repository.repository.replace('/', "-"));
+    let mut built = 0;
+    // For what begins `FROM scratch`, buildah up to 1.28 takes one platform's layers from its cache for the next.
+    for cached in [Cached::Yes, Cached::No] {
+        // What an earlier build left in the list would stay in it.
+        let _ = Command::new("buildah").args(["manifest", "rm", &list]).output().await;
+        let mut command = command(request, spec, &account, cached);
+        command.args(["--manifest", &list]).arg(&request.image.context);
+        run(request.name, &mut command, emit).await?;
+        built = images_in(&list).await?;
+        if built == platforms {
+            return Ok(Stored::List(list));
+        }
+    }
+    let name = request.name.to_owned();
+    Err(BuildError::Platforms { image: name, wanted: platforms, built })
+}
+
+/// Whether layers that were built before are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cached {
+    Yes,
+    No,
+}
+
+/// `buildah build` with all but what names its result.
+fn command(request: &BuildRequest<'_>, spec: &DockerBuild, account: &Account, cached: Cached) -> Command {
     let mut command = Command::new("buildah");
     // A build that fails leaves no container behind.
     command.args(["build", "--layers", "--force-rm", "--authfile"]).arg(account.file());
     describe(&mut command, request, spec);
-    if request.keep_cache {
+    if cached == Cached::No {
+        command.arg("--no-cache");
+    } else if request.keep_cache {
         let cache = format!("{}-cache", request.repository);
         command.args(["--cache-from", &cache, "--cache-to", &cache]);
     }
@@ -43,23 +81,18 @@ pub(super) async fn build(
         // Only where a base is in that registry: the switch goes for every other one too.
         command.arg("--tls-verify=false");
     }
-    let list = format!("skep-{}-list", request.repository.repository.replace('/', "-"));
-    if request.platforms.len() > 1 {
-        // What an earlier build left in the list would stay in it.
-        let mut remove = Command::new("buildah");
-        remove.args(["rmi", &list]);
-        let _ = remove.output().await;
-        command.args(["--manifest", &list]);
-    } else {
-        command.arg("--iidfile").arg(&id_file);
-    }
-    command.arg(&request.image.context);
-    run(request.name, &mut command, emit).await?;
-    if request.platforms.len() > 1 {
-        return Ok(Stored::List(list));
-    }
-    let id = read(&id_file)?;
-    Ok(Stored::Image(id.strip_prefix("sha256:").unwrap_or(&id).to_owned()))
+    command
+}
+
+/// How many images a list of the store names.
+async fn images_in(list: &str) -> Result<usize, BuildError> {
+    let unreadable = |why: String| BuildError::NoTool { why: format!("`buildah manifest inspect`: {why}") };
+    let output = Command::new("buildah").args(["manifest", "inspect", list]).output().await;
+    let output = output.map_err(|error| unreadable(error.to_string()))?;
+    let index: Index =
+        serde_json::from_slice(&output.stdout).map_err(|error| unreadable(error.to_string()))?;
+    let images: BTreeSet<&Digest> = index.manifests.iter().map(|entry| &entry.digest).collect();
+    Ok(images.len())
 }
 
 impl Stored {

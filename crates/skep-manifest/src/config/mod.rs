@@ -111,8 +111,13 @@ pub fn secret(
 
 /// Makes the version and the copy of an object that has its plain name.
 fn versioned(app: &str, kind: &'static str, object: &Value, salt: &Salt) -> Versioned {
+    named(app, kind, object, &hash::content(object, &salt.0))
+}
+
+/// The same with the version told.
+fn named(app: &str, kind: &'static str, object: &Value, version: &str) -> Versioned {
     let plain_name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let name = format!("{plain_name}-{}", hash::content(object, &salt.0));
+    let name = format!("{plain_name}-{version}");
     let mut copy = object.clone();
     label(&mut copy, app);
     if let Some(object) = copy.as_object_mut() {

@@ -1,12 +1,15 @@
 //! The sets that stand in the manifests themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{Salt, Versioned, versioned};
-use crate::references::config_references;
+use super::{Salt, Versioned, hash, named, versioned};
+use crate::{
+    references::config_references,
+    substitute::{filled, values_in},
+};
 
 /// Types of Secrets that something other than a pod reads by name: a version would not be found.
 const STABLE_TYPES: &[&str] = &[
@@ -16,8 +19,14 @@ const STABLE_TYPES: &[&str] = &[
     "bootstrap.kubernetes.io/token",
 ];
 
-/// Takes out of `objects` the ConfigMaps and Secrets that become versioned, and returns the others and the versions.
-pub fn split_config(app: &str, objects: Vec<Value>, salt: &Salt) -> (Vec<Value>, Vec<Versioned>) {
+/// Takes out of `objects` the ConfigMaps and Secrets that become versioned, and returns the others and the versions. One that has
+/// placeholders is named by what it holds with their values, salted as a Secret is.
+pub fn split_config(
+    app: &str,
+    objects: Vec<Value>,
+    salt: &Salt,
+    values: &BTreeMap<String, String>,
+) -> (Vec<Value>, Vec<Versioned>) {
     let referred: BTreeSet<String> = objects
         .iter()
         .flat_map(config_references)
@@ -29,6 +38,10 @@ pub fn split_config(app: &str, objects: Vec<Value>, salt: &Salt) -> (Vec<Value>,
     for object in objects {
         match kind(&object, &referred) {
             Some("Secret") => sets.push(versioned(app, "Secret", &encoded(object), salt)),
+            Some(kind) if values_in(&object).is_some() => {
+                let name = hash::content(&filled(&object, values), &salt.0);
+                sets.push(named(app, kind, &object, &name));
+            }
             Some(kind) => sets.push(versioned(app, kind, &object, &Salt::new([]))),
             None => rest.push(object),
         }

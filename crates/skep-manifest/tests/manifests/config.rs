@@ -118,7 +118,7 @@ fn sets_of_the_manifests() {
          apiVersion: v1\nkind: Secret\nmetadata: {{name: pull}}\ntype: kubernetes.io/dockerconfigjson\n"
     );
     let salt = Salt::new(*b"salt");
-    let (rest, sets) = split_config("honeydue", values(&text), &salt);
+    let (rest, sets) = split_config("honeydue", values(&text), &salt, &BTreeMap::new());
     let names: Vec<_> = rest.iter().map(|object| object["metadata"]["name"].clone()).collect();
     assert_eq!(names, ["api", "read-by-name", "pull"]);
     assert_eq!(format!("{sets:?}"), format!("[ConfigMap/{}, Secret/{}]", sets[0].name, sets[1].name));

@@ -12,6 +12,7 @@ pub(crate) mod hive;
 #[path = "hive_absent.rs"]
 pub(crate) mod hive;
 mod logs;
+mod man_pages;
 mod operate;
 mod plan;
 mod promote;
@@ -35,10 +36,6 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Runs one command to its end.
 pub(crate) fn run(settings: &Settings, command: Command) -> Result<ExitCode> {
-    if let Command::Completions { shell } = command {
-        completions::run(shell);
-        return Ok(ExitCode::SUCCESS);
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
     let result = runtime.block_on(async {
         tokio::select! {
@@ -98,6 +95,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
             completions::run(shell);
             Ok(())
         }
+        Command::ManPages { folder } => man_pages::run(&folder),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

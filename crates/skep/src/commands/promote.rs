@@ -13,9 +13,9 @@ pub(crate) async fn run(settings: &Settings, promote: args::Promote) -> Result<(
         bail!("`-t {}` says nothing here: `skep promote FROM TO` names both targets", settings.target);
     }
     let from = Settings { target: promote.from, ..settings.clone() };
-    let there = compose::app(&from, compose::load(&from, Reads::Address)?, Emit::nowhere()).await?;
+    let there = compose::app(&from, compose::load(&from, Reads::Registry)?, Emit::nowhere()).await?;
     let running = skep_deploy::running(&there).await?;
     let to = Settings { target: promote.to, ..settings.clone() };
-    let request = DeployRequest { images: Images::Promoted(running), ..DeployRequest::default() };
+    let request = DeployRequest { images: Images::Promoted(Box::new(running)), ..DeployRequest::default() };
     deploy::ship(&to, request, promote.wait).await
 }

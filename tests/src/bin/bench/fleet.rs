@@ -156,6 +156,26 @@ pub(super) fn two_hundred_services() {
     println!("{:<78} {peak:>7} MB {:>10} {:>10}", "  its memory, at the most", "-", "150 MB");
 }
 
+/// As many kept releases as anybody wants: what they cost a deploy that has nothing to do, and whoever looks back.
+pub(super) fn fifty_releases() {
+    let world = World::new();
+    world.project.edit("k8s/shop.yaml", "replicas: 2", "replicas: 0");
+    world.project.append("skep.yaml", "keep-releases: 50\n");
+    for number in 0..50 {
+        world.project.write("shop.env", &format!("GREETING=hello {number}\n"));
+        world.skep(&["deploy", "--quiet"]).ok();
+    }
+    let kept = world.skep(&["history", "--output", "json"]).ok().json().len();
+    assert_eq!(kept, 50, "that many are kept");
+    for (what, arguments) in [
+        ("no-change deploy --skip-build", &["deploy", "--skip-build", "--quiet"][..]),
+        ("history", &["history"]),
+    ] {
+        let figure = median(RUNS, || timed(|| drop(world.skep(arguments).ok())));
+        row(&format!("50 kept releases: {what}"), figure, median(5, spawn), "300 ms");
+    }
+}
+
 /// The most memory that a process has had, in kilobytes.
 fn high_water(status: &Path) -> u64 {
     let status = fs::read_to_string(status).unwrap_or_default();

@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
 
+mod app;
 mod fleet;
 
 use std::{
@@ -32,6 +33,7 @@ fn main() {
         return;
     }
     fleet::two_hundred_services();
+    fleet::fifty_releases();
     hive_start();
     let world = World::new();
     world.skep(&["deploy"]).ok();
@@ -44,6 +46,7 @@ fn main() {
     idle_memory();
     push();
     roll(&world);
+    app::as_a_team_ships_it();
 }
 
 fn row(what: &str, figure: Duration, floor: Duration, goal: &str) {
