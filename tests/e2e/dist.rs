@@ -80,3 +80,29 @@ fn the_program_needs_nothing_but_a_kernel() {
     let logs = world.kubectl(&["logs", "skep"]).ok();
     assert_eq!(logs.stdout.trim(), world.skep(&["--version"]).ok().stdout.trim());
 }
+
+/// A program that is linked statically can't load what `/etc/nsswitch.conf` may name: an account or a host that its files don't know
+/// must not be its end.
+#[test]
+fn a_name_that_only_a_module_could_know_is_no_crash() {
+    if dist().is_none() {
+        return;
+    }
+    let program = skep_tests::program("skep");
+    let folder = tempfile::tempdir().expect("a folder");
+    let nsswitch = folder.path().join("nsswitch.conf");
+    fs::write(&nsswitch, "passwd: files systemd\nhosts: files hesiod dns\n").expect("a file can be written");
+    fs::write(folder.path().join("skep.yaml"), "app: shop\nmanifests: k8s\nregistry: registry.example.com/team\ntargets: { far: { kubeconfig: far.yaml } }\n")
+        .expect("a file can be written");
+    let far = "apiVersion: v1\nkind: Config\nclusters: [{ name: far, cluster: { server: \"https://nowhere.example.invalid:6443\" } }]\nusers: [{ name: me, user: { token: t } }]\ncontexts: [{ name: far, context: { cluster: far, user: me } }]\n";
+    fs::write(folder.path().join("far.yaml"), far).expect("a file can be written");
+    Outcome::of(Command::new("chmod").args(["-R", "a+rX"]).arg(folder.path())).ok();
+    let script = format!(
+        "mount --bind {} /etc/nsswitch.conf; install -m 0755 {} /tmp/skep-of-dist-$$; cd {}; setpriv --reuid 12345 --clear-groups env -u USER HOME=/tmp /tmp/skep-of-dist-$$ status -t far; code=$?; rm /tmp/skep-of-dist-$$; exit $code",
+        nsswitch.display(),
+        program.display(),
+        folder.path().display()
+    );
+    let told = Outcome::of(Command::new("unshare").args(["--mount", "sh", "-c", &script]));
+    told.code(10).says("nowhere.example.invalid").says("can't be reached");
+}

@@ -32,3 +32,4 @@ pub use input::{ImageState, LayerBlob, LocalImage, PodInput, PodUpdate};
 pub use log::{LogRequest, LogStream};
 pub use network::{Cidr, CidrError, Network};
 pub use node::Node;
+pub use sys::look_up_names_without_modules;

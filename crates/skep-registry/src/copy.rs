@@ -71,7 +71,7 @@ impl Client {
             .map(|layer| {
                 let mount_from = mount_from.clone();
                 async move {
-                    // What is there, or can be taken over inside the registry, is not fetched.
+                    // What is there already is not fetched.
                     let is_there = to.blob_exists(target, &layer.digest).await?;
                     let path = match is_there {
                         true => blob_dir.join(layer.digest.hex()),

@@ -18,6 +18,8 @@ use clap::Parser;
 fn main() -> ExitCode {
     #[cfg(all(feature = "hive", target_os = "linux"))]
     commands::hive::become_pod_init_if_asked();
+    #[cfg(all(feature = "hive", target_os = "linux"))]
+    skep_node::look_up_names_without_modules();
     exit::on_usage(args::Cli::try_parse(), |cli| {
         let settings = settings::Settings::resolve(&cli);
         settings.install();
