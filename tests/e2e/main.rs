@@ -13,6 +13,7 @@ mod dist;
 mod docker_registry;
 mod errors;
 mod faults;
+mod gallery;
 mod ground;
 mod guestbook;
 mod hands;

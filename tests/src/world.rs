@@ -181,6 +181,20 @@ impl World {
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
+    /// The registry that the cluster pulls from.
+    ///
+    /// # Panics
+    /// When hive does not run.
+    pub fn registry(&self) -> String {
+        match &self.foreign {
+            Some(foreign) => foreign.registry(),
+            None => {
+                let status = self.skep(&["hive", "status", "--output", "json"]).ok().json();
+                status[0]["registry"].as_str().expect("hive names its registry").to_owned()
+            }
+        }
+    }
+
     /// What is kept of a release, in the clear.
     ///
     /// # Panics

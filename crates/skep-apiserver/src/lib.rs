@@ -25,6 +25,7 @@ mod table;
 mod validate;
 mod watch;
 
+pub use defaults::Quantity;
 pub use kind::{Key, Kind, KindInfo, Subresources};
 pub use resources::{
     DeleteOptions, Patch, PatchOptions, Preconditions, Propagation, Resources, ResourcesConfig, Subresource,

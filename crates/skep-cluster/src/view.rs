@@ -26,7 +26,11 @@ const KINDS: &[Watched] = &[
     Watched { api_version: "apps/v1", kind: "ReplicaSet" },
     Watched { api_version: "batch/v1", kind: "Job" },
     Watched { api_version: "v1", kind: "Pod" },
+    Watched { api_version: "v1", kind: EVENT },
 ];
+
+/// What the cluster says of it all: helps to tell why, and is not everybody's to read.
+const EVENT: &str = "Event";
 
 /// What the namespace holds now, by kind, then name.
 #[derive(Debug, Clone, Default)]
@@ -166,6 +170,15 @@ impl View {
                     self.snapshot.objects.entry(kind).or_default().remove(&name);
                 }
                 Ok(true)
+            }
+            Err(
+                watcher::Error::InitialListFailed(kube::Error::Api(status))
+                | watcher::Error::WatchStartFailed(kube::Error::Api(status)),
+            ) if status.code == 403 && kind == EVENT => {
+                tracing::debug!(%status.message, "Events can't be read: causes are told without them");
+                let first = self.snapshot.objects.insert(kind, BTreeMap::new()).is_none();
+                self.missing -= usize::from(first && self.missing > 0);
+                Ok(first)
             }
             Err(
                 watcher::Error::InitialListFailed(kube::Error::Api(status))

@@ -137,6 +137,17 @@ impl Failure {
         matches!(*self.problem, Problem::Record(RecordError::Taken(_)))
     }
 
+    /// The cause of each workload that failed, in a word for programs.
+    pub fn causes(&self) -> Vec<(&str, &'static str)> {
+        match &*self.problem {
+            Problem::Rollout(failed) => {
+                failed.iter().map(|one| (one.workload.as_str(), one.diagnosis.cause.code())).collect()
+            }
+            Problem::Migration { diagnosis, .. } => vec![("the migration", diagnosis.cause.code())],
+            _ => Vec::new(),
+        }
+    }
+
     /// Lines of evidence: a log's end.
     pub fn evidence(&self) -> Vec<(String, &[String])> {
         match &*self.problem {

@@ -24,6 +24,8 @@ pub(crate) struct Session {
     release: Release,
     /// What the pods had behind them before anything was written, or since the schema was last changed.
     pub(crate) past: Past,
+    /// Whether this release has changed the schema.
+    migrated: bool,
     pub(crate) clock: Clock,
 }
 
@@ -41,7 +43,7 @@ impl Session {
             (Outcome::Done, format!("release v{}", release.number))
         })?;
         app.emit.emit(Event::ReleaseOpened { number: release.number });
-        Ok(Self { lock, release, past, clock })
+        Ok(Self { lock, release, past, migrated: false, clock })
     }
 
     async fn lock_and_open(
@@ -51,7 +53,7 @@ impl Session {
     ) -> Result<(Lock, Release, Past), Failure> {
         let namespace = plan.desired.namespace_object();
         adopt::take_over(app, plan, std::slice::from_ref(&namespace), Step::Lock).await?;
-        app.cluster.apply(&namespace, Force::No).await.in_step(Step::Lock)?;
+        app.cluster.apply(&plan.desired.substituted.fill(&namespace), Force::No).await.in_step(Step::Lock)?;
         let lock = take(app).await?;
         let records = async {
             if let Some(origin) = &plan.origin {
@@ -86,7 +88,13 @@ impl Session {
         migrated: Option<Timestamp>,
     ) -> Result<(), Failure> {
         self.past = past(app, Step::Migrate).await?.until(migrated);
+        self.migrated = true;
         Ok(())
+    }
+
+    /// Whether this release has changed the schema.
+    pub(crate) fn has_migrated(&self) -> bool {
+        self.migrated
     }
 
     /// The number of the open release.

@@ -66,10 +66,13 @@ pub async fn status(app: &App) -> Result<Status, Failure> {
     let sets: Vec<_> = sets.iter().collect();
     let pods = list(app, "v1", "Pod").await?;
     let pods: Vec<_> = pods.iter().collect();
+    // They say more of a pod, and are not everybody's to read.
+    let events = list(app, "v1", "Event").await.unwrap_or_default();
+    let events: Vec<_> = events.iter().collect();
     let mut services = Vec::new();
     for key in keys {
         if let Some(workload) = app.cluster.get(key).await.in_step(Step::Load)? {
-            services.push(service(key, &workload, &sets, &pods));
+            services.push(service(key, &workload, &sets, &pods, &events));
         } else {
             services.push(ServiceStatus {
                 object: key.clone(),
@@ -92,7 +95,13 @@ async fn list(app: &App, api_version: &str, kind: &str) -> Result<Vec<Value>, Fa
     app.cluster.list(&route, Some(app.namespace()), &Selector::default()).await.in_step(Step::Load)
 }
 
-fn service(key: &ObjectKey, workload: &Value, sets: &[&Value], pods: &[&Value]) -> ServiceStatus {
+fn service(
+    key: &ObjectKey,
+    workload: &Value,
+    sets: &[&Value],
+    pods: &[&Value],
+    events: &[&Value],
+) -> ServiceStatus {
     let counts = Counts::read(workload).unwrap_or_default();
     let mut mine = pods_of(workload, pods);
     mine.extend(pods_of(workload, sets).iter().flat_map(|set| pods_of(set, pods)));
@@ -108,11 +117,11 @@ fn service(key: &ObjectKey, workload: &Value, sets: &[&Value], pods: &[&Value]) 
             .flatten()
             .filter_map(|container| container["image"].as_str().map(str::to_owned))
             .collect(),
-        pods: mine.into_iter().map(pod_status).collect(),
+        pods: mine.into_iter().map(|pod| pod_status(pod, events)).collect(),
     }
 }
 
-fn pod_status(object: &Value) -> PodStatus {
+fn pod_status(object: &Value, events: &[&Value]) -> PodStatus {
     let ready = pod::is_ready(object);
     let restarts = object["status"]["containerStatuses"].as_array().into_iter().flatten();
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -120,7 +129,7 @@ fn pod_status(object: &Value) -> PodStatus {
         ready,
         restarts: restarts.filter_map(|status| status["restartCount"].as_u64()).sum(),
         waits_for: (!ready).then(|| {
-            if pod::is_leaving(object) { format!("{name}: ending") } else { pod::waits_for(object) }
+            if pod::is_leaving(object) { format!("{name}: ending") } else { pod::waits_for(object, events) }
         }),
         name,
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::Value;
 
 use crate::{Difference, ManifestError, Object, object::escaped};
@@ -88,30 +89,55 @@ pub fn masked(mut fields: Vec<Difference>, values: &BTreeMap<String, String>) ->
 
 /// A sentence of others that may quote a value.
 pub fn masked_text(text: &str, values: &BTreeMap<String, String>) -> String {
-    let mut text = text.to_owned();
-    values.iter().for_each(|(placeholder, value)| text = text.replace(value, placeholder));
-    text
+    mask_of(values).replaced(text).unwrap_or_else(|| text.to_owned())
 }
 
 /// Whether there was anything to put back.
 fn mask(value: &mut Value, values: &BTreeMap<String, String>) -> bool {
-    let mut found = false;
-    each_text(value, &mut |text| {
-        let masked = masked_text(text, values);
-        found |= masked != *text;
-        *text = masked;
-    });
-    found
+    mask_of(values).replace_in(value)
 }
 
 fn fill(value: &mut Value, values: &BTreeMap<String, String>) {
-    each_text(value, &mut |text| {
-        for (placeholder, value) in values {
-            if text.contains(placeholder) {
-                *text = text.replace(placeholder, value);
+    placeholders(values).replace_in(value);
+}
+
+fn placeholders(values: &BTreeMap<String, String>) -> Replace<'_> {
+    Replace::new(values.iter().map(|(placeholder, value)| (&**placeholder, &**value)))
+}
+
+fn mask_of(values: &BTreeMap<String, String>) -> Replace<'_> {
+    Replace::new(values.iter().map(|(placeholder, value)| (&**value, &**placeholder)))
+}
+
+/// Texts and what takes their place, all in one pass: of two that begin at the same character the longer is meant, and what has taken a
+/// place isn't looked at again.
+struct Replace<'t> {
+    search: AhoCorasick,
+    with: Vec<&'t str>,
+}
+
+impl<'t> Replace<'t> {
+    fn new(pairs: impl Iterator<Item = (&'t str, &'t str)>) -> Self {
+        let (texts, with): (Vec<_>, Vec<_>) = pairs.filter(|(text, _)| !text.is_empty()).unzip();
+        let mut search = AhoCorasick::builder();
+        let search = search.match_kind(MatchKind::LeftmostLongest).build(texts);
+        Self { search: search.expect("gigabytes of texts, where a Secret holds one megabyte"), with }
+    }
+
+    fn replaced(&self, text: &str) -> Option<String> {
+        self.search.is_match(text).then(|| self.search.replace_all(text, &self.with))
+    }
+
+    /// Whether anything was.
+    fn replace_in(&self, value: &mut Value) -> bool {
+        let mut found = false;
+        each_text(value, &mut |text| {
+            if let Some(new) = self.replaced(text) {
+                (*text, found) = (new, true);
             }
-        }
-    });
+        });
+        found
+    }
 }
 
 fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
@@ -125,25 +151,20 @@ fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
 
 /// Each text with a placeholder: its JSON pointer, and the placeholder. A Secret's filled text, which is a value's own business, aside.
 fn standing_in(object: &Value, values: &BTreeMap<String, String>) -> Vec<(String, String)> {
-    fn walk(
-        value: &Value,
-        values: &BTreeMap<String, String>,
-        pointer: &str,
-        found: &mut Vec<(String, String)>,
-    ) {
+    fn walk(value: &Value, placeholders: &Replace<'_>, pointer: &str, found: &mut Vec<(String, String)>) {
         match value {
             Value::String(text) => {
-                let here = values.keys().filter(|placeholder| text.contains(*placeholder));
-                found.extend(here.map(|placeholder| (pointer.to_owned(), placeholder.clone())));
+                let here = placeholders.search.find_iter(text).map(|one| &text[one.range()]);
+                found.extend(here.map(|placeholder| (pointer.to_owned(), placeholder.to_owned())));
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    walk(item, values, &format!("{pointer}/{index}"), found);
+                    walk(item, placeholders, &format!("{pointer}/{index}"), found);
                 }
             }
             Value::Object(fields) => {
                 for (key, field) in fields {
-                    walk(field, values, &format!("{pointer}/{}", escaped(key)), found);
+                    walk(field, placeholders, &format!("{pointer}/{}", escaped(key)), found);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -151,9 +172,10 @@ fn standing_in(object: &Value, values: &BTreeMap<String, String>) -> Vec<(String
     }
     let mut found = Vec::new();
     let is_secret = object["kind"] == "Secret";
+    let placeholders = placeholders(values);
     for (key, field) in object.as_object().into_iter().flatten() {
         if !(is_secret && key == "stringData") {
-            walk(field, values, &format!("/{}", escaped(key)), &mut found);
+            walk(field, &placeholders, &format!("/{}", escaped(key)), &mut found);
         }
     }
     found
@@ -170,6 +192,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_longest_placeholder_counts_and_no_value_is_searched_for_others() {
+        let values = ["TOKEN", "TOKEN_OF_API", "EMPTY"].into_iter().zip(["see TOKEN_OF_API", "abc", ""]);
+        let values = values.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let object = json!({"spec": {"a": "TOKEN_OF_API/TOKEN/EMPTY."}});
+        let full = filled(&object, &values);
+        assert_eq!(full, json!({"spec": {"a": "abc/see TOKEN_OF_API/."}}));
+        assert_eq!(masked_text("abc/see TOKEN_OF_API/.", &values), "TOKEN_OF_API/TOKEN/.");
+        assert_eq!(
+            standing_in(&json!({"a": "TOKEN_OF_API"}), &values),
+            [("/a".to_owned(), "TOKEN_OF_API".to_owned())]
+        );
+    }
 
     #[test]
     fn what_was_and_what_is_to_be_show_no_value() {

@@ -182,6 +182,9 @@ pub enum WorkloadState {
         wanted: u32,
         /// `1 old pod left`, `api-7d9: readiness 503`.
         waiting_for: String,
+        /// What goes wrong and will end it if it goes on: `api-7d9: ended 2 of 3 times, exit code 1`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failing: Option<String>,
     },
     /// All pods are new, ready, and the old ones are gone.
     Ready {

@@ -1,12 +1,21 @@
-//! Observed objects in, progress and verdict out.
+//! Observed objects in, progress, verdict and diagnosis out.
 //!
 //! Pure: the caller watches the cluster and passes what it sees, with the time. Start at [`Rollout::step`], the one step
-//! function of a workload's rollout; [`workload`] reads what a controller reports, [`pod`] what keeps a pod from being ready.
+//! function of a workload's rollout: it judges while things move, and when nothing does it says why (`stuck`). [`explain`] then finds
+//! the true [`Cause`] of a verdict with what had to be asked for it. [`workload`] reads what a controller reports, [`pod`] what keeps a
+//! pod from being ready.
 
-pub mod diagnosis;
+mod cause;
+mod diagnosis;
+mod events;
+mod explain;
+mod log_line;
 pub mod pod;
 mod rollout;
+mod stuck;
 pub mod workload;
 
-pub use diagnosis::{Cause, Diagnosis, LogWanted};
+pub use cause::{Cause, Trouble};
+pub use diagnosis::{Diagnosis, LogWanted};
+pub use explain::{Evidence, RegistrySays, explain};
 pub use rollout::{Observed, Past, Rollout, Verdict};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    diagnosis::{Cause, Diagnosis, LogWanted},
+    Cause, Diagnosis, LogWanted, events,
     workload::{condition, is_true, text},
 };
 
@@ -41,14 +41,34 @@ pub enum Symptom {
     },
 }
 
-/// Reads what is wrong with a pod.
-pub fn symptoms(pod: &Value) -> Vec<Symptom> {
+/// Reads what is wrong with a pod. `events` are those of its namespace.
+pub fn symptoms(pod: &Value, events: &[&Value]) -> Vec<Symptom> {
     let name = text(&pod["metadata"], "name");
+    if let Some(diagnosis) = missing_volume(pod, &name, events) {
+        return vec![Symptom::Final(diagnosis)];
+    }
     let statuses = ["initContainerStatuses", "containerStatuses"]
         .into_iter()
         .filter_map(|list| pod["status"].get(list)?.as_array())
         .flatten();
     statuses.filter_map(|status| symptom(&name, status)).collect()
+}
+
+/// A volume of a ConfigMap or Secret that isn't there: the kubelet goes on asking for it, and tells by Events alone.
+fn missing_volume(pod: &Value, name: &str, events: &[&Value]) -> Option<Diagnosis> {
+    let is_starting = pod["status"]["phase"] == "Pending";
+    let about = is_starting.then(|| events::of(events, "Pod", name))?;
+    let message = events::newest(&about, &["FailedMount"])?;
+    let is_config = message.contains("configmap")
+        || message.contains("secret")
+        || message.contains("references non-existent");
+    let is_missing = message.contains("not found") || message.contains("non-existent");
+    (is_config && is_missing).then(|| Diagnosis {
+        pod: Some(name.to_owned()),
+        container: None,
+        cause: Cause::ConfigMissing { message },
+        log: None,
+    })
 }
 
 fn symptom(pod: &str, status: &Value) -> Option<Symptom> {
@@ -68,6 +88,17 @@ fn symptom(pod: &str, status: &Value) -> Option<Symptom> {
     match reason.as_str() {
         "ErrImagePull" | "ImagePullBackOff" => {
             let lower = message.to_lowercase();
+            if [
+                "no match for platform",
+                "no matching manifest for",
+                "image operating system",
+                "does not match the specified platform",
+            ]
+            .iter()
+            .any(|sign| lower.contains(sign))
+            {
+                return Some(diagnosed(Cause::NoPlatform { image, message }));
+            }
             if ["manifest unknown", "not found", "does not exist", "name unknown"]
                 .iter()
                 .any(|sign| lower.contains(sign))
@@ -147,8 +178,8 @@ pub fn is_leaving(pod: &Value) -> bool {
     pod["metadata"].get("deletionTimestamp").is_some_and(|at| !at.is_null())
 }
 
-/// What a pod that is not ready waits for, in a few words.
-pub fn waits_for(pod: &Value) -> String {
+/// What a pod that is not ready waits for, in a few words. `events` are those of its namespace.
+pub fn waits_for(pod: &Value, events: &[&Value]) -> String {
     let name = text(&pod["metadata"], "name");
     if let Some(scheduled) = condition(pod, "PodScheduled").filter(|condition| condition["status"] == "False")
     {
@@ -167,7 +198,13 @@ pub fn waits_for(pod: &Value) -> String {
                     (_, false) => "its startup probe",
                     (_, true) => "its readiness probe",
                 };
-                return format!("{name}: {probe}");
+                let about = events::of(events, "Pod", &name);
+                return match events::probe_failure(&about, None, Some(&text(status, "name"))) {
+                    Some(failure) if list == "containerStatuses" => {
+                        format!("{name}: {probe}: {}", failure.said)
+                    }
+                    _ => format!("{name}: {probe}"),
+                };
             }
         }
     }

@@ -6,15 +6,29 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    diagnosis::{Cause, Diagnosis, LogWanted},
+    Cause, Diagnosis, LogWanted,
     pod::{self, Symptom},
+    stuck,
     workload::{Counts, JobState, text},
 };
 
-/// A container that has ended this often in one rollout will not heal.
-const CRASHES_THAT_FAIL: u32 = 3;
-/// A pull that failed this often for a reason of the network will not succeed within anybody's patience.
-const PULLS_THAT_FAIL: u32 = 3;
+/// How often something may go wrong in one rollout.
+#[derive(Debug, Clone, Copy)]
+struct Tolerance {
+    crashes: u32,
+    pulls: u32,
+    refused_for: Duration,
+}
+
+impl Tolerance {
+    /// A container that has ended this often will not heal. A pull that failed this often for a reason of the network will not succeed
+    /// within anybody's patience. Pods that were refused for so long are refused for good: a controller tries again within seconds.
+    const OF_A_ROLLOUT: Self = Self { crashes: 3, pulls: 3, refused_for: Duration::from_secs(20) };
+    const NONE: Self = Self { crashes: 1, pulls: 1, refused_for: Duration::ZERO };
+}
+
+/// A pod that is not ready after so many seconds is worth asking about, though nothing is lost yet.
+const WAITING_IS_ODD: i64 = 10;
 
 /// What there is to see of one workload at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +39,8 @@ pub struct Observed<'a> {
     pub replica_sets: &'a [&'a Value],
     /// The pods of the namespace.
     pub pods: &'a [&'a Value],
+    /// What the namespace's Events tell.
+    pub events: &'a [&'a Value],
 }
 
 /// The state of a rollout.
@@ -38,6 +54,8 @@ pub enum Verdict {
         wanted: u32,
         /// What it waits for, in a few words.
         waiting_for: String,
+        /// What goes wrong and will end it if it goes on, in a few words.
+        failing: Option<String>,
     },
     /// Every wanted pod is new and available, and the old ones are gone.
     Ready {
@@ -57,6 +75,9 @@ pub struct Rollout {
     seen: Option<Mark>,
     past: Past,
     pulls: BTreeMap<(String, String), PullTries>,
+    /// Since when its pods are refused.
+    refused: Option<Timestamp>,
+    tolerance: Tolerance,
 }
 
 /// What counts as progress when it changes.
@@ -120,61 +141,118 @@ impl Rollout {
     /// A rollout that begins at `now`. `no_progress` is how long nothing may move; `past` is what the pods had behind them before
     /// anything was written.
     pub fn new(no_progress: Duration, schema_exit_code: i64, past: Past, now: Timestamp) -> Self {
-        Self { no_progress, schema_exit_code, last_progress: now, seen: None, past, pulls: BTreeMap::new() }
+        Self {
+            no_progress,
+            schema_exit_code,
+            last_progress: now,
+            seen: None,
+            past,
+            pulls: BTreeMap::new(),
+            refused: None,
+            tolerance: Tolerance::OF_A_ROLLOUT,
+        }
+    }
+
+    /// Judges what is seen at one moment, with no rollout under way: what is wrong is wrong now, not at its third time.
+    pub fn look(
+        observed: Observed<'_>,
+        no_progress: Duration,
+        schema_exit_code: i64,
+        now: Timestamp,
+    ) -> Verdict {
+        let mut rollout = Self::new(no_progress, schema_exit_code, Past::default(), now);
+        rollout.tolerance = Tolerance::NONE;
+        let verdict = rollout.step(observed, now);
+        let Verdict::Progressing { .. } = verdict else { return verdict };
+        let Some(workload) = observed.workload else { return verdict };
+        let Pods { new, old, set } = Pods::of(workload, observed);
+        // A pod that has just come is given the time that it needs.
+        let age = |pod: &&Value| {
+            let made: Option<Timestamp> = pod["metadata"]["creationTimestamp"].as_str()?.parse().ok();
+            made.map(|made| now.duration_since(made).as_secs())
+        };
+        let waits = new.iter().filter(|pod| !pod::is_ready(pod)).filter_map(age).max().unwrap_or(0);
+        let is_old_enough = waits >= WAITING_IS_ODD || new.is_empty();
+        let stuck = is_old_enough.then(|| stuck::diagnosis(observed, set, &new, &old, now, waits)).flatten();
+        stuck.map_or(verdict, Verdict::Failed)
     }
 
     /// Judges what is seen now.
     pub fn step(&mut self, observed: Observed<'_>, now: Timestamp) -> Verdict {
         let Some(workload) = observed.workload else {
-            return Verdict::Failed(Diagnosis {
-                pod: None,
-                container: None,
-                cause: Cause::Deleted,
-                log: None,
-            });
+            return Verdict::Failed(Diagnosis::of_workload(Cause::Deleted));
         };
         if workload["kind"] == "Job" {
-            return job_verdict(workload, &new_pods(workload, observed));
+            return job_verdict(workload, &Pods::of(workload, observed).new);
         }
         let Some(counts) = Counts::read(workload) else {
-            return self.patient(
-                Counts::default(),
-                "counts of it, which its kind does not have".to_owned(),
-                now,
-            );
+            let kind = "counts of it, which its kind does not have".to_owned();
+            return self.patient(Counts::default(), kind, None, now, |_| None);
         };
         if !counts.current {
-            return self.patient(counts, "the controller to see the change".to_owned(), now);
+            return self.patient(counts, "the controller to see the change".to_owned(), None, now, |_| None);
         }
         if counts.done() {
             return Verdict::Ready { wanted: counts.wanted };
         }
-        let pods = new_pods(workload, observed);
-        self.note_progress(counts, &pods, now);
-        if let Some(diagnosis) = self.failure(&pods) {
+        let Pods { new, old, set } = Pods::of(workload, observed);
+        self.note_progress(counts, &new, now);
+        let mut failing = None;
+        if let Some(diagnosis) = self.failure(&new, observed.events, &mut failing) {
             return Verdict::Failed(diagnosis);
         }
-        let waiting_for = waiting_for(&counts, &pods);
-        self.patient(counts, waiting_for, now)
+        if let Some(diagnosis) = self.refusal(workload, set, observed.events, now, &mut failing) {
+            return Verdict::Failed(diagnosis);
+        }
+        let waiting_for = waiting_for(&counts, &new, observed.events);
+        let why = |seconds| stuck::diagnosis(observed, set, &new, &old, now, seconds);
+        self.patient(counts, waiting_for, failing, now, why)
     }
 
     /// When, with no further event, the verdict would change: the caller's timer.
     pub fn deadline(&self) -> Timestamp {
-        self.last_progress.saturating_add(self.no_progress).unwrap_or(Timestamp::MAX)
+        let patience = self.last_progress.saturating_add(self.no_progress).unwrap_or(Timestamp::MAX);
+        let refused = self.refused.and_then(|since| since.saturating_add(self.tolerance.refused_for).ok());
+        refused.map_or(patience, |refused| refused.min(patience))
     }
 
-    fn patient(&self, counts: Counts, waiting_for: String, now: Timestamp) -> Verdict {
-        if now >= self.deadline() {
+    fn patient(
+        &self,
+        counts: Counts,
+        waiting_for: String,
+        failing: Option<String>,
+        now: Timestamp,
+        why: impl FnOnce(i64) -> Option<Diagnosis>,
+    ) -> Verdict {
+        if now >= self.last_progress.saturating_add(self.no_progress).unwrap_or(Timestamp::MAX) {
             let seconds = now.duration_since(self.last_progress).as_secs();
-            let cause = Cause::NoProgress { seconds, waiting_for };
-            return Verdict::Failed(Diagnosis {
-                pod: None,
-                container: None,
-                cause,
+            return Verdict::Failed(why(seconds).unwrap_or_else(|| Diagnosis {
                 log: Some(LogWanted::Current),
-            });
+                ..Diagnosis::of_workload(Cause::NoProgress { seconds, waiting_for })
+            }));
         }
-        Verdict::Progressing { ready: counts.available, wanted: counts.wanted, waiting_for }
+        Verdict::Progressing { ready: counts.available, wanted: counts.wanted, waiting_for, failing }
+    }
+
+    /// Pods that the API refuses again and again.
+    fn refusal(
+        &mut self,
+        workload: &Value,
+        set: Option<&Value>,
+        events: &[&Value],
+        now: Timestamp,
+        failing: &mut Option<String>,
+    ) -> Option<Diagnosis> {
+        let Some(cause) = stuck::refused(workload, set, events) else {
+            self.refused = None;
+            return None;
+        };
+        let since = *self.refused.get_or_insert(now);
+        if now.duration_since(since) >= self.tolerance.refused_for.try_into().unwrap_or_default() {
+            return Some(Diagnosis::of_workload(cause));
+        }
+        failing.get_or_insert_with(|| cause.to_string());
+        None
     }
 
     fn note_progress(&mut self, counts: Counts, pods: &[&Value], now: Timestamp) {
@@ -189,15 +267,22 @@ impl Rollout {
         }
     }
 
-    fn failure(&mut self, pods: &[&Value]) -> Option<Diagnosis> {
+    fn failure(
+        &mut self,
+        pods: &[&Value],
+        events: &[&Value],
+        failing: &mut Option<String>,
+    ) -> Option<Diagnosis> {
         pods.iter().filter(|pod| !pod::is_leaving(pod)).find_map(|pod| {
             let name = text(&pod["metadata"], "name");
-            pod::symptoms(pod).into_iter().find_map(|symptom| self.count(&name, symptom))
+            let symptoms = pod::symptoms(pod, events);
+            symptoms.into_iter().find_map(|symptom| self.count(&name, symptom, failing))
         })
     }
 
-    fn count(&mut self, pod: &str, symptom: Symptom) -> Option<Diagnosis> {
+    fn count(&mut self, pod: &str, symptom: Symptom, failing: &mut Option<String>) -> Option<Diagnosis> {
         let at = |container: &str| (pod.to_owned(), container.to_owned());
+        let Tolerance { crashes: most_crashes, pulls: most_pulls, .. } = self.tolerance;
         match symptom {
             Symptom::Final(diagnosis) => Some(diagnosis),
             Symptom::PullFailed { container, image, message, fresh } => {
@@ -207,7 +292,12 @@ impl Rollout {
                 }
                 tries.in_failure = fresh;
                 let tries = tries.tries;
-                (tries >= PULLS_THAT_FAIL).then(|| Diagnosis {
+                if tries > 0 {
+                    failing.get_or_insert_with(|| {
+                        format!("{pod}: pull {tries} of {most_pulls} failed: {message}")
+                    });
+                }
+                (tries >= most_pulls).then(|| Diagnosis {
                     pod: Some(pod.to_owned()),
                     container: Some(container),
                     cause: Cause::RegistryUnreachable { image, message, tries },
@@ -221,9 +311,14 @@ impl Rollout {
                 let is_new = !self.past.holds(before, crashes, began);
                 let cause = if is_new && exit_code == self.schema_exit_code {
                     Cause::SchemaRefused { exit_code }
-                } else if (is_new || before.ready) && ours >= CRASHES_THAT_FAIL {
-                    Cause::CrashLoop { crashes: ours, exit_code, reason }
+                } else if (is_new || before.ready) && ours >= most_crashes {
+                    Cause::CrashLoop { crashes: ours, exit_code, reason, line: None, migrated: false }
                 } else {
+                    if is_new && ours > 1 {
+                        let told =
+                            format!("{pod}: ended {ours} of {most_crashes} times, exit code {exit_code}");
+                        failing.get_or_insert(told);
+                    }
                     return None;
                 };
                 Some(Diagnosis {
@@ -237,34 +332,51 @@ impl Rollout {
     }
 }
 
-/// The pods of the newest template: those of the newest ReplicaSet, revision or generation.
-fn new_pods<'a>(workload: &Value, observed: Observed<'a>) -> Vec<&'a Value> {
-    let uid = &workload["metadata"]["uid"];
-    let owned_by = |object: &Value, uid: &Value| {
-        object["metadata"]["ownerReferences"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|owner| &owner["uid"] == uid)
-    };
-    match workload["kind"].as_str() {
-        Some("Deployment") => {
-            let newest = observed
-                .replica_sets
-                .iter()
-                .filter(|set| owned_by(set, uid))
-                .max_by_key(|set| revision(set))
-                .map(|set| &set["metadata"]["uid"]);
-            let Some(newest) = newest else { return Vec::new() };
-            observed.pods.iter().copied().filter(|pod| owned_by(pod, newest)).collect()
+/// A workload's pods: those of the newest template (the newest ReplicaSet, revision or generation), and the others.
+struct Pods<'a> {
+    new: Vec<&'a Value>,
+    old: Vec<&'a Value>,
+    /// The newest ReplicaSet of a Deployment.
+    set: Option<&'a Value>,
+}
+
+impl<'a> Pods<'a> {
+    fn of(workload: &Value, observed: Observed<'a>) -> Self {
+        let uid = &workload["metadata"]["uid"];
+        let owned_by = |object: &Value, uid: &Value| {
+            let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+            owners.into_iter().any(|owner| &owner["uid"] == uid)
+        };
+        let pods = observed.pods.iter().copied();
+        match workload["kind"].as_str() {
+            Some("Deployment") => {
+                let sets = || observed.replica_sets.iter().copied().filter(|set| owned_by(set, uid));
+                let set = sets().max_by_key(|set| revision(set));
+                let mine: Vec<&Value> =
+                    pods.filter(|pod| sets().any(|set| owned_by(pod, &set["metadata"]["uid"]))).collect();
+                let is_new = |pod: &&Value| set.is_some_and(|set| owned_by(pod, &set["metadata"]["uid"]));
+                let (new, old) = mine.into_iter().partition(is_new);
+                Self { new, old, set }
+            }
+            Some("StatefulSet") => {
+                let revision = &workload["status"]["updateRevision"];
+                let is_new =
+                    |pod: &&Value| &pod["metadata"]["labels"]["controller-revision-hash"] == revision;
+                let (new, old) = pods.filter(|pod| owned_by(pod, uid)).partition(is_new);
+                Self { new, old, set: None }
+            }
+            Some("DaemonSet") => {
+                // Its pods carry a hash that only its ControllerRevisions name: the newest pod's is the newest.
+                let mine: Vec<&Value> = pods.filter(|pod| owned_by(pod, uid)).collect();
+                let hash = |pod: &Value| pod["metadata"]["labels"]["pod-template-generation"].clone();
+                let generation =
+                    &workload["metadata"]["annotations"]["deprecated.daemonset.template.generation"];
+                let is_new = |pod: &&Value| generation.is_null() || hash(pod) == *generation;
+                let (new, old) = mine.into_iter().partition(is_new);
+                Self { new, old, set: None }
+            }
+            _ => Self { new: pods.filter(|pod| owned_by(pod, uid)).collect(), old: Vec::new(), set: None },
         }
-        Some("StatefulSet") => {
-            let revision = &workload["status"]["updateRevision"];
-            let of_revision =
-                |pod: &&Value| &pod["metadata"]["labels"]["controller-revision-hash"] == revision;
-            observed.pods.iter().copied().filter(|pod| owned_by(pod, uid)).filter(of_revision).collect()
-        }
-        _ => observed.pods.iter().copied().filter(|pod| owned_by(pod, uid)).collect(),
     }
 }
 
@@ -275,9 +387,9 @@ fn revision(set: &Value) -> u64 {
         .unwrap_or(0)
 }
 
-fn waiting_for(counts: &Counts, pods: &[&Value]) -> String {
+fn waiting_for(counts: &Counts, pods: &[&Value], events: &[&Value]) -> String {
     if let Some(pod) = pods.iter().find(|pod| !pod::is_ready(pod) && !pod::is_leaving(pod)) {
-        return pod::waits_for(pod);
+        return pod::waits_for(pod, events);
     }
     if counts.updated < counts.wanted {
         return format!("{} more new pods", counts.wanted - counts.updated);
@@ -293,8 +405,9 @@ fn job_verdict(job: &Value, pods: &[&Value]) -> Verdict {
     match JobState::read(job) {
         JobState::Complete => Verdict::Ready { wanted: 1 },
         JobState::Running => {
-            let waiting_for = pods.first().map_or_else(|| "its pod".to_owned(), |pod| pod::waits_for(pod));
-            Verdict::Progressing { ready: 0, wanted: 1, waiting_for }
+            let waiting_for =
+                pods.first().map_or_else(|| "its pod".to_owned(), |pod| pod::waits_for(pod, &[]));
+            Verdict::Progressing { ready: 0, wanted: 1, waiting_for, failing: None }
         }
         JobState::Failed { reason, message } => {
             let pod = pods.last().map(|pod| text(&pod["metadata"], "name"));

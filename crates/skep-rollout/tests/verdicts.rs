@@ -61,7 +61,7 @@ fn judge(rollout: &mut Rollout, deployment: &Value, pods: &[Value], now: Timesta
     let sets = [replica_set("old", 1), replica_set("new", 2)];
     let sets: Vec<&Value> = sets.iter().collect();
     let pods: Vec<&Value> = pods.iter().collect();
-    rollout.step(Observed { workload: Some(deployment), replica_sets: &sets, pods: &pods }, now)
+    rollout.step(Observed { workload: Some(deployment), replica_sets: &sets, pods: &pods, events: &[] }, now)
 }
 
 #[test]
@@ -117,7 +117,13 @@ fn a_crash_loop_fails_at_the_third_crash() {
         Verdict::Failed(diagnosis) => {
             assert_eq!(
                 diagnosis.cause,
-                Cause::CrashLoop { crashes: 3, exit_code: 1, reason: "Error".into() }
+                Cause::CrashLoop {
+                    crashes: 3,
+                    exit_code: 1,
+                    reason: "Error".into(),
+                    line: None,
+                    migrated: false
+                }
             );
             assert_eq!(diagnosis.log, Some(LogWanted::Previous));
             assert_eq!(diagnosis.pod.as_deref(), Some("api-new"));
@@ -215,8 +221,9 @@ fn a_job_is_judged_by_its_conditions() {
         json!({"kind": "Job", "metadata": {"uid": "j"},
             "status": {"failed": 1, "conditions": [{"type": condition, "status": "True", "reason": "DeadlineExceeded"}]}})
     };
-    let see =
-        |job: &Value| rollout().step(Observed { workload: Some(job), replica_sets: &[], pods: &[] }, at(1));
+    let see = |job: &Value| {
+        rollout().step(Observed { workload: Some(job), replica_sets: &[], pods: &[], events: &[] }, at(1))
+    };
     assert!(matches!(see(&job("Suspended")), Verdict::Progressing { .. }));
     assert_eq!(see(&job("Complete")), Verdict::Ready { wanted: 1 });
     assert!(matches!(see(&job("Failed")), Verdict::Failed(_)));

@@ -28,6 +28,7 @@ Look
   plan         What a deploy would do, and which services restart and why
   diff         The same field by field, against what lives in the cluster
   status       What runs now
+  diagnose     What is wrong with a service, with evidence and what to do
   history      Every release that is kept, newest first, and what each changed
   show         One release: images, config, timings, how it ended
   logs         What a service's pods print
@@ -121,6 +122,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// What runs now
     Status,
+    /// What is wrong with the services that run: the cause, the evidence, what to do
+    Diagnose(Diagnose),
     /// Every release that is kept, newest first, and what each changed
     History,
     /// One release: images, config, timings, what it changed, how it ended
@@ -273,6 +276,12 @@ pub(crate) struct Unlock {
     /// Why; its holder is told
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diagnose {
+    /// The service; all if not given
+    pub(crate) service: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -22,7 +22,10 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub(crate) const TABLE: &[(u8, &str)] = &[
     (0, "success; nothing to do counts"),
     (FAILED, "a failure outside any step"),
-    (CHANGES, "plan, diff: there is something to do, or something was changed by hand"),
+    (
+        CHANGES,
+        "plan, diff: there is something to do, or something was changed by hand; diagnose: something is wrong",
+    ),
     (10, "load: skep.yaml, an env file or a manifest can't be read"),
     (CHECK, "check: something that could be known before is wrong"),
     (12, "build: an image can't be built"),

@@ -2,13 +2,29 @@
 //! test sees which of both runs; the content of `/release` can make it misbehave:
 //!
 //! - `crash …`: it prints the rest, panics in words, and exits with 3;
-//! - `never-ready …`: its readiness probe answers 503;
+//! - `exit CODE …`: it prints the rest and exits so; `aborts` dies of a signal;
+//! - `needs HOST:PORT`: it ends unless something takes its connection there;
+//! - `eats`: it takes memory until it is ended;
+//! - `never-ready …`: its readiness probe answers 503; `slow SECONDS`: for so long; `flapping`: it answers every other time;
+//! - `not-live`: its liveness probe answers 500;
+//! - `stumbles COUNT`: it ends so often, noted in `/shared`, before it stays;
 //! - `schema …`: without `/shared/schema` it adds a line to `/shared/refusals` and exits with 78.
 //!
 //! As `migrate MILLIS CODE` it prints a line every 200 ms for so long, then exits so. As `migrate-after-refusals COUNT` it waits
 //! until the services of `/shared` have refused so often, then makes the schema that they want.
 
-use std::{fs::OpenOptions, io::Write, net::SocketAddr, path::Path, process::ExitCode, time::Duration};
+use std::{
+    fs::OpenOptions,
+    io::Write,
+    net::SocketAddr,
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use axum::{Router, http::StatusCode, routing::get};
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,11 +52,14 @@ async fn main() -> ExitCode {
         eprintln!("panic: {}", last_words.trim());
         return ExitCode::from(3);
     }
+    if let Some(code) = misbehave(&release).await {
+        return code;
+    }
     if release.starts_with("schema") && !Path::new(SCHEMA).exists() {
         eprintln!("there is no schema");
         return ExitCode::from(if refuse().is_ok() { 78 } else { 1 });
     }
-    let ready = !release.starts_with("never-ready");
+    let ready = Readiness::of(&release);
     let host = std::env::var("BIND_ADDR").unwrap_or_else(|_| "0.0.0.0".to_owned());
     let Ok(address) = format!("{host}:8000").parse::<SocketAddr>() else {
         eprintln!("BIND_ADDR is no address: {host}");
@@ -56,10 +75,18 @@ async fn main() -> ExitCode {
     println!("release {release} listens on {address}");
     let greeting = std::env::var("GREETING").unwrap_or_default();
     let page = format!("{greeting} from {release}\n");
-    let app = Router::new().route("/", get(move || async move { page })).route(
-        "/ready",
-        get(move || async move { if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE } }),
-    );
+    let live =
+        if release.starts_with("not-live") { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+    let app =
+        Router::new()
+            .route("/", get(move || async move { page }))
+            .route("/live", get(move || async move { live }))
+            .route(
+                "/ready",
+                get(move || async move {
+                    if ready.now() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+                }),
+            );
     match axum::serve(listener, app).with_graceful_shutdown(terminated()).await {
         Ok(()) => {
             println!("finished what was under way, goodbye");
@@ -69,6 +96,80 @@ async fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::from(1)
         }
+    }
+}
+
+/// When its readiness probe passes.
+#[derive(Debug)]
+enum Readiness {
+    Always,
+    Never,
+    From(Instant),
+    EveryOtherTime(AtomicU64),
+}
+
+impl Readiness {
+    fn of(release: &str) -> Arc<Self> {
+        let mut words = release.split_whitespace();
+        Arc::new(match words.next() {
+            Some("never-ready") => Self::Never,
+            Some("slow") => {
+                let seconds = words.next().and_then(|word| word.parse().ok()).unwrap_or(1);
+                Self::From(Instant::now() + Duration::from_secs(seconds))
+            }
+            Some("flapping") => Self::EveryOtherTime(AtomicU64::new(0)),
+            _ => Self::Always,
+        })
+    }
+
+    fn now(&self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::From(moment) => Instant::now() >= *moment,
+            Self::EveryOtherTime(times) => times.fetch_add(1, Ordering::Relaxed) % 2 == 1,
+        }
+    }
+}
+
+/// Ends as the release says that it must, if it does.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a service's log is its standard output")]
+async fn misbehave(release: &str) -> Option<ExitCode> {
+    let (word, rest) = release.split_once(' ').unwrap_or((release, ""));
+    match word {
+        "exit" => {
+            let (code, words) = rest.split_once(' ').unwrap_or((rest, ""));
+            println!("{words}");
+            Some(ExitCode::from(code.parse().unwrap_or(1)))
+        }
+        "aborts" => std::process::abort(),
+        "needs" => {
+            println!("connecting to {rest}");
+            let connected = tokio::net::TcpStream::connect(rest).await;
+            connected.err().map(|error| {
+                eprintln!("Error: {rest}: {error}");
+                ExitCode::from(1)
+            })
+        }
+        "eats" => {
+            let mut eaten: Vec<Vec<u8>> = Vec::new();
+            loop {
+                eaten.push(vec![1; 8 << 20]);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        "stumbles" => {
+            let file = Path::new("/shared/starts");
+            let starts = std::fs::read_to_string(file).unwrap_or_default().len();
+            let most: usize = rest.parse().unwrap_or(1);
+            if starts >= most {
+                return None;
+            }
+            let _ = std::fs::write(file, "x".repeat(starts + 1));
+            eprintln!("not yet");
+            Some(ExitCode::from(1))
+        }
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub(crate) use canonical::canonical;
 pub(crate) use network::{endpoint_slice, endpoints, network_policy, service};
 pub(crate) use pod::pod;
-pub(crate) use quantity::Quantity;
+pub use quantity::Quantity;
 pub(crate) use workload::{deployment, horizontal_pod_autoscaler, job, replica_set};
 
 use crate::meta;

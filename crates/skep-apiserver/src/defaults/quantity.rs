@@ -4,7 +4,7 @@ use std::fmt;
 
 /// An amount, exact to a billionth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quantity {
+pub struct Quantity {
     nanos: i128,
     binary: bool,
 }
@@ -26,12 +26,18 @@ const DECIMAL: &[(&str, u32)] = &[
 
 impl Quantity {
     /// Whether it is at most that much.
-    pub(crate) fn fits(self, limit: Self) -> bool {
+    pub fn fits(self, limit: Self) -> bool {
         self.nanos <= limit.nanos
     }
 
+    /// The two together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { nanos: self.nanos.saturating_add(other.nanos), binary: self.binary && other.binary }
+    }
+
     /// Reads `500m`, `1.5Gi`, `2e3`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let end =
             text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
         let (number, suffix) = text.split_at(end);

@@ -96,7 +96,9 @@ async fn follow(app: &App, key: &ObjectKey, each: &mut impl FnMut(String)) -> Re
     let pod = loop {
         let seen = view.changed().await.in_step(Step::Roll)?;
         if let Some(pod) = pod_of(seen, key) {
-            if let Some(diagnosis) = roll::final_symptom(&[pod]).filter(|_| never_ran(pod)) {
+            if let Some(diagnosis) =
+                roll::final_symptom(&[pod], &seen.all("Event")).filter(|_| never_ran(pod))
+            {
                 let what = format!("the pod of {key} can't start: {diagnosis}");
                 let hint = "`skep status` shows whether the service itself runs".to_owned();
                 return Err(Failure::at(Step::Roll, Problem::Project { what, hint }));

@@ -112,18 +112,23 @@ fn completion_time(seen: &Snapshot, key: &ObjectKey) -> Option<Timestamp> {
 }
 
 fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey) -> Verdict {
-    let pods = seen.all("Pod");
+    let (pods, events) = (seen.all("Pod"), seen.all("Event"));
     let Some(job) = seen.get("Job", &key.name) else {
         // Just created: the watch of jobs may be behind the apply's answer.
-        return Verdict::Progressing { ready: 0, wanted: 1, waiting_for: "the job".to_owned() };
+        return Verdict::Progressing {
+            ready: 0,
+            wanted: 1,
+            waiting_for: "the job".to_owned(),
+            failing: None,
+        };
     };
-    match rollout.step(Observed { workload: Some(job), replica_sets: &[], pods: &pods }, Timestamp::now()) {
-        Verdict::Progressing { ready, wanted, waiting_for } => {
-            // A Job whose pod can't start has no condition yet; a final symptom of the pod is final for it.
-            match roll::final_symptom(&roll::pods_of(job, &pods)) {
-                Some(diagnosis) => Verdict::Failed(diagnosis),
-                None => Verdict::Progressing { ready, wanted, waiting_for },
-            }
+    match rollout.step(
+        Observed { workload: Some(job), replica_sets: &[], pods: &pods, events: &events },
+        Timestamp::now(),
+    ) {
+        // A Job whose pod can't start has no condition yet; a final symptom of the pod is final for it.
+        moving @ Verdict::Progressing { .. } => {
+            roll::final_symptom(&roll::pods_of(job, &pods), &events).map_or(moving, Verdict::Failed)
         }
         verdict => verdict,
     }

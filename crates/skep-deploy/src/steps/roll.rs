@@ -5,26 +5,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_cluster::{LogQuery, Route, Selector, Snapshot};
+use skep_cluster::Snapshot;
 use skep_model::{Event, ObjectKey, Outcome, Step, WorkloadState};
-use skep_rollout::{Cause, Diagnosis, LogWanted, Observed, Past, Rollout, Verdict, pod};
+use skep_rollout::{Diagnosis, Observed, Past, Rollout, Verdict, pod};
 
 use super::Clock;
 use crate::{
-    App, Failure, Plan,
+    App, Failure, Plan, diagnose,
     error::{FailedWorkload, InStep, Problem},
     session::Session,
 };
 
 /// How often the lock is looked at while nothing moves.
 const LOOK_UP: Duration = Duration::from_secs(2);
-/// How many lines of a crashed container are shown.
-const TAIL: u32 = 15;
-/// How many of the cluster's complaints are.
-const COMPLAINTS: usize = 6;
 
 pub(crate) async fn roll(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     session.clock.start(Step::Roll);
@@ -63,7 +58,10 @@ pub(crate) async fn await_ready(
         session.map_or(Ok(()), |session| session.may_write(step))?;
         let failed = waiting.judge(app, view.latest());
         if !failed.is_empty() {
-            return Err(Failure::at(step, Problem::Rollout(with_logs(app, failed).await)));
+            let migrated = session.is_some_and(Session::has_migrated);
+            let failed = diagnose::all_explained(app, view.latest(), failed, migrated).await;
+            waiting.tell_failed(app, &failed);
+            return Err(Failure::at(step, Problem::Rollout(failed)));
         }
         if waiting.is_over() {
             return Ok(());
@@ -94,37 +92,41 @@ impl Waiting {
 
     /// Judges all, tells what is new, forgets what is ready, and returns what has failed.
     fn judge(&mut self, app: &App, seen: &Snapshot) -> Vec<(ObjectKey, Diagnosis)> {
-        let (sets, pods) = (seen.all("ReplicaSet"), seen.all("Pod"));
+        let (sets, pods, events) = (seen.all("ReplicaSet"), seen.all("Pod"), seen.all("Event"));
         let now = Timestamp::now();
         let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut failed = Vec::new();
         self.rollouts.retain(|key, (rollout, said)| {
-            let observed =
-                Observed { workload: seen.get(&key.kind, &key.name), replica_sets: &sets, pods: &pods };
-            let verdict = rollout.step(observed, now);
-            let state = match &verdict {
-                Verdict::Progressing { ready, wanted, waiting_for } => WorkloadState::Progressing {
-                    ready: *ready,
-                    wanted: *wanted,
-                    waiting_for: waiting_for.clone(),
-                },
-                Verdict::Ready { wanted } => WorkloadState::Ready { wanted: *wanted, millis },
-                Verdict::Failed(diagnosis) => WorkloadState::Failed { cause: diagnosis.to_string() },
+            let workload = seen.get(&key.kind, &key.name);
+            let observed = Observed { workload, replica_sets: &sets, pods: &pods, events: &events };
+            let (state, is_waited_for) = match rollout.step(observed, now) {
+                Verdict::Progressing { ready, wanted, waiting_for, failing } => {
+                    (WorkloadState::Progressing { ready, wanted, waiting_for, failing }, true)
+                }
+                Verdict::Ready { wanted } => (WorkloadState::Ready { wanted, millis }, false),
+                // Told once its true cause is known.
+                Verdict::Failed(diagnosis) => {
+                    failed.push((key.clone(), diagnosis));
+                    return true;
+                }
             };
             if said.as_ref() != Some(&state) {
                 app.emit.emit(Event::Workload { object: key.clone(), state: state.clone() });
                 *said = Some(state);
             }
-            match verdict {
-                Verdict::Ready { .. } => false,
-                Verdict::Progressing { .. } => true,
-                Verdict::Failed(diagnosis) => {
-                    failed.push((key.clone(), diagnosis));
-                    true
-                }
-            }
+            is_waited_for
         });
         failed
+    }
+
+    fn tell_failed(&self, app: &App, failed: &[FailedWorkload]) {
+        for object in self.rollouts.keys() {
+            let one = failed.iter().find(|one| one.workload == object.to_string());
+            if let Some(FailedWorkload { diagnosis, .. }) = one {
+                let state = WorkloadState::Failed { cause: diagnosis.to_string() };
+                app.emit.emit(Event::Workload { object: object.clone(), state });
+            }
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -136,63 +138,6 @@ impl Waiting {
         let left = soonest.map(|at| at.duration_since(Timestamp::now()));
         let left: Duration = left.and_then(|left| left.try_into().ok()).unwrap_or_default();
         left.max(Duration::from_millis(100))
-    }
-}
-
-async fn with_logs(app: &App, failed: Vec<(ObjectKey, Diagnosis)>) -> Vec<FailedWorkload> {
-    let mut all = Vec::new();
-    for (key, diagnosis) in failed {
-        let log = match diagnosis.cause {
-            Cause::NoProgress { .. } => complaints(app, &key).await,
-            _ => last_lines(app, &diagnosis).await,
-        };
-        all.push(FailedWorkload { workload: key.to_string(), diagnosis, log });
-    }
-    all
-}
-
-/// What the cluster has complained of about a workload's pods: a probe's own error says more than "not ready".
-async fn complaints(app: &App, workload: &ObjectKey) -> Vec<String> {
-    let Some(route) = Route::built_in("v1", "Event") else { return Vec::new() };
-    let selector = Selector { labels: None, fields: Some("involvedObject.kind=Pod".to_owned()) };
-    let Ok(events) = app.cluster.list(&route, Some(app.namespace()), &selector).await else {
-        return Vec::new();
-    };
-    let of_the_workload = |event: &&Value| {
-        let pod = event["involvedObject"]["name"].as_str().unwrap_or_default();
-        event["type"] == "Warning"
-            && pod.strip_prefix(&workload.name).is_some_and(|rest| rest.starts_with('-'))
-    };
-    let mut lines: Vec<String> = Vec::new();
-    for event in events.iter().filter(of_the_workload) {
-        let line = format!(
-            "{} ({} times): {}",
-            event["reason"].as_str().unwrap_or_default(),
-            event["count"].as_u64().unwrap_or(1),
-            event["message"].as_str().unwrap_or_default(),
-        );
-        lines.push(line);
-    }
-    let surplus = lines.len().saturating_sub(COMPLAINTS);
-    lines.split_off(surplus)
-}
-
-/// The end of the log that the diagnosis names. The runtime may have let go of a crashed container: then there is none.
-async fn last_lines(app: &App, diagnosis: &Diagnosis) -> Vec<String> {
-    let (Some(pod), Some(wanted)) = (&diagnosis.pod, diagnosis.log) else {
-        return Vec::new();
-    };
-    let query = LogQuery {
-        namespace: app.namespace().to_owned(),
-        pod: pod.clone(),
-        container: diagnosis.container.clone(),
-        tail: Some(TAIL),
-        previous: wanted == LogWanted::Previous,
-        follow: false,
-    };
-    match app.cluster.log_lines(&query).await {
-        Ok(lines) => lines.filter_map(|line| async { line.ok() }).collect().await,
-        Err(_) => Vec::new(),
     }
 }
 
@@ -210,8 +155,8 @@ pub(crate) fn pods_of<'a>(owner: &Value, pods: &[&'a Value]) -> Vec<&'a Value> {
 }
 
 /// The first thing in these pods that no waiting will heal.
-pub(crate) fn final_symptom(pods: &[&Value]) -> Option<Diagnosis> {
-    pods.iter().flat_map(|pod| pod::symptoms(pod)).find_map(|symptom| match symptom {
+pub(crate) fn final_symptom(pods: &[&Value], events: &[&Value]) -> Option<Diagnosis> {
+    pods.iter().flat_map(|pod| pod::symptoms(pod, events)).find_map(|symptom| match symptom {
         pod::Symptom::Final(diagnosis) => Some(diagnosis),
         pod::Symptom::PullFailed { .. } | pod::Symptom::Crashed { .. } => None,
     })

@@ -1,14 +1,18 @@
 //! The scheduler of a cluster with one node: a pod goes there, or is told why it can't.
 
+use std::borrow::Borrow;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use skep_apiserver::Quantity;
 
 use crate::action::{Action, Step};
 use crate::kind::Kind;
 use crate::{object, selector};
 
 /// Looks at one pod. `node`: the Node object; it tells by `spec.unschedulable` and its Ready condition whether pods can run.
-pub(crate) fn step(pod: &Value, node: &Value, now: Timestamp) -> Step {
+/// `claims`: the PersistentVolumeClaims of the pod's namespace.
+pub(crate) fn step<C: Borrow<Value>>(pod: &Value, node: &Value, claims: &[C], now: Timestamp) -> Step {
     let mut step = Step::default();
     if !object::text(pod, "/spec/nodeName").is_empty() || object::is_deleting(pod) {
         return step;
@@ -18,7 +22,7 @@ pub(crate) fn step(pod: &Value, node: &Value, now: Timestamp) -> Step {
         step.actions.extend(told(pod, "SchedulingGated", message, now));
         return step;
     }
-    match obstacle(pod, node) {
+    match unbound(pod, claims).or_else(|| obstacle(pod, node).map(|why| format!("1 {why}"))) {
         None => {
             step.push(Action::patch(Kind::POD, pod, json!({"spec": {"nodeName": object::name(node)}})));
             let message = format!(
@@ -30,7 +34,7 @@ pub(crate) fn step(pod: &Value, node: &Value, now: Timestamp) -> Step {
             step.push(Action::event(pod, "Scheduled", message));
         }
         Some(why) => {
-            let message = format!("0/1 nodes are available: 1 {why}.");
+            let message = format!("0/1 nodes are available: {why}.");
             if let Some(write) = told(pod, "Unschedulable", &message, now) {
                 step.push(write);
                 step.push(Action::warning(pod, "FailedScheduling", message));
@@ -38,6 +42,18 @@ pub(crate) fn step(pod: &Value, node: &Value, now: Timestamp) -> Step {
         }
     }
     step
+}
+
+/// A claim that has no volume yet, or that nobody has made.
+fn unbound<C: Borrow<Value>>(pod: &Value, claims: &[C]) -> Option<String> {
+    let volumes = object::array(pod, "/spec/volumes").iter();
+    let mut names = volumes.map(|volume| object::text(volume, "/persistentVolumeClaim/claimName"));
+    names.find_map(|name| match claims.iter().map(Borrow::borrow).find(|claim| object::name(claim) == name) {
+        _ if name.is_empty() => None,
+        Some(claim) if object::text(claim, "/status/phase") == "Bound" => None,
+        Some(_) => Some("pod has unbound immediate PersistentVolumeClaims".to_owned()),
+        None => Some(format!("persistentvolumeclaim \"{name}\" not found")),
+    })
 }
 
 fn obstacle(pod: &Value, node: &Value) -> Option<String> {
@@ -63,7 +79,20 @@ fn obstacle(pod: &Value, node: &Value) -> Option<String> {
     if !terms.is_empty() && !terms.iter().any(|term| selector::matches(Some(term), node)) {
         return Some("node(s) didn't match Pod's node affinity/selector".to_owned());
     }
-    None
+    too_much(pod, node)
+}
+
+/// What no room would be enough for. Pods that fit each by itself share this machine, however much they ask for together.
+fn too_much(pod: &Value, node: &Value) -> Option<String> {
+    ["cpu", "memory"].into_iter().find_map(|resource| {
+        let amount = |container: &Value| {
+            Quantity::parse(object::text(container, &format!("/resources/requests/{resource}")))
+        };
+        let asked =
+            object::array(pod, "/spec/containers").iter().filter_map(amount).reduce(Quantity::plus)?;
+        let there = Quantity::parse(object::text(node, &format!("/status/allocatable/{resource}")))?;
+        (!asked.fits(there)).then(|| format!("Insufficient {resource}"))
+    })
 }
 
 fn told(pod: &Value, reason: &str, message: &str, now: Timestamp) -> Option<Action> {
@@ -85,6 +114,8 @@ fn told(pod: &Value, reason: &str, message: &str, now: Timestamp) -> Option<Acti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NONE: &[Value] = &[];
 
     fn node(ready: bool) -> Value {
         json!({"metadata": {"name": "n", "labels": {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}},
@@ -111,6 +142,7 @@ mod tests {
         let step = step(
             &pod(&json!({"nodeSelector": {"kubernetes.io/os": "linux"}})),
             &node(true),
+            NONE,
             Timestamp::UNIX_EPOCH,
         );
         assert!(matches!(&step.actions[0], Action::Patch { patch, .. } if patch["spec"]["nodeName"] == "n"));
@@ -119,13 +151,43 @@ mod tests {
     #[test]
     fn says_what_does_not_fit() {
         let arm = pod(&json!({"nodeSelector": {"kubernetes.io/arch": "arm64"}}));
-        let why = message(&step(&arm, &node(true), Timestamp::UNIX_EPOCH));
+        let why = message(&step(&arm, &node(true), NONE, Timestamp::UNIX_EPOCH));
         assert_eq!(
             why,
             "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector (kubernetes.io/arch=arm64)."
         );
-        let why = message(&step(&pod(&json!({})), &node(false), Timestamp::UNIX_EPOCH));
+        let why = message(&step(&pod(&json!({})), &node(false), NONE, Timestamp::UNIX_EPOCH));
         assert!(why.contains("no namespaces: operation not permitted"), "{why}");
+    }
+
+    #[test]
+    fn a_pod_that_asks_for_more_than_there_is_is_not_placed() {
+        let mut node = node(true);
+        node["status"]["allocatable"] = json!({"cpu": "2", "memory": "4Gi"});
+        let asking = |cpu: &str, memory: &str| {
+            let container = json!({"resources": {"requests": {"cpu": cpu, "memory": memory}}});
+            message(&step(
+                &pod(&json!({"containers": [container, container]})),
+                &node,
+                NONE,
+                Timestamp::UNIX_EPOCH,
+            ))
+        };
+        assert_eq!(asking("1", "2Gi"), "");
+        assert_eq!(asking("1500m", "1Gi"), "0/1 nodes are available: 1 Insufficient cpu.");
+        assert_eq!(asking("1", "2049Mi"), "0/1 nodes are available: 1 Insufficient memory.");
+    }
+
+    #[test]
+    fn a_pod_waits_for_its_volume() {
+        let with_claim =
+            pod(&json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}));
+        let seen = |claims: &[Value]| message(&step(&with_claim, &node(true), claims, Timestamp::UNIX_EPOCH));
+        let claim = |phase: &str| json!({"metadata": {"name": "data"}, "status": {"phase": phase}});
+        assert_eq!(seen(&[]), "0/1 nodes are available: persistentvolumeclaim \"data\" not found.");
+        let waits = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
+        assert_eq!(seen(&[claim("Pending")]), waits);
+        assert_eq!(seen(&[claim("Bound")]), "");
     }
 
     #[test]
@@ -135,14 +197,14 @@ mod tests {
                 "nodeSelectorTerms": [{"matchExpressions": [
                     {"key": "kubernetes.io/arch", "operator": "In", "values": [value]}]}]}}}}))
         };
-        assert!(message(&step(&affinity("amd64"), &node(true), Timestamp::UNIX_EPOCH)).is_empty());
-        assert!(!message(&step(&affinity("arm64"), &node(true), Timestamp::UNIX_EPOCH)).is_empty());
+        assert!(message(&step(&affinity("amd64"), &node(true), NONE, Timestamp::UNIX_EPOCH)).is_empty());
+        assert!(!message(&step(&affinity("arm64"), &node(true), NONE, Timestamp::UNIX_EPOCH)).is_empty());
     }
 
     #[test]
     fn bound_and_leaving_pods_are_left_alone() {
         assert_eq!(
-            step(&pod(&json!({"nodeName": "n"})), &node(true), Timestamp::UNIX_EPOCH),
+            step(&pod(&json!({"nodeName": "n"})), &node(true), NONE, Timestamp::UNIX_EPOCH),
             Step::default()
         );
     }

@@ -37,7 +37,12 @@ pub(super) fn concerned(resources: &Resources, kind: Kind, event: &WatchEvent) -
             }
         }
         "HorizontalPodAutoscaler" => look(Controller::Autoscaler, object::name(one)),
-        "PersistentVolumeClaim" => look(Controller::Volume, object::name(one)),
+        "PersistentVolumeClaim" => {
+            look(Controller::Volume, object::name(one));
+            let pods = resources.list(Kind::POD, Some(namespace));
+            let waiting = pods.iter().filter(|pod| object::text(pod, "/spec/nodeName").is_empty());
+            waiting.for_each(|pod| look(Controller::Scheduler, object::name(pod)));
+        }
         "Ingress" => look(Controller::Ingress, object::name(one)),
         "Namespace" => work.push(Work::new(Controller::Namespace, "", object::name(one))),
         "Node" => {

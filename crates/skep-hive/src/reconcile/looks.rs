@@ -55,7 +55,7 @@ impl Controllers {
             Controller::Autoscaler => get(Kind::HPA).map(|one| self.autoscale(&one, now)),
             Controller::Scheduler => get(Kind::POD).and_then(|one| {
                 let node = self.resources.get(Kind::NODE, None, &self.node)?;
-                Some(scheduler::step(&one, &node, now))
+                Some(scheduler::step(&one, &node, &list(Kind::PVC), now))
             }),
             Controller::OrphanedPod => get(Kind::POD).map(|one| self.orphaned_pod(&one)),
             Controller::Ingress => get(Kind::INGRESS).map(|one| ingress_status(&one)),

@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod config;
 mod deploy;
+mod diagnose;
 mod down;
 mod history;
 #[cfg(all(feature = "hive", target_os = "linux"))]
@@ -70,6 +71,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
     let done = match command {
         Command::Run(arguments) => return run::run(settings, arguments).await,
         Command::Check => return check::run(settings).await,
+        Command::Diagnose(arguments) => return diagnose::run(settings, arguments).await,
         Command::Plan(arguments) => return plan::plan(settings, arguments).await,
         Command::Config(arguments) => return config::run(settings, arguments).await,
         Command::Restart(services) => operate::run(settings, services, &Operation::Restart).await,

@@ -53,8 +53,10 @@ fn tell(settings: &Settings, failure: &Failure) {
     if settings.json {
         let evidence: Vec<Value> =
             failure.evidence().into_iter().map(|(of, lines)| json!({"of": of, "lines": lines})).collect();
+        let causes: Vec<Value> =
+            failure.causes().into_iter().map(|(of, cause)| json!({"of": of, "cause": cause})).collect();
         json_line(json!({
-            "type": "error", "code": exit::code(failure), "meaning": exit::meaning(exit::code(failure)), "step": failure.step, "message": message, "hint": hint,
+            "type": "error", "causes": causes, "code": exit::code(failure), "meaning": exit::meaning(exit::code(failure)), "step": failure.step, "message": message, "hint": hint,
             "release": failure.release, "standing": failure.standing, "evidence": evidence,
         }));
         return;

@@ -37,7 +37,9 @@ impl Said {
         if matches!(event, Event::BuildOutput { .. } | Event::MigrateOutput { .. }) {
             return true;
         }
-        if let Event::Workload { object, state: WorkloadState::Progressing { ready, .. } } = event {
+        if let Event::Workload { object, state: WorkloadState::Progressing { ready, failing: None, .. } } =
+            event
+        {
             match self.workloads.get(&object.name) {
                 Some((before, at)) if before == ready && now.duration_since(*at) < PATIENCE => return false,
                 _ => self.workloads.insert(object.name.clone(), (*ready, now)),
@@ -77,7 +79,10 @@ fn line(event: &Event) -> Option<String> {
         Event::MigrateOutput { line } => format!("  migrate | {line}"),
         Event::Pruned { object } => format!("  removed {object}"),
         Event::Workload { object, state } => match state {
-            WorkloadState::Progressing { ready, wanted, waiting_for } => {
+            WorkloadState::Progressing { ready, wanted, failing: Some(failing), .. } => {
+                format!("  {}: {ready}/{wanted}, failing: {failing}", object.name)
+            }
+            WorkloadState::Progressing { ready, wanted, waiting_for, failing: None } => {
                 format!("  {}: {ready}/{wanted}, waiting for {waiting_for}", object.name)
             }
             WorkloadState::Ready { wanted, .. } => format!("  {}: ready {wanted}/{wanted}", object.name),
@@ -107,7 +112,10 @@ mod tests {
             api_version: "apps/v1".to_owned(),
         };
         let waiting_for = waiting_for.to_owned();
-        Event::Workload { object, state: WorkloadState::Progressing { ready, wanted: 3, waiting_for } }
+        Event::Workload {
+            object,
+            state: WorkloadState::Progressing { ready, wanted: 3, waiting_for, failing: None },
+        }
     }
 
     #[test]

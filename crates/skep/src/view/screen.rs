@@ -94,7 +94,10 @@ impl Screen {
             }
             Event::Workload { object, state } => {
                 let (mark, text, millis) = match state {
-                    WorkloadState::Progressing { ready, wanted, waiting_for } => {
+                    WorkloadState::Progressing { ready, wanted, failing: Some(failing), .. } => {
+                        (Mark::Bad, format!("{ready}/{wanted} failing: {failing}"), None)
+                    }
+                    WorkloadState::Progressing { ready, wanted, waiting_for, failing: None } => {
                         (Mark::Moving, format!("{ready}/{wanted} {waiting_for}"), None)
                     }
                     WorkloadState::Ready { wanted, millis } => {

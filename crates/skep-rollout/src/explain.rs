@@ -1,0 +1,98 @@
+//! From a verdict's cause to the true one, with what must be asked for it: the log of the container, the registry, and what this
+//! release has done before.
+
+use serde_json::Value;
+
+use crate::{
+    Cause, Diagnosis, events,
+    log_line::{self, Said},
+    workload::text,
+};
+
+/// What was asked after a verdict.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Evidence<'a> {
+    /// The pod of the diagnosis.
+    pub pod: Option<&'a Value>,
+    /// The Events of the namespace.
+    pub events: &'a [&'a Value],
+    /// The last lines of the log that the diagnosis names.
+    pub log: &'a [String],
+    /// What the registry says of the image to whoever deploys.
+    pub registry: Option<RegistrySays>,
+    /// Whether this release has changed the schema.
+    pub migrated: bool,
+}
+
+/// What a registry says of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistrySays {
+    /// It hands it out.
+    Here,
+    /// It has no such image.
+    Missing,
+    /// It refuses this login too.
+    Refused,
+}
+
+/// The true cause, as far as the evidence shows it.
+#[must_use]
+pub fn explain(mut diagnosis: Diagnosis, evidence: Evidence<'_>) -> Diagnosis {
+    let container = diagnosis.container.clone();
+    diagnosis.cause = match diagnosis.cause {
+        Cause::ImageDenied { image, message } => match evidence.registry {
+            Some(RegistrySays::Here) => {
+                Cause::PullSecretRefused { image, secrets: pull_secrets(evidence.pod) }
+            }
+            // Registries that tell nobody what they don't have refuse instead.
+            Some(RegistrySays::Missing) => Cause::ImageMissing { image, message },
+            Some(RegistrySays::Refused) | None => Cause::ImageDenied { image, message },
+        },
+        Cause::CrashLoop { crashes, exit_code, reason, .. } => {
+            crash(container.as_deref(), crashes, exit_code, reason, evidence)
+        }
+        other => other,
+    };
+    diagnosis
+}
+
+fn crash(
+    container: Option<&str>,
+    crashes: u32,
+    exit_code: i64,
+    reason: String,
+    evidence: Evidence<'_>,
+) -> Cause {
+    if reason == "OOMKilled" {
+        return Cause::OutOfMemory { crashes, limit: memory_limit(evidence.pod, container) };
+    }
+    let about = evidence.pod.map(|pod| events::of(evidence.events, "Pod", &text(&pod["metadata"], "name")));
+    let about = about.unwrap_or_default();
+    // 143 and 137 are SIGTERM and SIGKILL; a program that takes SIGTERM well ends with 0.
+    if matches!(exit_code, 0 | 137 | 143)
+        && let Some(probe) = events::was_killed_by_probe(&about)
+    {
+        let failure = events::probe_failure(&about, Some(probe), container);
+        let said = failure.map_or_else(|| "no answer".to_owned(), |failure| failure.said);
+        return Cause::ProbeKills { probe: probe.to_owned(), said, crashes };
+    }
+    match log_line::read(evidence.log) {
+        Some(Said::Dependency { what, how, line }) => Cause::Dependency { what, how, line, crashes },
+        Some(Said::Line(line)) => {
+            Cause::CrashLoop { crashes, exit_code, reason, line: Some(line), migrated: evidence.migrated }
+        }
+        None => Cause::CrashLoop { crashes, exit_code, reason, line: None, migrated: evidence.migrated },
+    }
+}
+
+fn memory_limit(pod: Option<&Value>, container: Option<&str>) -> Option<String> {
+    let containers =
+        ["containers", "initContainers"].into_iter().filter_map(|list| pod?["spec"][list].as_array());
+    let found = containers.flatten().find(|one| one["name"].as_str() == container)?;
+    found["resources"]["limits"]["memory"].as_str().map(str::to_owned)
+}
+
+fn pull_secrets(pod: Option<&Value>) -> Vec<String> {
+    let secrets = pod.and_then(|pod| pod["spec"]["imagePullSecrets"].as_array()).into_iter().flatten();
+    secrets.filter_map(|secret| secret["name"].as_str().map(str::to_owned)).collect()
+}
