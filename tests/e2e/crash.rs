@@ -25,7 +25,7 @@ fn a_pod_that_is_never_ready_fails_when_nothing_moves_any_more() {
     let world = World::new();
     world.project.edit("skep.yaml", "\nconfig:", "\nrollout: { no-progress: 3s }\nconfig:");
     world.project.write("release", "never-ready\n");
-    world.skep(&["deploy"]).code(19).says("no progress for 3 s").says("readiness");
+    world.skep(&["deploy"]).code(19).says("for 3 s its readiness probe").says("has not passed");
 }
 
 #[test]

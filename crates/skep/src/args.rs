@@ -29,8 +29,7 @@ Look
   diff         The same field by field, against what lives in the cluster
   status       What runs now
   diagnose     What is wrong with a service, with evidence and what to do
-  history      Every release that is kept, newest first, and what each changed
-  show         One release: images, config, timings, how it ended
+  history, show   Every release that is kept and what it changed; one of them
   logs         What a service's pods print
 
 This machine

@@ -123,8 +123,10 @@ async fn a_killed_holder_is_replaced() {
         !processes.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists())
     });
     let again =
-        bench.status("app", "back", |status| is_ready(status) && container(status).restart_count == 1).await;
-    assert_eq!(container(&again).last_state.as_ref().unwrap().terminated.as_ref().unwrap().exit_code, 137);
+        bench.status("app", "back", |status| is_ready(status) && container(status).restart_count >= 1).await;
+    // Killed; or its next start has met namespaces that were just going.
+    let code = container(&again).last_state.as_ref().unwrap().terminated.as_ref().unwrap().exit_code;
+    assert!([137, 128].contains(&code), "{code}");
     bench.node.shutdown().await;
 }
 
