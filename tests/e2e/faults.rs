@@ -116,7 +116,8 @@ fn a_deploy_with_nothing_to_do_makes_three_round_trips_and_takes_no_lock() {
 /// Only what can't be mended by another try may end a deploy: a token that is refused, and the writes that are fences.
 fn ended_cleanly(case: &str, fault: Fault, outcome: &Outcome) {
     let code = outcome.code.unwrap_or(-1);
-    assert!((10..=22).contains(&code), "{case}\n{outcome}");
+    // 30: it had touched services, and the release before runs again.
+    assert!((10..=22).contains(&code) || code == 30, "{case}\n{outcome}");
     assert!(outcome.stderr.contains("error: "), "{case}\n{outcome}");
     if fault == Fault::Expired {
         assert!(outcome.stderr.contains("credentials were not accepted"), "{case}\n{outcome}");

@@ -5,7 +5,7 @@
 //! that are added to its skep.yaml (`more.yaml`), and `expect`: what the deploy must come to, a line each:
 //!
 //! - `cause WORD`: the cause, in the word that `--output json` has;
-//! - `code N`: the exit code, 19 if not said;
+//! - `code N`: the exit code; 30 if not said, 19 with `alone`;
 //! - `says TEXT`, `hint TEXT`: parts of what is told;
 //! - `alone`: no good release goes before;
 //! - `hive WHY`: what it needs that only hive is sure to have;
@@ -47,7 +47,7 @@ struct Expected {
 impl Expected {
     fn read(folder: &Path) -> Self {
         let text = fs::read_to_string(folder.join("expect")).expect("every case says what it must come to");
-        let mut expected = Self { code: 19, ..Self::default() };
+        let mut expected = Self { code: 30, ..Self::default() };
         for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             let rest = rest.to_owned();
@@ -56,7 +56,7 @@ impl Expected {
                 "code" => expected.code = rest.parse().expect("a number"),
                 "says" => expected.says.push(rest),
                 "hint" => expected.hints.push(rest),
-                "alone" => expected.alone = true,
+                "alone" => (expected.alone, expected.code) = (true, 19),
                 "well" => (expected.well, expected.code) = (true, 0),
                 "hive" => expected.hive = Some(rest),
                 _ => panic!("{}: `{line}` says nothing", folder.display()),

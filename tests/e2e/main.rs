@@ -27,6 +27,7 @@ mod operate;
 mod plan;
 mod promote;
 mod records;
+mod restore;
 mod rollback;
 mod rolling;
 mod secrets;

@@ -98,3 +98,18 @@ fn a_pod_that_met_the_old_schema_is_given_the_new_one() {
     Outcome::from(deploy.wait_with_output().expect("it was started")).ok().says("v2 is live");
     assert_eq!(world.get("/").as_deref(), Ok("hello from schema\n"));
 }
+
+#[test]
+fn after_a_migration_that_contracts_the_schema_no_release_is_put_back_by_itself() {
+    let world = World::new();
+    with_migration(&world, 50, 0);
+    world.project.edit("skep.yaml", "timeout: 30s }", "timeout: 30s, files: migrations }");
+    world.project.write("migrations/00001_shop.sql", "-- +goose Up\nCREATE TABLE shop (id int, old int);\n");
+    world.skep(&["deploy"]).ok();
+    let drop = "-- +goose Up\n-- +skep contract\nALTER TABLE shop DROP COLUMN old;\n";
+    world.project.write("migrations/00002_drop.sql", drop);
+    world.project.write("release", "crash\n");
+    let failed = world.skep(&["deploy"]).code(19);
+    failed.says("nothing was put back: the code of before can't live with 00002_drop.sql, marked");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"), "the old pods serve, as long as they can");
+}

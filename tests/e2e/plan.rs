@@ -162,7 +162,7 @@ fn what_a_failed_release_left_is_removed_as_the_plan_says() {
     let extra = "apiVersion: v1\nkind: Service\nmetadata: { name: extra }\nspec: { selector: { app: shop }, ports: [{ port: 81, targetPort: 8000 }] }\n";
     world.project.write("k8s/extra.yaml", extra);
     world.project.write("release", "crash\n");
-    world.skep(&["deploy"]).code(19);
+    world.skep(&["deploy", "--no-restore"]).code(19);
     world.object("service", "extra");
     world.project.remove("k8s/extra.yaml");
     world.project.write("release", "three\n");

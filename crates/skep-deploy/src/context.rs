@@ -8,7 +8,7 @@ use skep_model::{AppName, Emit, ImageRef, Project};
 use skep_registry::Client;
 use tokio_util::sync::CancellationToken;
 
-use crate::ExtraCheck;
+use crate::{ExtraCheck, OneWay};
 
 /// Who ships, for the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,10 @@ pub struct App {
     pub schema_exit_code: i64,
     /// Wait for another deploy of this app to end, instead of refusing.
     pub wait: bool,
+    /// Put the last good release back when one fails that has touched services.
+    pub restore: bool,
+    /// Which migrations leave no way back.
+    pub one_way: Option<OneWay>,
     /// Checks that other parts make.
     pub extra_checks: Vec<ExtraCheck>,
     /// Where events go.

@@ -239,13 +239,18 @@ pub(crate) async fn ship(
             session.end(app).await;
             Ok(Done { release: Some(release), plan })
         }
-        Err(failure) => Err(finish::failed(app, session, failure).await),
+        Err(failure) => Err(Box::pin(finish::failed(app, &plan, session, failure)).await),
     }
 }
 
 async fn change_the_cluster(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     steps::stage::stage(app, plan, session).await?;
     steps::migrate::migrate(app, plan, session).await?;
+    bring_up(app, plan, session).await
+}
+
+/// From the first object that services run by to the proof that they work.
+pub(crate) async fn bring_up(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     steps::apply::apply(app, plan, session).await?;
     steps::roll::roll(app, plan, session).await?;
     steps::verify::verify(app, &mut session.clock).await

@@ -86,7 +86,7 @@ pub async fn diagnose(app: &App, service: Option<&str>) -> Result<Vec<Diagnosed>
     Ok(looked)
 }
 
-fn look(app: &App, seen: &Snapshot, key: &ObjectKey) -> Verdict {
+pub(crate) fn look(app: &App, seen: &Snapshot, key: &ObjectKey) -> Verdict {
     let (sets, pods, events) = (seen.all("ReplicaSet"), seen.all("Pod"), seen.all("Event"));
     let workload = seen.get(&key.kind, &key.name);
     let observed = Observed { workload, replica_sets: &sets, pods: &pods, events: &events };

@@ -8,6 +8,8 @@ use skep_registry::RegistryError;
 use skep_rollout::Diagnosis;
 use thiserror::Error;
 
+use crate::Restoration;
+
 /// A deploy, or another use case, that did not succeed.
 #[derive(Debug, Error)]
 #[error("{problem}")]
@@ -18,6 +20,8 @@ pub struct Failure {
     pub release: Option<u64>,
     /// What runs now, in one sentence.
     pub standing: Option<String>,
+    /// Whether the release before was put back.
+    pub restoration: Option<Restoration>,
     /// Why.
     pub problem: Box<Problem>,
 }
@@ -161,7 +165,7 @@ impl Failure {
     }
 
     pub(crate) fn at(step: Step, problem: impl Into<Problem>) -> Self {
-        Self { step, release: None, standing: None, problem: Box::new(problem.into()) }
+        Self { step, release: None, standing: None, restoration: None, problem: Box::new(problem.into()) }
     }
 }
 

@@ -7,34 +7,43 @@ use skep_cluster::{Route, Selector};
 use skep_model::{Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
 
 use crate::{
-    App, Failure, Plan,
+    App, Failure, Plan, Restoration,
     error::{InStep, Problem},
+    restore,
     session::Session,
     status::status,
     steps::images::keeping_tag,
 };
 
-/// Closes the record of a deploy that failed and gives the lock back; the failure says where things stand.
-pub(crate) async fn failed(app: &App, mut session: Session, mut failure: Failure) -> Failure {
+/// Closes the record of a deploy that failed, puts the last good release back where that is due, and gives the lock back; the
+/// failure says where things stand.
+pub(crate) async fn failed(app: &App, plan: &Plan, mut session: Session, mut failure: Failure) -> Failure {
+    failure.release = Some(session.number());
+    close_failed(app, &mut session, &failure).await;
+    failure.restoration = restore::after(app, plan, &mut session, &failure).await;
+    failure.standing = match &failure.restoration {
+        Some(Restoration::Restored { .. } | Restoration::Failed { .. }) => None,
+        Some(Restoration::Left { .. }) | None => Some(match failure.step {
+            Step::Roll => who_serves(app, &failure).await.unwrap_or_else(|| standing(Step::Roll).to_owned()),
+            step => standing(step).to_owned(),
+        }),
+    };
+    session.end(app).await;
+    failure
+}
+
+/// Closes the record of a release that failed, or was stopped.
+pub(crate) async fn close_failed(app: &App, session: &mut Session, failure: &Failure) {
     let status = match *failure.problem {
         Problem::Interrupted => ReleaseStatus::Interrupted,
         _ => ReleaseStatus::Failed,
     };
     session.clock.abandon("stopped");
-    failure.release = Some(session.number());
-    failure.standing = Some(match failure.step {
-        Step::Roll => who_serves(app, &failure).await.unwrap_or_else(|| standing(Step::Roll).to_owned()),
-        step => standing(step).to_owned(),
-    });
-    let why = failure.to_string();
-    let closed = session.close(app, status, Some(why)).await;
-    session.end(app).await;
-    if let Err(problem) = closed {
+    if let Err(problem) = session.close(app, status, Some(failure.to_string())).await {
         app.emit.emit(Event::Warning {
             message: format!("the record of the failed release could not be closed: {problem}"),
         });
     }
-    failure
 }
 
 /// Which of the services that failed are still served, counted, not assumed.

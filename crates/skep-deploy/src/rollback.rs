@@ -79,13 +79,23 @@ async fn prepare(app: &App, request: &RollbackRequest) -> Result<(plan::Plan, Re
         contents = narrowed(app, current, &contents, &request.services)?;
     }
     images::are_there(app, &contents.images, &format!("v{}", contents.number)).await?;
-    let mut desired = Desired::recorded(&contents, None);
+    let mut desired = recorded(app, &contents, &releases).await?;
     desired.recreate.clone_from(&request.recreate);
-    desired.secrets = secrets(app, &contents).await?;
-    let current = releases.last().map_or(0, |release| release.number);
-    tell_migrations(app, &releases, &contents, current);
     let plan = plan::against_live(app, desired, None, &releases, Force::Yes, &reason.to_string()).await?;
     Ok((plan, reason))
+}
+
+/// A release as it was, with its secrets; tells which migrations stay.
+pub(crate) async fn recorded(
+    app: &App,
+    contents: &Release,
+    releases: &[Release],
+) -> Result<Desired, Failure> {
+    let mut desired = Desired::recorded(contents, None);
+    desired.secrets = secrets(app, contents).await?;
+    let current = releases.last().map_or(0, |release| release.number);
+    tell_migrations(app, releases, contents, current);
+    Ok(desired)
 }
 
 /// Services are those of the newest release.
@@ -185,6 +195,7 @@ fn earlier<'r>(releases: &'r [Release], services: &[String]) -> Option<&'r Relea
                 went.is_empty() || !services.is_empty() && services.iter().all(|one| went.contains(one));
             Some(*to).filter(|_| all_went)
         }
+        ReasonForRelease::Restore { to, .. } => Some(*to),
         _ => None,
     };
     if !is_good(newest) {

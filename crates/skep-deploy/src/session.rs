@@ -1,15 +1,15 @@
 //! A deploy from its lock to its record: what must be given back and closed however it ends.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use skep_cluster::{Force, Lock, LockError, RecordError, Route, Selector};
-use skep_model::{Event, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
+use skep_model::{Event, ObjectKey, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
 
-use skep_rollout::Past;
+use skep_rollout::{Diagnosis, Past, Verdict};
 
 use crate::{
-    App, Failure, Plan, adopt,
+    App, Failure, Plan, adopt, diagnose,
     error::{InStep, Problem},
     steps::Clock,
 };
@@ -24,6 +24,10 @@ pub(crate) struct Session {
     release: Release,
     /// What the pods had behind them before anything was written, or since the schema was last changed.
     pub(crate) past: Past,
+    /// Workloads that this release leaves as they are, and that were not well before: why.
+    ill: BTreeMap<ObjectKey, Diagnosis>,
+    /// Whether the open release is one that comes again after another has failed.
+    restores: bool,
     /// Whether this release has changed the schema.
     migrated: bool,
     pub(crate) clock: Clock,
@@ -39,18 +43,38 @@ impl Session {
     ) -> Result<Self, Failure> {
         clock.start(Step::Lock);
         let opened = Self::lock_and_open(app, plan, reason).await;
-        let (lock, release, past) = clock.settle(Step::Lock, opened, |(_, release, _)| {
+        let (lock, release, Before { past, ill }) = clock.settle(Step::Lock, opened, |(_, release, _)| {
             (Outcome::Done, format!("release v{}", release.number))
         })?;
         app.emit.emit(Event::ReleaseOpened { number: release.number });
-        Ok(Self { lock, release, past, migrated: false, clock })
+        Ok(Self { lock, release, past, ill, restores: false, migrated: false, clock })
+    }
+
+    /// Opens the next record under the same lock.
+    pub(crate) async fn reopen(
+        &mut self,
+        app: &App,
+        plan: &Plan,
+        reason: ReasonForRelease,
+    ) -> Result<(), Failure> {
+        self.clock = Clock::new(&app.emit);
+        self.clock.start(Step::Lock);
+        self.may_write(Step::Lock)?;
+        let opened = tokio::try_join!(open_record(app, plan, reason), Before::look(app, plan));
+        let opened = self.clock.settle(Step::Lock, opened, |(release, _)| {
+            (Outcome::Done, format!("release v{}", release.number))
+        });
+        let (release, before) = opened?;
+        app.emit.emit(Event::ReleaseOpened { number: release.number });
+        (self.release, self.past, self.migrated, self.restores) = (release, before.past, false, true);
+        Ok(())
     }
 
     async fn lock_and_open(
         app: &App,
         plan: &Plan,
         reason: ReasonForRelease,
-    ) -> Result<(Lock, Release, Past), Failure> {
+    ) -> Result<(Lock, Release, Before), Failure> {
         let namespace = plan.desired.namespace_object();
         adopt::take_over(app, plan, std::slice::from_ref(&namespace), Step::Lock).await?;
         app.cluster.apply(&plan.desired.substituted.fill(&namespace), Force::No).await.in_step(Step::Lock)?;
@@ -61,8 +85,8 @@ impl Session {
             }
             open_record(app, plan, reason).await
         };
-        match tokio::try_join!(records, past(app, Step::Lock)) {
-            Ok((release, past)) => Ok((lock, release, past)),
+        match tokio::try_join!(records, Before::look(app, plan)) {
+            Ok((release, before)) => Ok((lock, release, before)),
             Err(failure) => {
                 lock.release().await.in_step(Step::Lock)?;
                 Err(failure)
@@ -89,7 +113,30 @@ impl Session {
     ) -> Result<(), Failure> {
         self.past = past(app, Step::Migrate).await?.until(migrated);
         self.migrated = true;
+        // What was ill on the old schema may be ill because of it: this release answers for it.
+        self.ill.clear();
         Ok(())
+    }
+
+    /// Whether all that failed was not well before either.
+    pub(crate) fn were_ill_before(&self, failure: &Failure) -> bool {
+        match &*failure.problem {
+            Problem::Rollout(failed) => {
+                let was_ill = |workload: &str| self.ill.keys().any(|key| key.to_string() == workload);
+                failed.iter().all(|one| was_ill(&one.workload))
+            }
+            _ => false,
+        }
+    }
+
+    /// Workloads that were not well before anything was written, and why.
+    pub(crate) fn ill_before(&self) -> &BTreeMap<ObjectKey, Diagnosis> {
+        &self.ill
+    }
+
+    /// Whether the open release is one that comes again after another has failed.
+    pub(crate) fn restores(&self) -> bool {
+        self.restores
     }
 
     /// Whether this release has changed the schema.
@@ -161,6 +208,28 @@ async fn take_or_wait(app: &App) -> Result<Lock, LockError> {
             }
             taken => return taken,
         }
+    }
+}
+
+/// What there is before anything is written.
+struct Before {
+    past: Past,
+    ill: BTreeMap<ObjectKey, Diagnosis>,
+}
+
+impl Before {
+    async fn look(app: &App, plan: &Plan) -> Result<Self, Failure> {
+        let mut view = app.cluster.view(app.namespace());
+        let seen = view.changed().await.in_step(Step::Lock)?;
+        // What this release changes is its own to answer for, however it was before.
+        let unchanged = plan.desired.workloads().filter(|workload| !plan.changes(workload));
+        let keys = unchanged.filter_map(ObjectKey::of);
+        let there = keys.filter(|key| seen.get(&key.kind, &key.name).is_some());
+        let ill = there.filter_map(|key| match diagnose::look(app, seen, &key) {
+            Verdict::Failed(diagnosis) => Some((key, diagnosis)),
+            _ => None,
+        });
+        Ok(Self { past: Past::of_pods(seen.all("Pod")), ill: ill.collect() })
     }
 }
 

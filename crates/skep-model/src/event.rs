@@ -129,6 +129,15 @@ pub enum Event {
         /// `image of api`, `config honeydue-config (GREETING)`.
         because: Vec<String>,
     },
+    /// The release failed, and the last good one is put back; the steps that follow are that one's.
+    Restoring {
+        /// The release that failed.
+        failed: u64,
+        /// The one that comes again.
+        to: u64,
+        /// What failed, in a line.
+        because: String,
+    },
     /// The release is open under this number.
     ReleaseOpened {
         /// `v<number>`.

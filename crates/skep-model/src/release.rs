@@ -55,7 +55,7 @@ pub struct Release {
     pub failure: Option<String>,
 }
 
-/// Where a release stands. Only `pending` may change.
+/// Where a release stands. Only `pending` may change, and `failed` to `restored`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReleaseStatus {
@@ -87,6 +87,13 @@ pub enum ReasonForRelease {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         services: Vec<String>,
     },
+    /// A release failed, and the last good one came again.
+    Restore {
+        /// The good release's number.
+        to: u64,
+        /// The failed release's.
+        after: u64,
+    },
     /// `skep rollback --tag`: the images of a commit that no kept release has.
     Images {
         /// Their tag.
@@ -101,6 +108,7 @@ impl std::fmt::Display for ReasonForRelease {
             Self::Adopted => f.write_str("what ran before"),
             Self::Rollback { to, services } if services.is_empty() => write!(f, "back to v{to}"),
             Self::Rollback { to, services } => write!(f, "{} back to v{to}", services.join(", ")),
+            Self::Restore { to, after } => write!(f, "back to v{to}, since v{after} failed"),
             Self::Images { tag } => write!(f, "back to images {tag}"),
         }
     }
@@ -147,6 +155,19 @@ impl Release {
         self.status = status;
         self.closed = Some(at);
         self.failure = failure;
+        Ok(())
+    }
+
+    /// What a failed release did was taken back.
+    ///
+    /// # Errors
+    /// When the release is not failed.
+    pub fn put_back(&mut self) -> Result<(), IllegalTransition> {
+        let to = ReleaseStatus::Restored;
+        if self.status != ReleaseStatus::Failed {
+            return Err(IllegalTransition { number: self.number, from: self.status, to });
+        }
+        self.status = to;
         Ok(())
     }
 }

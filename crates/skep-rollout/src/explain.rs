@@ -66,6 +66,12 @@ fn crash(
     if reason == "OOMKilled" {
         return Cause::OutOfMemory { crashes, limit: memory_limit(evidence.pod, container) };
     }
+    // containerd starts the container, and it is runc that finds no program: where the program's own words would be.
+    if evidence.log.iter().any(|line| line.ends_with("exec format error"))
+        && let Some(container) = container_of(evidence.pod, container)
+    {
+        return Cause::ExecFormat { image: text(container, "image") };
+    }
     let about = evidence.pod.map(|pod| events::of(evidence.events, "Pod", &text(&pod["metadata"], "name")));
     let about = about.unwrap_or_default();
     // 143 and 137 are SIGTERM and SIGKILL; a program that takes SIGTERM well ends with 0.
@@ -85,11 +91,15 @@ fn crash(
     }
 }
 
-fn memory_limit(pod: Option<&Value>, container: Option<&str>) -> Option<String> {
+fn container_of<'p>(pod: Option<&'p Value>, container: Option<&str>) -> Option<&'p Value> {
+    let pod = pod?;
     let containers =
-        ["containers", "initContainers"].into_iter().filter_map(|list| pod?["spec"][list].as_array());
-    let found = containers.flatten().find(|one| one["name"].as_str() == container)?;
-    found["resources"]["limits"]["memory"].as_str().map(str::to_owned)
+        ["containers", "initContainers"].into_iter().filter_map(|list| pod["spec"][list].as_array());
+    containers.flatten().find(|one| one["name"].as_str() == container)
+}
+
+fn memory_limit(pod: Option<&Value>, container: Option<&str>) -> Option<String> {
+    container_of(pod, container)?["resources"]["limits"]["memory"].as_str().map(str::to_owned)
 }
 
 fn pull_secrets(pod: Option<&Value>) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
-use skep_rollout::{Cause, LogWanted, Observed, Past, Rollout, Verdict};
+use skep_rollout::{Cause, Evidence, LogWanted, Observed, Past, Rollout, Verdict, explain};
 
 const SCHEMA: i64 = 78;
 
@@ -200,6 +200,21 @@ fn missing_config_and_a_foreign_program_are_final() {
     let foreign = pod("new", &waiting("RunContainerError", "exec /api: exec format error"));
     let verdict = judge(&mut rollout(), &deployment(1, 0, 4), &[foreign], at(1));
     assert!(matches!(verdict, Verdict::Failed(d) if matches!(d.cause, Cause::ExecFormat { .. })));
+}
+
+/// Some runtimes start the container, and the reason is in its log, where the program's own words would be.
+#[test]
+fn a_foreign_program_is_known_by_the_runtime_s_words_in_the_log() {
+    let mut looping = pod("new", &crashed(3, 1, false));
+    looping["spec"] = json!({"containers": [{"name": "api", "image": "r/api:one"}]});
+    let Verdict::Failed(diagnosis) = judge(&mut rollout(), &deployment(1, 0, 4), &[looping.clone()], at(1))
+    else {
+        panic!("three crashes are enough");
+    };
+    assert!(matches!(diagnosis.cause, Cause::CrashLoop { .. }));
+    let log = ["exec /api: exec format error".to_owned()];
+    let explained = explain(diagnosis, Evidence { pod: Some(&looping), log: &log, ..Evidence::default() });
+    assert!(matches!(explained.cause, Cause::ExecFormat { image } if image == "r/api:one"));
 }
 
 #[test]

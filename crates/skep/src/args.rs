@@ -172,6 +172,17 @@ pub(crate) struct What {
     pub(crate) recreate: Vec<String>,
 }
 
+/// What all that make a release can be told.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct Shipping {
+    /// Wait for another deploy of this app to end
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// If it fails, leave everything as it then is, instead of putting the last good release back
+    #[arg(long)]
+    pub(crate) no_restore: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
     #[command(flatten)]
@@ -194,9 +205,8 @@ pub(crate) struct Deploy {
     /// Carry out exactly this saved plan, or refuse because the cluster has moved
     #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "skip_build", "tag", "recreate"])]
     pub(crate) plan: Option<PathBuf>,
-    /// Wait for another deploy of this app to end
-    #[arg(long)]
-    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) shipping: Shipping,
 }
 
 #[derive(Debug, Args)]
@@ -205,9 +215,8 @@ pub(crate) struct Promote {
     pub(crate) from: String,
     /// The target that gets it, such as `production`
     pub(crate) to: String,
-    /// Wait for another deploy of this app to end
-    #[arg(long)]
-    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) shipping: Shipping,
 }
 
 #[derive(Debug, Args)]
@@ -224,9 +233,8 @@ pub(crate) struct Rollback {
     /// Delete this object and make it anew, for a field that can't be changed in place; may be given again
     #[arg(long, value_name = "KIND/NAME")]
     pub(crate) recreate: Vec<String>,
-    /// Wait for another deploy of this app to end
-    #[arg(long)]
-    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) shipping: Shipping,
 }
 
 #[derive(Debug, Args)]
@@ -265,9 +273,8 @@ pub(crate) struct Hotfix {
     /// Take the image that carries this tag, instead of building it
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) tag: Option<String>,
-    /// Wait for another deploy of this app to end
-    #[arg(long)]
-    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) shipping: Shipping,
 }
 
 #[derive(Debug, Args)]
@@ -328,11 +335,7 @@ pub(crate) enum Config {
     /// Which keys differ from what runs, and which services would restart
     Diff,
     /// Ship them: a release with the images and manifests of the last one
-    Apply {
-        /// Wait for another deploy of this app to end
-        #[arg(long)]
-        wait: bool,
-    },
+    Apply(Shipping),
 }
 
 #[derive(Debug, Subcommand)]

@@ -121,6 +121,8 @@ pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> 
         ingress_port: place.ingress_port,
         schema_exit_code: SCHEMA_EXIT_CODE,
         wait: false,
+        restore: true,
+        one_way: migrations::one_way(&project),
         extra_checks: migrations::check(&project).into_iter().collect(),
         emit,
         cancel,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use skep_deploy::{Failure, Problem};
+use skep_deploy::{Failure, Problem, Restoration};
 use skep_model::Step;
 
 /// Something that no step owns.
@@ -13,6 +13,10 @@ pub(crate) const CHANGES: u8 = 2;
 pub(crate) const CHECK: u8 = 11;
 /// Another deploy runs, or the lock was lost.
 pub(crate) const LOCK: u8 = 15;
+/// A release failed, and the one before runs again.
+pub(crate) const RESTORED: u8 = 30;
+/// A release failed, and so did putting the one before back.
+pub(crate) const NOT_RESTORED: u8 = 31;
 /// The command line can't be understood.
 pub(crate) const USAGE: u8 = 64;
 /// Stopped by the user.
@@ -39,6 +43,8 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
     (20, "verify: a URL does not answer well"),
     (21, "record: the release's record can't be closed"),
     (22, "prune: what is no longer needed can't be removed"),
+    (RESTORED, "a release failed after apply had begun, and the last good one runs again"),
+    (NOT_RESTORED, "a release failed after apply had begun, and the last good one could not be put back"),
     (USAGE, "usage: the command line can't be understood"),
     (INTERRUPTED, "stopped by the user"),
 ];
@@ -55,6 +61,11 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         // Whatever step it was lost in.
         Problem::Lock(_) => return LOCK,
         _ => {}
+    }
+    match failure.restoration {
+        Some(Restoration::Restored { .. }) => return RESTORED,
+        Some(Restoration::Failed { .. }) => return NOT_RESTORED,
+        Some(Restoration::Left { .. }) | None => {}
     }
     match failure.step {
         Step::Load => 10,

@@ -6,7 +6,7 @@ mod compare;
 mod drift;
 mod saved;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use skep_cluster::{FieldConflict, Force};
@@ -58,6 +58,8 @@ pub struct Plan {
     settled: bool,
     /// Workloads that somebody paused: who, and whether new pods would be wanted.
     paused: Vec<Paused>,
+    /// Objects that may be written; all when `None`.
+    only: Option<BTreeSet<ObjectKey>>,
 }
 
 /// A workload whose changes wait.
@@ -193,6 +195,19 @@ impl Plan {
 
     pub(crate) fn changes(&self, object: &Value) -> bool {
         ObjectKey::of(object).is_some_and(|key| self.changes.iter().any(|change| change.object == key))
+    }
+
+    /// Leaves every other object as it lives.
+    pub(crate) fn only(mut self, objects: BTreeSet<ObjectKey>) -> Self {
+        self.changes.retain(|change| objects.iter().any(|key| key.same_object(&change.object)));
+        self.only = Some(objects);
+        self
+    }
+
+    pub(crate) fn may_write(&self, object: &Value) -> bool {
+        self.only.as_ref().is_none_or(|only| {
+            ObjectKey::of(object).is_some_and(|key| only.iter().any(|other| other.same_object(&key)))
+        })
     }
 
     /// Says which services will get new pods, and why.
@@ -393,6 +408,7 @@ pub(crate) async fn against_live(
         migration_is_due,
         settled,
         paused,
+        only: None,
         desired,
     })
 }

@@ -41,7 +41,9 @@ pub(crate) async fn waves(
     plan: &Plan,
 ) -> Result<usize, Failure> {
     let mut changed = 0;
-    for objects in &waves {
+    for mut objects in waves {
+        objects.retain(|object| plan.may_write(object));
+        let objects = &objects;
         changed += objects.iter().filter(|object| plan.changes(object)).count();
         adopt::take_over(app, plan, objects, step).await?;
         make_room(app, plan, session, objects, step).await?;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use skep_cluster::Snapshot;
 use skep_model::{Event, ObjectKey, Outcome, Step, WorkloadState};
-use skep_rollout::{Diagnosis, Observed, Past, Rollout, Verdict, pod};
+use skep_rollout::{Cause, Diagnosis, Observed, Past, Rollout, Verdict, pod};
 
 use super::Clock;
 use crate::{
@@ -21,11 +21,23 @@ use crate::{
 /// How often the lock is looked at while nothing moves.
 const LOOK_UP: Duration = Duration::from_secs(2);
 
+/// How long one that was not well before may take to get well, now that what it needs may have come.
+const CONVALESCENCE: Duration = Duration::from_secs(60);
+
 pub(crate) async fn roll(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     session.clock.start(Step::Roll);
     let workloads: Vec<&Value> = plan.desired.workloads().collect();
-    let rolled = await_ready(app, Some(session), Step::Roll, &workloads).await;
-    session.clock.settle(Step::Roll, rolled, |()| summary(workloads.len()))
+    let rolled = match await_ready(app, Some(session), Step::Roll, &workloads).await {
+        // What comes again is not to blame for them.
+        Err(failure) if session.restores() && session.were_ill_before(&failure) => {
+            app.emit.emit(Event::Warning {
+                message: format!("{failure}; it was not well before either, and is as it was"),
+            });
+            Ok(workloads.len() - session.ill_before().len())
+        }
+        rolled => rolled.map(|()| workloads.len()),
+    };
+    session.clock.settle(Step::Roll, rolled, |ready| summary(*ready)).map(drop)
 }
 
 /// The same where nothing was changed and no lock is held: pods may be coming back from elsewhere.
@@ -43,7 +55,7 @@ pub(crate) fn summary(services: usize) -> (Outcome, String) {
     }
 }
 
-/// Waits until each is ready, or until one has failed.
+/// Waits until each is ready, or until one has failed. Those that were not well before fail last: the others are not to be judged by them.
 pub(crate) async fn await_ready(
     app: &App,
     session: Option<&Session>,
@@ -53,10 +65,12 @@ pub(crate) async fn await_ready(
     let mut view = app.cluster.view(app.namespace());
     let seen = view.changed().await.in_step(step)?;
     let past = session.map_or_else(|| Past::of_pods(seen.all("Pod")), |session| session.past.clone());
-    let mut waiting = Waiting::new(app, &past, workloads);
+    let ill = session.map(|session| session.ill_before().clone()).unwrap_or_default();
+    let mut waiting = Waiting::new(app, &past, workloads, ill);
     loop {
         session.map_or(Ok(()), |session| session.may_write(step))?;
         let failed = waiting.judge(app, view.latest());
+        let failed = waiting.set_apart(failed);
         if !failed.is_empty() {
             let migrated = session.is_some_and(Session::has_migrated);
             let failed = diagnose::all_explained(app, view.latest(), failed, migrated).await;
@@ -78,16 +92,20 @@ pub(crate) async fn await_ready(
 struct Waiting {
     since: Instant,
     rollouts: BTreeMap<ObjectKey, (Rollout, Option<WorkloadState>)>,
+    /// Those that were not well before, and why.
+    ill: BTreeMap<ObjectKey, Diagnosis>,
 }
 
 impl Waiting {
-    fn new(app: &App, past: &Past, workloads: &[&Value]) -> Self {
+    fn new(app: &App, past: &Past, workloads: &[&Value], ill: BTreeMap<ObjectKey, Diagnosis>) -> Self {
         let now = Timestamp::now();
-        let new = |key| (key, (Rollout::new(app.patience(), app.schema_exit_code, past.clone(), now), None));
-        Self {
-            since: Instant::now(),
-            rollouts: workloads.iter().filter_map(|object| ObjectKey::of(object)).map(new).collect(),
-        }
+        let new = |key| {
+            let patience = app.patience();
+            let patience = if ill.contains_key(&key) { patience.min(CONVALESCENCE) } else { patience };
+            (key, (Rollout::new(patience, app.schema_exit_code, past.clone(), now), None))
+        };
+        let rollouts = workloads.iter().filter_map(|object| ObjectKey::of(object)).map(new).collect();
+        Self { since: Instant::now(), rollouts, ill }
     }
 
     /// Judges all, tells what is new, forgets what is ready, and returns what has failed.
@@ -117,6 +135,20 @@ impl Waiting {
             is_waited_for
         });
         failed
+    }
+
+    /// Of those that have failed, those that count: one that was not well before does once nothing else is awaited, and for the reason
+    /// that it had then where no new one shows.
+    fn set_apart(&self, failed: Vec<(ObjectKey, Diagnosis)>) -> Vec<(ObjectKey, Diagnosis)> {
+        let only_ill = self.rollouts.keys().all(|key| self.ill.contains_key(key));
+        let one = |(key, diagnosis): (ObjectKey, Diagnosis)| match self.ill.get(&key) {
+            Some(before) if matches!(diagnosis.cause, Cause::NoProgress { .. }) => {
+                only_ill.then(|| (key, before.clone()))
+            }
+            Some(_) if !only_ill => None,
+            _ => Some((key, diagnosis)),
+        };
+        failed.into_iter().filter_map(one).collect()
     }
 
     fn tell_failed(&self, app: &App, failed: &[FailedWorkload]) {

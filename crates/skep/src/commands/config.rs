@@ -19,8 +19,8 @@ pub(crate) async fn run(settings: &Settings, config: args::Config) -> Result<Exi
             }
             Ok(plan::code(&plan))
         }
-        args::Config::Apply { wait } => {
-            deploy::ship(settings, request, wait).await.map(|()| ExitCode::SUCCESS)
+        args::Config::Apply(shipping) => {
+            deploy::ship(settings, request, shipping).await.map(|()| ExitCode::SUCCESS)
         }
     }
 }

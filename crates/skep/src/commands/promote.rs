@@ -17,5 +17,5 @@ pub(crate) async fn run(settings: &Settings, promote: args::Promote) -> Result<(
     let running = skep_deploy::running(&there).await?;
     let to = Settings { target: promote.to, ..settings.clone() };
     let request = DeployRequest { images: Images::Promoted(Box::new(running)), ..DeployRequest::default() };
-    deploy::ship(&to, request, promote.wait).await
+    deploy::ship(&to, request, promote.shipping).await
 }

@@ -12,5 +12,6 @@ pub(crate) async fn run(settings: &Settings, up: &args::Up) -> Result<()> {
     if compose::load(&settings, Reads::Address)?.is_on_hive() {
         hive::start(&settings, up).await?;
     }
-    deploy::ship(&settings, DeployRequest { settle: true, ..DeployRequest::default() }, false).await
+    let request = DeployRequest { settle: true, ..DeployRequest::default() };
+    deploy::ship(&settings, request, args::Shipping::default()).await
 }

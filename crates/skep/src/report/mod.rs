@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Error;
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
-use skep_deploy::{App, Done, Failure};
+use skep_deploy::{App, Done, Failure, Restoration};
 use skep_model::Step;
 use skep_project::ProjectError;
 
@@ -57,7 +57,7 @@ fn tell(settings: &Settings, failure: &Failure) {
             failure.causes().into_iter().map(|(of, cause)| json!({"of": of, "cause": cause})).collect();
         json_line(json!({
             "type": "error", "causes": causes, "code": exit::code(failure), "meaning": exit::meaning(exit::code(failure)), "step": failure.step, "message": message, "hint": hint,
-            "release": failure.release, "standing": failure.standing, "evidence": evidence,
+            "release": failure.release, "standing": failure.standing, "restoration": failure.restoration.as_ref().map(restoration), "evidence": evidence,
         }));
         return;
     }
@@ -69,13 +69,25 @@ fn tell(settings: &Settings, failure: &Failure) {
     }
     anstream::eprintln!();
     say(&format!("{}: {message}", failure.step), None);
-    if let Some(standing) = &failure.standing {
+    let restoration = failure.restoration.as_ref().map(ToString::to_string);
+    let state: Vec<String> = failure.standing.iter().cloned().chain(restoration).collect();
+    if !state.is_empty() {
         let release =
             failure.release.map(|number| format!("release v{number} is closed; ")).unwrap_or_default();
-        anstream::eprintln!("{} {release}{standing}", "state:".bold());
+        anstream::eprintln!("{} {release}{}", "state:".bold(), state.join("; "));
     }
     if let Some(hint) = hint {
         anstream::eprintln!("{} {hint}", "hint:".bold());
+    }
+}
+
+fn restoration(one: &Restoration) -> Value {
+    match one {
+        Restoration::Restored { to, number } => json!({"is": "restored", "to": to, "release": number}),
+        Restoration::Failed { to, why, services } => {
+            json!({"is": "failed", "to": to, "why": why, "services": services})
+        }
+        Restoration::Left { because } => json!({"is": "left", "because": because}),
     }
 }
 

@@ -34,6 +34,10 @@ impl Plain {
 
 impl Said {
     fn is_news(&mut self, event: &Event, line: &str, now: Instant) -> bool {
+        if let Event::Restoring { .. } = event {
+            // What follows are the steps of another release.
+            *self = Self::default();
+        }
         if matches!(event, Event::BuildOutput { .. } | Event::MigrateOutput { .. }) {
             return true;
         }
@@ -91,6 +95,9 @@ fn line(event: &Event) -> Option<String> {
         Event::Verified { url, ok: true, answer } => format!("  {url}: {answer}"),
         Event::Verified { url, ok: false, answer } => format!("  {url}: not yet: {}", steady(answer)),
         Event::Warning { message } => format!("warning: {message}"),
+        Event::Restoring { failed, to, because } => {
+            format!("v{failed} failed: {because}\nv{to} is put back")
+        }
         Event::WillRestart { object, because } => {
             format!("  {} will restart: {}", object.name, because.join(", "))
         }

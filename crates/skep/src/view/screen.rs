@@ -18,6 +18,8 @@ pub(crate) struct Screen {
     began: Instant,
     steps: Vec<StepLine>,
     notes: Vec<String>,
+    /// What is said between two steps, and after how many.
+    heads: Vec<(usize, String)>,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,7 @@ enum Mark {
 
 impl Screen {
     pub(crate) fn new(title: &str, now: Instant) -> Self {
-        Self { title: title.to_owned(), began: now, steps: Vec::new(), notes: Vec::new() }
+        Self { title: title.to_owned(), began: now, steps: Vec::new(), notes: Vec::new(), heads: Vec::new() }
     }
 
     /// Takes in what happened.
@@ -118,6 +120,9 @@ impl Screen {
             Event::WillRestart { object, because } => {
                 self.part(object.name, Mark::Good, format!("will restart: {}", because.join(", ")), None);
             }
+            Event::Restoring { failed, to, .. } => {
+                self.heads.push((self.steps.len(), format!("v{failed} failed; v{to} is put back")));
+            }
             Event::Warning { message } => self.notes.push(format!("warning: {message}")),
             Event::ReleaseOpened { .. } | Event::Applied { .. } | Event::Pruned { .. } => {}
         }
@@ -132,7 +137,9 @@ impl Screen {
     /// The screen as lines, none wider than 80 columns.
     pub(crate) fn lines(&self, now: Instant) -> Vec<String> {
         let mut lines = vec![self.title.bold().to_string()];
-        for step in &self.steps {
+        for (index, step) in self.steps.iter().enumerate() {
+            let heads = self.heads.iter().filter(|(after, _)| *after == index);
+            lines.extend(heads.map(|(_, head)| head.bold().to_string()));
             lines.push(step.line(now, self.spin(now)));
             if step.shows_parts() {
                 let width = step.parts.keys().map(|name| name.chars().count()).max().unwrap_or(0).min(34);
