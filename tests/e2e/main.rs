@@ -33,3 +33,4 @@ mod rolling;
 mod secrets;
 mod story;
 mod two_hives;
+mod verify;

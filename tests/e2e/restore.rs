@@ -98,7 +98,7 @@ fn what_was_broken_before_is_told_apart_and_nothing_is_put_back() {
 #[test]
 fn a_restore_that_fails_is_told_as_that_with_each_service_as_it_stands() {
     let world = World::new();
-    world.kubectl(&["create", "namespace", "shop"]).ok();
+    world.kubectl(&["create", "namespace", world.namespace()]).ok();
     world.kubectl(&["create", "configmap", "theirs", "--from-literal=key=value"]).ok();
     world.project.edit(
         "k8s/shop.yaml",

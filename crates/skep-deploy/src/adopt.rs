@@ -115,6 +115,7 @@ impl Origin {
             objects,
             secrets,
             inventory,
+            verify: None,
             timings: Vec::new(),
             failure: None,
         };

@@ -193,7 +193,7 @@ async fn deploy_once(app: &App, request: &DeployRequest) -> Result<Done, Failure
 pub(crate) async fn settle(app: &App, plan: &Plan, clock: &mut Clock) -> Result<(), Failure> {
     let up = async {
         steps::roll::settle(app, plan, clock).await?;
-        steps::verify::verify(app, clock).await
+        steps::verify::check(app, plan, clock).await
     };
     tokio::select! {
         up = up => up,
@@ -253,5 +253,5 @@ async fn change_the_cluster(app: &App, plan: &Plan, session: &mut Session) -> Re
 pub(crate) async fn bring_up(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     steps::apply::apply(app, plan, session).await?;
     steps::roll::roll(app, plan, session).await?;
-    steps::verify::verify(app, &mut session.clock).await
+    steps::verify::verify(app, plan, session).await
 }

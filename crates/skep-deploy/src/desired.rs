@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use skep_cluster::{MANAGER, OPERATOR};
 use skep_manifest::{ConfigReference, Object, Owner, Versioned, is_workload};
-use skep_model::{Digest, ObjectKey, Release, Step};
+use skep_model::{Check, Digest, ObjectKey, Release, Step};
 
 use crate::{
     App, DeployRequest, Failure,
@@ -30,6 +30,8 @@ pub(crate) struct Desired {
     pub(crate) secrets: Secrets,
     /// The migration's Job, named by its template.
     pub(crate) migration: Option<Value>,
+    /// What a recorded release was verified by; the project's own checks count for all others.
+    pub(crate) verify: Option<Vec<Check>>,
     /// Workloads that the migration needs.
     pub(crate) needs: Vec<String>,
     /// Secrets that are as an earlier release had them, by plain name: their versions.
@@ -106,6 +108,7 @@ impl Desired {
             objects,
             secrets: Secrets(secrets.into_iter().flat_map(|set| [set.version, set.copy]).collect()),
             migration,
+            verify: None,
             needs: project.migrate.iter().flat_map(|migrate| migrate.needs.clone()).collect(),
             kept_secrets: BTreeMap::new(),
             images: pins.ours,
@@ -131,7 +134,7 @@ impl Desired {
     /// What the last release has, with the config and secrets that the project has now.
     pub(crate) fn with_new_config(app: &App, manifests: &Manifests, keys: &mut Keys, last: &Release) -> Self {
         let (_, sets) = sets(app, manifests, keys);
-        let mut desired = Self::recorded(last, None);
+        let mut desired = Self { verify: None, ..Self::recorded(last, None) };
         // Versions that a service reads and the project has no more stay; the others are made anew.
         let is_new = |object: &Value| {
             let name = object["metadata"]["name"].as_str().map(skep_manifest::plain_name);
@@ -161,6 +164,7 @@ impl Desired {
             commit: release.commit.clone().or(commit),
             commits: release.commits.clone(),
             kept_config: release.inventory.iter().filter(is_config).cloned().collect(),
+            verify: release.verify.clone(),
             ..Self::default()
         }
     }

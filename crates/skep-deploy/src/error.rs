@@ -8,7 +8,7 @@ use skep_registry::RegistryError;
 use skep_rollout::Diagnosis;
 use thiserror::Error;
 
-use crate::Restoration;
+use crate::{Restoration, steps::verify::FailedCheck};
 
 /// A deploy, or another use case, that did not succeed.
 #[derive(Debug, Error)]
@@ -75,16 +75,14 @@ pub enum Problem {
         log: Vec<String>,
     },
     /// Services that will not become ready.
-    #[error("{}", rolls(.0))]
+    #[error("{}", each(.0, "will not become ready"))]
     Rollout(Vec<FailedWorkload>),
-    /// A URL that does not answer well.
-    #[error("{url} does not answer well: {answer}")]
-    Verify {
-        /// The URL.
-        url: String,
-        /// The last answer.
-        answer: String,
-    },
+    /// Services that did not stay as they were during the soak.
+    #[error("{}", each(.0, "did not stay well"))]
+    Unsteady(Vec<FailedWorkload>),
+    /// Checks of `verify` that did not go well.
+    #[error("{}", checks(.0))]
+    Verify(Vec<FailedCheck>),
     /// Fields that others own, of every object that has some.
     #[error("{}", contested(.0))]
     Contested(Vec<(ObjectKey, Vec<FieldConflict>)>),
@@ -144,7 +142,7 @@ impl Failure {
     /// The cause of each workload that failed, in a word for programs.
     pub fn causes(&self) -> Vec<(&str, &'static str)> {
         match &*self.problem {
-            Problem::Rollout(failed) => {
+            Problem::Rollout(failed) | Problem::Unsteady(failed) => {
                 failed.iter().map(|one| (one.workload.as_str(), one.diagnosis.cause.code())).collect()
             }
             Problem::Migration { diagnosis, .. } => vec![("the migration", diagnosis.cause.code())],
@@ -156,7 +154,7 @@ impl Failure {
     pub fn evidence(&self) -> Vec<(String, &[String])> {
         match &*self.problem {
             Problem::Migration { log, .. } => vec![("the migration's log".to_owned(), log)],
-            Problem::Rollout(failed) => failed
+            Problem::Rollout(failed) | Problem::Unsteady(failed) => failed
                 .iter()
                 .map(|failed| (format!("the log of {}", failed.workload), failed.log.as_slice()))
                 .collect(),
@@ -187,8 +185,10 @@ impl Problem {
             Problem::Migration { .. } => {
                 Some("no service was changed; fix the migration and deploy again: what was applied stays, only the rest is run".to_owned())
             }
-            Problem::Rollout(failed) => failed.first().map(|failed| failed.diagnosis.cause.hint()),
-            Problem::Verify { .. } => Some("the pods are ready but this URL isn't: compare its path with the readiness probe's, then `skep rollback` or deploy a fix".to_owned()),
+            Problem::Rollout(failed) | Problem::Unsteady(failed) => {
+                failed.first().map(|failed| failed.diagnosis.cause.hint())
+            }
+            Problem::Verify(failed) => failed.first().map(|failed| failed.hint.clone()),
             Problem::Interrupted => Some("`skep status` shows where things stand; `skep deploy` goes on, `skep rollback` goes back".to_owned()),
             Problem::ImageName(_) => Some("correct `registry.url` or the image's name in skep.yaml".to_owned()),
             Problem::Manifest(error) => error.hint(),
@@ -215,10 +215,11 @@ fn contested(objects: &[(ObjectKey, Vec<FieldConflict>)]) -> String {
     format!("fields that others have changed: {}", objects.iter().map(one).collect::<Vec<_>>().join("; "))
 }
 
-fn rolls(failed: &[FailedWorkload]) -> String {
-    failed
-        .iter()
-        .map(|failed| format!("{} will not become ready: {}", failed.workload, failed.diagnosis))
-        .collect::<Vec<_>>()
-        .join("\n")
+fn each(failed: &[FailedWorkload], what: &str) -> String {
+    let one = |failed: &FailedWorkload| format!("{} {what}: {}", failed.workload, failed.diagnosis);
+    failed.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+fn checks(failed: &[FailedCheck]) -> String {
+    failed.iter().map(FailedCheck::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -43,4 +43,5 @@ pub use rollback::{RollbackRequest, RollbackTo, rollback};
 pub use rotate::rotate;
 pub use skep_manifest::{Difference, plain_name};
 pub use status::{PodStatus, ServiceStatus, Status, status};
+pub use steps::verify::FailedCheck;
 pub use unlock::unlock;

@@ -269,6 +269,7 @@ async fn open_record(app: &App, plan: &Plan, reason: ReasonForRelease) -> Result
         objects: plan.desired.recorded_objects(),
         secrets: plan.desired.secret_versions(),
         inventory: plan.desired.inventory(),
+        verify: Some(plan.checks(app).to_vec()),
         timings: Vec::new(),
         failure: None,
     };

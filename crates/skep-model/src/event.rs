@@ -110,8 +110,8 @@ pub enum Event {
     },
     /// A URL was asked and has answered well, or has not yet.
     Verified {
-        /// The URL.
-        url: String,
+        /// The URL, or the command.
+        check: String,
         /// Whether it is good now.
         ok: bool,
         /// `200 in 12 ms`, `connection refused`.

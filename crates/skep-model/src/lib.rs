@@ -11,6 +11,7 @@ mod object;
 mod platform;
 mod project;
 mod release;
+mod verify;
 
 pub use digest::{Digest, DigestError};
 pub use event::{Emit, Event, Outcome, Progress, Step, WorkloadState};
@@ -20,6 +21,7 @@ pub use object::ObjectKey;
 pub use platform::{Platform, PlatformError};
 pub use project::{
     Build, Builder, Checks, Cluster, ConfigSet, Credentials, DockerBuild, Format, Image, LaidPath, Migrate,
-    NativeBuild, Project, Registry, RolloutPolicy, SecretSet, Substitute, UrlCheck,
+    NativeBuild, Project, Registry, RolloutPolicy, SecretSet, Substitute,
 };
 pub use release::{IllegalTransition, ReasonForRelease, Release, ReleaseStatus, StepTiming};
+pub use verify::{Check, RunCheck, UrlCheck};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use crate::{AppName, Platform};
+use crate::{AppName, Check, Platform};
 
 /// An app as one target sees it. `skep-project` makes it from text; nothing here has been checked against a cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +45,8 @@ pub struct Project {
     pub migrate: Option<Migrate>,
     /// How long to be patient.
     pub rollout: RolloutPolicy,
-    /// URLs that must answer before a release is called good.
-    pub verify: Vec<UrlCheck>,
+    /// What must go well before a release is called good.
+    pub verify: Vec<Check>,
     /// How many deployed releases are kept.
     pub keep_releases: usize,
 }
@@ -284,13 +284,6 @@ pub struct Migrate {
 pub struct RolloutPolicy {
     /// A rollout that made no progress for this long has failed.
     pub no_progress: Duration,
-}
-
-/// A URL that must answer 2xx or 3xx.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UrlCheck {
-    /// `https://api.example.com/api/health/`. On `local`, `:8080` of a `*.localhost` host means hive's ingress port, whatever it is.
-    pub url: String,
-    /// How long it may take to answer well.
-    pub within: Duration,
+    /// For how long its pods must stay as they are before it is called good.
+    pub soak: Duration,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{Digest, ObjectKey, Step};
+use crate::{Check, Digest, ObjectKey, Step};
 
 /// The record of one release, as kept in the cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct Release {
     pub secrets: BTreeMap<String, String>,
     /// Everything this release wrote, Secrets included.
     pub inventory: Vec<ObjectKey>,
+    /// What proved that it works; `None` in the records of a Skep that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Vec<Check>>,
     /// How long each step took.
     #[serde(default)]
     pub timings: Vec<StepTiming>,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use skep_model::{AppName, Builder, Checks, Format, Platform, UrlCheck};
+use skep_model::{AppName, Builder, Check, Checks, Format, Platform};
 
 use crate::{
     error::{Fault, Problem},
@@ -11,6 +11,7 @@ use crate::{
     registry::{self, RegistryDoc},
     sets::{self, ConfigDoc, SecretDoc},
     substitute::{self, SubstituteDoc},
+    verify,
 };
 
 /// The keys of the file itself, in the order of the reference.
@@ -73,8 +74,8 @@ pub(crate) struct Document {
     pub(crate) checks: Checks,
     pub(crate) replicas: BTreeMap<String, u32>,
     pub(crate) migrate: Option<MigrateDoc>,
-    pub(crate) no_progress: Option<Duration>,
-    pub(crate) verify: Vec<UrlCheck>,
+    pub(crate) rollout: RolloutDoc,
+    pub(crate) verify: Vec<Check>,
     pub(crate) keep_releases: Option<usize>,
 }
 
@@ -84,6 +85,12 @@ pub(crate) struct MigrateDoc {
     pub(crate) files: Option<Placed<String>>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) needs: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RolloutDoc {
+    pub(crate) no_progress: Option<Duration>,
+    pub(crate) soak: Option<Duration>,
 }
 
 impl Document {
@@ -112,8 +119,8 @@ impl Document {
             checks: top.read("checks", |field| checks(&field))?.unwrap_or_default(),
             replicas: top.read("replicas", |field| replicas(&field))?.unwrap_or_default(),
             migrate: top.read("migrate", |field| migrate(&field))?,
-            no_progress: top.read("rollout", |field| rollout(&field))?.flatten(),
-            verify: top.read("verify", |field| field.items(|item| verify(&item)))?.unwrap_or_default(),
+            rollout: top.read("rollout", |field| rollout(&field))?.unwrap_or_default(),
+            verify: top.read("verify", |field| field.items(|item| verify::check(&item)))?.unwrap_or_default(),
             keep_releases: top.read("keep-releases", |field| keep_releases(&field))?,
         })
     }
@@ -192,9 +199,12 @@ fn migrate(field: &Field<'_>) -> Result<MigrateDoc, Fault> {
     })
 }
 
-fn rollout(field: &Field<'_>) -> Result<Option<Duration>, Fault> {
-    let fields = field.fields(&["no-progress"])?;
-    fields.read("no-progress", |patience| patience.duration())
+fn rollout(field: &Field<'_>) -> Result<RolloutDoc, Fault> {
+    let fields = field.fields(&["no-progress", "soak"])?;
+    Ok(RolloutDoc {
+        no_progress: fields.read("no-progress", |patience| patience.duration())?,
+        soak: fields.read("soak", |soak| soak.duration())?,
+    })
 }
 
 fn keep_releases(field: &Field<'_>) -> Result<usize, Fault> {
@@ -203,30 +213,6 @@ fn keep_releases(field: &Field<'_>) -> Result<usize, Fault> {
         Ok(0) => Err(field.bad("should be at least 1", "the last good release is always kept")),
         Ok(number) => Ok(number),
         Err(_) => Err(field.wrong("a whole number")),
-    }
-}
-
-/// `https://…`, or `{ url: https://…, within: 60s }`.
-fn verify(field: &Field<'_>) -> Result<UrlCheck, Fault> {
-    let default = Duration::from_secs(60);
-    let (url, within) = match field.text() {
-        Ok(_) => (field.clone(), default),
-        Err(_) => {
-            let fields = field.fields(&["url", "within"])?;
-            let within = fields.read("within", |within| within.duration())?;
-            (fields.need("url", "what must answer")?, within.unwrap_or(default))
-        }
-    };
-    let text = url.text()?;
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    match rest {
-        Some(rest) if !rest.is_empty() && !rest.starts_with(['/', ':', '?']) => {
-            Ok(UrlCheck { url: text, within })
-        }
-        _ => {
-            Err(url
-                .bad(format!("`{text}` is not a URL"), "write it whole: `https://api.example.com/health/`"))
-        }
     }
 }
 

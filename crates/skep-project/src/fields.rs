@@ -79,6 +79,11 @@ impl<'n> Field<'n> {
         Self { node, key_at, path }
     }
 
+    /// Whether it is a mapping with this key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        matches!(&self.node.value, Value::Map(entries) if entries.iter().any(|entry| entry.key == key))
+    }
+
     /// The keys of a mapping that may hold `known` and nothing else.
     pub(crate) fn fields(&self, known: &'static [&'static str]) -> Result<Fields<'n>, Fault> {
         let Value::Map(entries) = &self.node.value else {

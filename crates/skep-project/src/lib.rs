@@ -23,6 +23,7 @@ mod resolve;
 mod sets;
 mod substitute;
 mod tree;
+mod verify;
 
 pub use encrypted::{AgeError, AgeKeys, encrypt, is_encrypted, recipients_of};
 pub use env_file::{EnvEntry, EnvError, EnvFile, EnvWarning, parse_env, with_env, without_env};

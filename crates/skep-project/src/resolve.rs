@@ -9,7 +9,7 @@ use std::{
 
 use skep_model::{
     Build, Cluster, Credentials, DockerBuild, Image, LaidPath, Migrate, NativeBuild, Platform, Project,
-    Registry, RolloutPolicy, UrlCheck,
+    Registry, RolloutPolicy,
 };
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     load::{LoadRequest, Loaded, Outside, Reads, Warning},
     registry::RegistryDoc,
     tree::{self, Value},
+    verify,
 };
 
 const MIGRATE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -68,8 +69,11 @@ pub(crate) fn project(
         replicas: document.replicas.clone(),
         checks: document.checks.clone(),
         migrate: document.migrate.as_ref().map(|migrate| world.migrate(migrate)).transpose()?,
-        rollout: RolloutPolicy { no_progress: document.no_progress.unwrap_or(NO_PROGRESS) },
-        verify: document.verify.iter().filter(|check| !hive || is_local(check)).cloned().collect(),
+        rollout: RolloutPolicy {
+            no_progress: document.rollout.no_progress.unwrap_or(NO_PROGRESS),
+            soak: document.rollout.soak.unwrap_or_default(),
+        },
+        verify: document.verify.iter().filter(|check| !hive || verify::is_local(check)).cloned().collect(),
         keep_releases: document.keep_releases.unwrap_or(KEEP_RELEASES),
     };
     Ok(Loaded { project, warnings: world.warnings })
@@ -95,17 +99,6 @@ pub(crate) fn reason(error: &io::Error) -> String {
 
 fn linux_amd64() -> Platform {
     Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None }
-}
-
-/// Whether a check can be about this machine: production's URLs prove nothing about a deploy to hive.
-fn is_local(check: &UrlCheck) -> bool {
-    let rest = check.url.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.") || host == "::1"
 }
 
 /// What a document is resolved against.

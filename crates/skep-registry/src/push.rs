@@ -17,6 +17,7 @@ use crate::{
     Client, Descriptor, MediaType, RegistryError,
     client::Access,
     http::{Body, Call},
+    retry::{Failure, retrying},
     upload::Begun,
 };
 
@@ -291,7 +292,8 @@ impl Client {
         let call = Call::new(reqwest::Method::PUT, url, Access::Push)
             .content_type(&package.media_type)
             .body(Body::Held(package.manifest.clone()));
-        let answer = self.call(image, call, &at).await?;
+        let put = || async { self.call_once(image, &call, &at).await.map_err(blobs_are_late) };
+        let answer = retrying(&self.config().retry, put).await?;
         match answer.digest() {
             Some(found) if found != package.digest => {
                 Err(RegistryError::DigestMismatch { at, expected: package.digest, found })
@@ -323,6 +325,13 @@ impl Client {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Blobs that have just been uploaded, and that somebody else uploads too, are unknown for a moment to registries that keep them in files.
+fn blobs_are_late(failure: Failure) -> Failure {
+    let late = matches!(&*failure.error, RegistryError::Unexpected { message: Some(message), .. }
+        | RegistryError::NotFound { message: Some(message), .. } if message.contains("BLOB_UNKNOWN"));
+    Failure { again: failure.again || late, ..failure }
 }
 
 /// Something to upload.

@@ -111,6 +111,13 @@ pub enum Cause {
         /// For how long, in seconds.
         seconds: i64,
     },
+    /// It was ready, and its readiness probe fails.
+    WentUnready {
+        /// What the probe says.
+        said: String,
+        /// What the probe asks: `/ready on port 8000`.
+        asks: String,
+    },
     /// No node has room for it, or may take it.
     Unschedulable {
         /// The scheduler's message.
@@ -209,6 +216,7 @@ impl Cause {
             Self::Dependency { how: Trouble::Silent, .. } => "dependency-silent",
             Self::ProbeKills { .. } => "probe-kills",
             Self::NeverReady { .. } => "never-ready",
+            Self::WentUnready { .. } => "went-unready",
             Self::Unschedulable { .. } => "unschedulable",
             Self::QuotaExceeded { .. } => "quota-exceeded",
             Self::PodsRefused { .. } => "pods-refused",
@@ -279,6 +287,9 @@ impl Cause {
                 "the program runs and is ended by its own probe: give it a startup probe, raise `failureThreshold` or `timeoutSeconds`, or mend what it asks".to_owned()
             }
             Self::NeverReady { said, .. } => never_ready(said).to_owned(),
+            Self::WentUnready { .. } => {
+                "it had come up, and fell ill while it served: `skep logs SERVICE` may say why".to_owned()
+            }
             Self::Unschedulable { .. } => {
                 "lower `resources.requests`, free or add a node, or correct `nodeSelector` and tolerations".to_owned()
             }
@@ -353,7 +364,8 @@ impl fmt::Display for Cause {
                 "it refused to boot because the database schema is not what it was built for (exit code {exit_code})"
             ),
             Self::CrashLoop { crashes, exit_code, reason, line, migrated } => {
-                write!(f, "it ended {crashes} times{}; the last time with ", after(*migrated))?;
+                let last = if *crashes > 1 { "; the last time" } else { "" };
+                write!(f, "it ended {}{}{last} with ", times(*crashes), after(*migrated))?;
                 match exit_code {
                     129..=192 => write!(f, "signal {}", signal(exit_code - 128))?,
                     _ => write!(f, "exit code {exit_code} ({reason})")?,
@@ -363,11 +375,12 @@ impl fmt::Display for Cause {
             Self::OutOfMemory { crashes, limit: Some(limit) } => {
                 write!(
                     f,
-                    "it used more memory than its limit of {limit} and was ended {crashes} times (OOMKilled)"
+                    "it used more memory than its limit of {limit} and was ended {} (OOMKilled)",
+                    times(*crashes)
                 )
             }
             Self::OutOfMemory { crashes, limit: None } => {
-                write!(f, "its node ran out of memory and ended it {crashes} times (OOMKilled)")
+                write!(f, "its node ran out of memory and ended it {} (OOMKilled)", times(*crashes))
             }
             Self::Dependency { what, how, line, crashes } => {
                 let what = what.as_deref().unwrap_or("something that it needs");
@@ -377,13 +390,21 @@ impl fmt::Display for Cause {
                     Trouble::Name => "is not found by its name",
                     Trouble::Silent => "does not answer",
                 };
-                write!(f, "{what} {how}, and it ended {crashes} times: {line}")
+                write!(f, "{what} {how}, and it ended {}: {line}", times(*crashes))
             }
             Self::ProbeKills { probe, said, crashes } => {
-                write!(f, "its {} probe ended it {crashes} times though it ran: {said}", probe.to_lowercase())
+                write!(
+                    f,
+                    "its {} probe ended it {} though it ran: {said}",
+                    probe.to_lowercase(),
+                    times(*crashes)
+                )
             }
             Self::NeverReady { said, asks, seconds } => {
                 write!(f, "it runs, and for {seconds} s its readiness probe ({asks}) has not passed: {said}")
+            }
+            Self::WentUnready { said, asks } => {
+                write!(f, "it was ready, and then its readiness probe ({asks}) failed: {said}")
             }
             Self::Unschedulable { message } => write!(f, "no node can take it: {message}"),
             Self::QuotaExceeded { message } => write!(f, "the namespace's quota is used up: {message}"),
@@ -407,6 +428,14 @@ impl fmt::Display for Cause {
             Self::JobFailed { reason, message } => write!(f, "the job failed ({reason}): {message}"),
             Self::Deleted => f.write_str("the object was deleted while it was awaited"),
         }
+    }
+}
+
+fn times(count: u32) -> String {
+    match count {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        more => format!("{more} times"),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Pure: the caller watches the cluster and passes what it sees, with the time. Start at [`Rollout::step`], the one step
 //! function of a workload's rollout: it judges while things move, and when nothing does it says why (`stuck`). [`explain`] then finds
-//! the true [`Cause`] of a verdict with what had to be asked for it. [`workload`] reads what a controller reports, [`pod`] what keeps a
+//! the true [`Cause`] of a verdict with what had to be asked for it. [`Soak`] looks on after it. [`workload`] reads what a controller reports, [`pod`] what keeps a
 //! pod from being ready.
 
 mod cause;
@@ -11,7 +11,9 @@ mod events;
 mod explain;
 mod log_line;
 pub mod pod;
+mod pods;
 mod rollout;
+mod soak;
 mod stuck;
 pub mod workload;
 
@@ -19,3 +21,5 @@ pub use cause::{Cause, Trouble};
 pub use diagnosis::{Diagnosis, LogWanted};
 pub use explain::{Evidence, RegistrySays, explain};
 pub use rollout::{Observed, Past, Rollout, Verdict};
+pub use soak::Soak;
+pub use stuck::readiness_asks;

@@ -97,14 +97,17 @@ fn claim_of(pod: &Value, message: &str) -> Option<String> {
 }
 
 /// `/ready on port 8000`, of a container's readiness probe.
-fn asks(pod: &Value, container: &str) -> String {
+pub(crate) fn asks(pod: &Value, container: &str) -> String {
     let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
     let found = containers.into_iter().find(|one| one["name"] == container);
-    let Some(probe) = found.and_then(|one| one.get("readinessProbe")) else {
-        return "there is none".to_owned();
-    };
+    found.and_then(readiness_asks).unwrap_or_else(|| "there is none".to_owned())
+}
+
+/// What a container's readiness probe asks, if it has one: `/ready on port 8000`.
+pub fn readiness_asks(container: &Value) -> Option<String> {
+    let probe = container.get("readinessProbe")?;
     let port = |of: &Value| of["port"].as_str().map_or_else(|| of["port"].to_string(), str::to_owned);
-    if let Some(get) = probe.get("httpGet") {
+    Some(if let Some(get) = probe.get("httpGet") {
         format!("{} on port {}", get["path"].as_str().unwrap_or("/"), port(get))
     } else if let Some(socket) = probe.get("tcpSocket") {
         format!("port {}", port(socket))
@@ -113,7 +116,7 @@ fn asks(pod: &Value, container: &str) -> String {
     } else {
         let words = probe["exec"]["command"].as_array().into_iter().flatten().filter_map(Value::as_str);
         words.collect::<Vec<_>>().join(" ")
-    }
+    })
 }
 
 /// A pod that is still there well after its grace period, or that a finalizer holds.

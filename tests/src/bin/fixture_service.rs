@@ -6,6 +6,7 @@
 //! - `needs HOST:PORT`: it ends unless something takes its connection there;
 //! - `eats`: it takes memory until it is ended;
 //! - `never-ready …`: its readiness probe answers 503; `slow SECONDS`: for so long; `flapping`: it answers every other time;
+//! - `sickens SECONDS`: it answers 503 from then on; `leaves SECONDS`: it ends then, with 5;
 //! - `not-live`: its liveness probe answers 500;
 //! - `stumbles COUNT`: it ends so often, noted in `/shared`, before it stays;
 //! - `schema …`: without `/shared/schema` it adds a line to `/shared/refusals` and exits with 78.
@@ -87,7 +88,14 @@ async fn main() -> ExitCode {
                     if ready.now() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
                 }),
             );
-    match axum::serve(listener, app).with_graceful_shutdown(terminated()).await {
+    let served = tokio::select! {
+        served = axum::serve(listener, app).with_graceful_shutdown(terminated()).into_future() => served,
+        () = leaves(&release) => {
+            eprintln!("panic: it was not meant to last");
+            return ExitCode::from(5);
+        }
+    };
+    match served {
         Ok(()) => {
             println!("finished what was under way, goodbye");
             ExitCode::SUCCESS
@@ -105,6 +113,7 @@ enum Readiness {
     Always,
     Never,
     From(Instant),
+    Until(Instant),
     EveryOtherTime(AtomicU64),
 }
 
@@ -117,6 +126,10 @@ impl Readiness {
                 let seconds = words.next().and_then(|word| word.parse().ok()).unwrap_or(1);
                 Self::From(Instant::now() + Duration::from_secs(seconds))
             }
+            Some("sickens") => {
+                let seconds = words.next().and_then(|word| word.parse().ok()).unwrap_or(1);
+                Self::Until(Instant::now() + Duration::from_secs(seconds))
+            }
             Some("flapping") => Self::EveryOtherTime(AtomicU64::new(0)),
             _ => Self::Always,
         })
@@ -127,6 +140,7 @@ impl Readiness {
             Self::Always => true,
             Self::Never => false,
             Self::From(moment) => Instant::now() >= *moment,
+            Self::Until(moment) => Instant::now() < *moment,
             Self::EveryOtherTime(times) => times.fetch_add(1, Ordering::Relaxed) % 2 == 1,
         }
     }
@@ -170,6 +184,14 @@ async fn misbehave(release: &str) -> Option<ExitCode> {
             Some(ExitCode::from(1))
         }
         _ => None,
+    }
+}
+
+/// Ends when the release says that it leaves.
+async fn leaves(release: &str) {
+    match release.strip_prefix("leaves ").and_then(|seconds| seconds.parse().ok()) {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+        None => std::future::pending().await,
     }
 }
 

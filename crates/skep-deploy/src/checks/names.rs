@@ -1,6 +1,7 @@
 //! Names: every image has somebody who builds it, every name that skep.yaml or a manifest uses is there.
 
 use skep_manifest::{ConfigReference, Owner};
+use skep_model::Check;
 
 use super::{Finding, Severity};
 use crate::{App, steps::load::Manifests};
@@ -33,6 +34,11 @@ pub(super) fn findings(app: &App, manifests: &Manifests) -> Vec<Finding> {
     };
     let needs = app.project.migrate.iter().flat_map(|migrate| &migrate.needs);
     found.extend(needs.filter_map(|need| named("migrate/needs", need, "`migrate.needs` names")));
+    let run = app.project.verify.iter().filter_map(|check| match check {
+        Check::Run(check) => Some(&check.service),
+        Check::Url(_) => None,
+    });
+    found.extend(run.filter_map(|service| named("verify", service, "`verify` runs a command in")));
     found.extend(sets(app, manifests));
     found.extend(backends(manifests));
     found.extend(app.project.replicas.keys().filter_map(|name| named("replicas", name, "`replicas` names")));

@@ -15,6 +15,7 @@ use crate::{
     steps::{Clock, roll},
 };
 
+pub(crate) use run::run_within;
 pub use run::{RunRequest, run};
 
 /// How often an object that changes under our hands is read again.

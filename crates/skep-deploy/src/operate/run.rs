@@ -18,7 +18,7 @@ use crate::{
 const END: Duration = Duration::from_secs(10);
 /// How many seconds a Job that nobody could remove stays once it has ended, and runs at the most.
 const KEPT: u32 = 3600;
-const LONGEST: u32 = 24 * 3600;
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +33,25 @@ pub struct RunRequest {
 ///
 /// # Errors
 /// When the service is unknown, the API fails, or the pod can't start.
-pub async fn run(app: &App, request: &RunRequest, mut each: impl FnMut(String)) -> Result<i64, Failure> {
+pub async fn run(app: &App, request: &RunRequest, each: impl FnMut(String)) -> Result<i64, Failure> {
+    let ended = run_within(app, request, LONGEST, each).await?;
+    ended.ok_or_else(|| Failure::at(Step::Roll, Problem::Interrupted))
+}
+
+/// The same, for at most so long: `None` when it had not ended by then.
+pub(crate) async fn run_within(
+    app: &App,
+    request: &RunRequest,
+    longest: Duration,
+    mut each: impl FnMut(String),
+) -> Result<Option<i64>, Failure> {
     let workload = service_of_ours(app, &request.service).await?;
-    let job = job(app, &workload, request);
+    let job = job(app, &workload, request, longest);
     let key = ObjectKey::of(&job).ok_or_else(|| Failure::at(Step::Apply, no_pod(&request.service)))?;
     app.cluster.create(&job, OPERATOR).await.in_step(Step::Apply)?;
     let ended = tokio::select! {
-        ended = follow(app, &key, &mut each) => ended,
+        ended = follow(app, &key, &mut each) => ended.map(Some),
+        () = tokio::time::sleep(longest) => Ok(None),
         () = app.cancel.cancelled() => Err(Failure::at(Step::Roll, Problem::Interrupted)),
     };
     let removed = app.cluster.delete(&key).await.in_step(Step::Prune);
@@ -56,7 +68,7 @@ fn no_pod(service: &str) -> Problem {
 }
 
 /// The service's pod, with another command, no probes, no traffic: no label that a Service selects by.
-fn job(app: &App, workload: &Value, request: &RunRequest) -> Value {
+fn job(app: &App, workload: &Value, request: &RunRequest, longest: Duration) -> Value {
     let mut pod = workload["spec"]["template"]["spec"].clone();
     let main = pod["containers"].as_array().and_then(|containers| {
         containers
@@ -85,7 +97,7 @@ fn job(app: &App, workload: &Value, request: &RunRequest) -> Value {
         "spec": {
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": KEPT,
-            "activeDeadlineSeconds": LONGEST,
+            "activeDeadlineSeconds": longest.as_secs().max(1),
             "template": {"metadata": {"labels": labels, "annotations": Map::new()}, "spec": pod},
         },
     })

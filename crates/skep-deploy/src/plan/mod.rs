@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use skep_cluster::{FieldConflict, Force};
 use skep_manifest::{is_workload, owner_of};
-use skep_model::{Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
+use skep_model::{Check, Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
 use skep_rollout::workload::{Counts, JobState};
 
 use crate::{
@@ -202,6 +202,11 @@ impl Plan {
         self.changes.retain(|change| objects.iter().any(|key| key.same_object(&change.object)));
         self.only = Some(objects);
         self
+    }
+
+    /// What proves that it works: for a release that comes again, what it was asked then.
+    pub(crate) fn checks<'p>(&'p self, app: &'p App) -> &'p [Check] {
+        self.desired.verify.as_deref().unwrap_or(&app.project.verify)
     }
 
     pub(crate) fn may_write(&self, object: &Value) -> bool {

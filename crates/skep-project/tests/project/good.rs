@@ -81,7 +81,7 @@ fn production_is_the_file_with_its_cluster() {
     let migrate = project.migrate.expect("named");
     assert_eq!((migrate.timeout, migrate.needs.len()), (Duration::from_secs(300), 0));
     assert_eq!(project.rollout.no_progress, Duration::from_secs(5400));
-    assert_eq!(project.verify[0].within, Duration::from_secs(30));
+    assert_eq!(project.verify[0].within(), Duration::from_secs(30));
     assert_eq!(project.keep_releases, 5);
 }
 
@@ -105,7 +105,7 @@ fn local_overrides_key_by_key() {
     assert_eq!((secrets.values.len(), secrets.generate.len()), (0, 2));
     let migrate = project.migrate.expect("inherited");
     assert_eq!((migrate.timeout, migrate.needs), (Duration::from_secs(300), vec!["postgres".to_owned()]));
-    assert_eq!(project.verify[0].url, "http://api.localhost:8080/api/health/");
+    assert_eq!(project.verify[0].to_string(), "http://api.localhost:8080/api/health/");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn local_is_not_verified_by_what_production_answers() {
     let text = "app: a\nmanifests: deploy-k3s/manifests\nverify: ['https://api.example.com/', 'http://[::1]:8080/', \
                 'http://web.localhost:8080']\n";
     let verify = Folder::with(text).load("local").expect("valid").project.verify;
-    let urls: Vec<&str> = verify.iter().map(|check| check.url.as_str()).collect();
+    let urls: Vec<String> = verify.iter().map(ToString::to_string).collect();
     assert_eq!(urls, ["http://[::1]:8080/", "http://web.localhost:8080"]);
 }
 

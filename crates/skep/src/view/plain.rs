@@ -54,8 +54,10 @@ impl Said {
 }
 
 /// `502 in 4 ms` without its time, so that the same answer is said once.
-fn steady(answer: &str) -> &str {
-    answer.split_once(" in ").map_or(answer, |(status, _)| status)
+fn steady(answer: &str) -> String {
+    let timed =
+        answer.split_once(" in ").and_then(|(status, rest)| Some((status, rest.split_once(" ms")?.1)));
+    timed.map_or_else(|| answer.to_owned(), |(status, rest)| format!("{status}{rest}"))
 }
 
 fn line(event: &Event) -> Option<String> {
@@ -92,8 +94,8 @@ fn line(event: &Event) -> Option<String> {
             WorkloadState::Ready { wanted, .. } => format!("  {}: ready {wanted}/{wanted}", object.name),
             WorkloadState::Failed { cause } => format!("  {}: FAILED: {cause}", object.name),
         },
-        Event::Verified { url, ok: true, answer } => format!("  {url}: {answer}"),
-        Event::Verified { url, ok: false, answer } => format!("  {url}: not yet: {}", steady(answer)),
+        Event::Verified { check, ok: true, answer } => format!("  {check}: {answer}"),
+        Event::Verified { check, ok: false, answer } => format!("  {check}: not yet: {}", steady(answer)),
         Event::Warning { message } => format!("warning: {message}"),
         Event::Restoring { failed, to, because } => {
             format!("v{failed} failed: {because}\nv{to} is put back")

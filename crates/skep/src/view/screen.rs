@@ -109,8 +109,8 @@ impl Screen {
                 };
                 self.part(object.name, mark, text, millis);
             }
-            Event::Verified { url, ok, answer } => {
-                self.part(url, if ok { Mark::Good } else { Mark::Moving }, answer, None);
+            Event::Verified { check, ok, answer } => {
+                self.part(check, if ok { Mark::Good } else { Mark::Moving }, answer, None);
             }
             Event::BuildOutput { line, .. } | Event::MigrateOutput { line } => {
                 if let Some(step) = self.steps.last_mut() {
