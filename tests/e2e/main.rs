@@ -22,6 +22,7 @@ mod init;
 mod judge;
 mod kill;
 mod lock;
+mod look;
 mod migration;
 mod operate;
 mod plan;

@@ -1,7 +1,9 @@
 //! After a release that failed, the last good one runs again: images, config, secrets and manifests, verified.
 
+use std::{fs, process::Command};
+
 use serde_json::Value;
-use skep_tests::World;
+use skep_tests::{Outcome, World};
 
 /// One key of the shop's ConfigMap, as its pods read it now.
 fn greets(world: &World) -> String {
@@ -23,7 +25,12 @@ fn promise_2_a_failed_release_is_taken_back_with_its_config_and_what_it_added() 
     let extra = "apiVersion: v1\nkind: Service\nmetadata: { name: extra }\nspec: { selector: { app: shop }, ports: [{ port: 81, targetPort: 8000 }] }\n";
     world.project.write("k8s/extra.yaml", extra);
     let failed = world.skep(&["deploy"]).code(30);
-    failed.says("v2 failed").says("v1 is put back").says("v1 runs again, as v3").says("exit code 3");
+    failed
+        .says("v2 failed")
+        .says("v1 is put back")
+        .says("v1 runs again, as v3")
+        .says("exit code 3")
+        .says("kept: `skep bundle v2` writes");
     let tally = load.stop();
     assert_eq!(tally.bad, Vec::<String>::new(), "the old pods have served throughout");
     assert_eq!(greets(&world), "hello from one\n");
@@ -126,4 +133,44 @@ fn a_restore_that_fails_is_told_as_that_with_each_service_as_it_stands() {
         .says("shop: 0 pods ready, 2 wanted: NOTHING serves it")
         .says("idle: 2 pods ready, 2 wanted");
     assert_eq!((status(&world, 2), status(&world, 3)), ("failed".into(), "failed".into()));
+}
+
+#[test]
+fn what_was_found_when_a_release_failed_is_kept_without_secrets_and_handed_out_anywhere() {
+    let world = World::new();
+    world.project.edit(
+        "skep.yaml",
+        "\nconfig:",
+        "\nsecrets: { shop-secrets: { env-files: [secret.env] } }\nconfig:",
+    );
+    world.project.write("secret.env", "TOKEN=hunter2-of-old\n");
+    world.skep(&["deploy"]).ok();
+    world.skep(&["bundle"]).code(10).says("no release that is kept has a bundle");
+    world.project.write("release", "crash can't log in with hunter2-of-old\n");
+    let failed = world.skep(&["deploy"]).code(30).says("panic: can't log in with ***").never_says("hunter2");
+    assert!(failed.stderr.contains("skep bundle v2"));
+
+    // Neither the pods nor this machine have to be there any more.
+    let listed = world.skep(&["bundle"]).ok().says("shop-v2.tar.gz: what was found when v2 failed");
+    listed.says("failure.txt").says("release.json").says("events.txt").says("objects/Deployment-shop.json");
+    let folder = world.project.dir();
+    Outcome::of(Command::new("tar").args(["-xzf", "shop-v2.tar.gz"]).current_dir(folder)).ok();
+    let read =
+        |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(read("failure.txt").contains("it ended 3 times; the last time with exit code 3"));
+    assert!(read("events.txt").contains(" BackOff"), "{}", read("events.txt"));
+    let record: Value = serde_json::from_str(&read("release.json")).expect("it is JSON");
+    assert_eq!((&record["number"], &record["status"]), (&2.into(), &"failed".into()));
+    let mut logs: Vec<_> = fs::read_dir(folder.join("logs")).expect("there are logs").flatten().collect();
+    logs.retain(|pod| pod.path().join("shop.previous.log").exists());
+    let log = fs::read_to_string(logs[0].path().join("shop.previous.log")).expect("it is text");
+    // Between its two outputs no runtime keeps an order.
+    let mut lines: Vec<&str> = log.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["panic: can't log in with ***", "starting"]);
+    let mut grep = Command::new("grep");
+    let grep = grep.args(["-r", "hunter2", "logs", "objects", "failure.txt", "events.txt", "release.json"]);
+    assert_eq!(Outcome::of(grep.current_dir(folder)).stdout, "");
+    world.skep(&["bundle", "1"]).code(10).says("v1 has no bundle");
+    world.skep(&["bundle", "v9"]).code(10).says("there is no v9");
 }

@@ -4,6 +4,7 @@
 //! never dropped. Start at [`Cluster`].
 
 mod apply;
+mod bundles;
 mod connect;
 mod error;
 
@@ -16,6 +17,7 @@ mod transport;
 mod view;
 
 pub use apply::{Applied, Force, MANAGER, OPERATOR};
+pub use bundles::Bundles;
 pub use connect::{Cluster, Server};
 pub use error::{ClusterError, FieldConflict};
 pub use lease::{Holder, Lock, LockError, unlock};

@@ -1,5 +1,7 @@
 //! Container logs, whole or as they are written.
 
+use std::time::Duration;
+
 use futures::{AsyncBufRead, AsyncBufReadExt, Stream};
 
 use crate::{Cluster, ClusterError, connect::request};
@@ -17,6 +19,8 @@ pub struct LogQuery {
     pub follow: bool,
     /// Only the last lines.
     pub tail: Option<u32>,
+    /// Only what is not older.
+    pub since: Option<Duration>,
     /// The container before the one that runs.
     pub previous: bool,
 }
@@ -30,6 +34,9 @@ impl LogQuery {
         }
         if let Some(tail) = self.tail {
             path += &format!("&tailLines={tail}");
+        }
+        if let Some(since) = self.since {
+            path += &format!("&sinceSeconds={}", since.as_secs().max(1));
         }
         if self.previous {
             path += "&previous=true";

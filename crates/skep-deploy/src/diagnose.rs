@@ -3,7 +3,6 @@
 
 use futures::{StreamExt, future::join_all};
 use jiff::Timestamp;
-use serde_json::Value;
 use skep_cluster::{LogQuery, Snapshot};
 use skep_model::{ImageRef, ObjectKey, Step};
 use skep_registry::RegistryError;
@@ -11,8 +10,11 @@ use skep_rollout::{Cause, Diagnosis, Evidence, LogWanted, Observed, RegistrySays
 
 use crate::{
     App, Failure,
-    error::{FailedWorkload, InStep, Problem},
+    error::{FailedWorkload, InStep},
+    events::{ClusterEvent, Of},
+    mask::Mask,
     operate::service_named,
+    status::workloads,
 };
 
 /// How many lines of a container's log are shown.
@@ -55,25 +57,11 @@ pub enum Looked {
 pub async fn diagnose(app: &App, service: Option<&str>) -> Result<Vec<Diagnosed>, Failure> {
     let keys: Vec<ObjectKey> = match service {
         Some(name) => ObjectKey::of(&service_named(app, name).await?).into_iter().collect(),
-        None => {
-            let newest = app.releases().all().await.in_step(Step::Load)?.pop();
-            let newest = newest.ok_or_else(|| {
-                let what = format!("nothing of {} is deployed on {}", app.project.app, app.project.target);
-                let hint = "`skep deploy` ships it".to_owned();
-                Failure::at(Step::Load, Problem::Project { what, hint })
-            })?;
-            newest
-                .objects
-                .iter()
-                .filter(|object| skep_manifest::is_workload(object))
-                .filter_map(ObjectKey::of)
-                .collect()
-        }
+        None => workloads(app).await?,
     };
     let mut view = app.cluster.view(app.namespace());
     let seen = view.changed().await.in_step(Step::Load)?.clone();
-    let mut looked = Vec::new();
-    for object in keys {
+    let each = keys.into_iter().map(|object| async {
         let state = match look(app, &seen, &object) {
             Verdict::Ready { wanted } => Looked::Well { pods: wanted },
             Verdict::Progressing { ready, wanted, waiting_for, .. } => {
@@ -81,9 +69,9 @@ pub async fn diagnose(app: &App, service: Option<&str>) -> Result<Vec<Diagnosed>
             }
             Verdict::Failed(diagnosis) => Looked::Ill(explained(app, &seen, &object, diagnosis, false).await),
         };
-        looked.push(Diagnosed { object, state });
-    }
-    Ok(looked)
+        Diagnosed { object, state }
+    });
+    Ok(join_all(each).await)
 }
 
 pub(crate) fn look(app: &App, seen: &Snapshot, key: &ObjectKey) -> Verdict {
@@ -115,13 +103,15 @@ async fn explained(
 ) -> FailedWorkload {
     let events = seen.all("Event");
     let pod = diagnosis.pod.as_deref().and_then(|name| seen.get("Pod", name));
-    let (log, registry) = tokio::join!(last_lines(app, &diagnosis), asked(app, &diagnosis));
+    let (log, registry, mask) =
+        tokio::join!(last_lines(app, &diagnosis), asked(app, &diagnosis), Mask::load(app));
+    let log: Vec<String> = log.into_iter().map(|line| mask.hide(line)).collect();
     let evidence = Evidence { pod, events: &events, log: &log, registry, migrated };
     let diagnosis = skep_rollout::explain(diagnosis, evidence);
     let mut log = log;
     log.drain(..log.len().saturating_sub(SHOWN));
     if log.is_empty() {
-        log = complaints(&events, workload);
+        log = complaints(seen, workload).into_iter().map(|line| mask.hide(line)).collect();
     }
     FailedWorkload { workload: workload.to_string(), diagnosis, log }
 }
@@ -139,20 +129,12 @@ async fn asked(app: &App, diagnosis: &Diagnosis) -> Option<RegistrySays> {
 }
 
 /// What the cluster has complained of about a workload and its pods: a probe's own error says more than "not ready".
-fn complaints(events: &[&Value], workload: &ObjectKey) -> Vec<String> {
-    let of_the_workload = |event: &&&Value| {
-        let about = event["involvedObject"]["name"].as_str().unwrap_or_default();
-        let rest = about.strip_prefix(&workload.name);
-        event["type"] == "Warning" && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    };
-    let mut found: Vec<&Value> = events.iter().filter(of_the_workload).copied().collect();
-    found.sort_by_key(|event| event["lastTimestamp"].as_str().unwrap_or_default().to_owned());
-    let told = |event: &Value| {
-        let count = event["count"].as_u64().or_else(|| event["series"]["count"].as_u64()).unwrap_or(1);
-        let (reason, message) = (event["reason"].as_str(), event["message"].as_str());
-        format!("{} ({count} times): {}", reason.unwrap_or_default(), message.unwrap_or_default().trim())
-    };
-    let mut lines: Vec<String> = found.into_iter().map(told).collect();
+fn complaints(seen: &Snapshot, workload: &ObjectKey) -> Vec<String> {
+    let of = Of::workload(seen, workload);
+    let events = seen.all("Event").into_iter().filter(|event| of.is_about(event)).map(ClusterEvent::read);
+    let mut found: Vec<ClusterEvent> = events.filter(|event| event.warning).collect();
+    found.sort();
+    let mut lines: Vec<String> = found.iter().map(ClusterEvent::to_string).collect();
     lines.dedup();
     lines.split_off(lines.len().saturating_sub(COMPLAINTS))
 }
@@ -168,7 +150,7 @@ async fn last_lines(app: &App, diagnosis: &Diagnosis) -> Vec<String> {
         container: diagnosis.container.clone(),
         tail: Some(READ),
         previous: wanted == LogWanted::Previous,
-        follow: false,
+        ..LogQuery::default()
     };
     match app.cluster.log_lines(&query).await {
         Ok(lines) => lines.filter_map(|line| async { line.ok() }).collect().await,

@@ -22,6 +22,8 @@ pub struct Failure {
     pub standing: Option<String>,
     /// Whether the release before was put back.
     pub restoration: Option<Restoration>,
+    /// Whether what was found then is kept: `skep bundle` hands it out.
+    pub bundle: bool,
     /// Why.
     pub problem: Box<Problem>,
 }
@@ -163,7 +165,14 @@ impl Failure {
     }
 
     pub(crate) fn at(step: Step, problem: impl Into<Problem>) -> Self {
-        Self { step, release: None, standing: None, restoration: None, problem: Box::new(problem.into()) }
+        Self {
+            step,
+            release: None,
+            standing: None,
+            restoration: None,
+            bundle: false,
+            problem: Box::new(problem.into()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use skep_cluster::{Route, Selector};
 use skep_model::{Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
 
 use crate::{
-    App, Failure, Plan, Restoration,
+    App, Failure, Plan, Restoration, bundle,
     error::{InStep, Problem},
     restore,
     session::Session,
@@ -20,6 +20,8 @@ use crate::{
 pub(crate) async fn failed(app: &App, plan: &Plan, mut session: Session, mut failure: Failure) -> Failure {
     failure.release = Some(session.number());
     close_failed(app, &mut session, &failure).await;
+    // What comes again takes the pods away that show why.
+    failure.bundle = restore::concerns_pods(&failure) && bundle::keep(app, plan, &session, &failure).await;
     failure.restoration = restore::after(app, plan, &mut session, &failure).await;
     failure.standing = match &failure.restoration {
         Some(Restoration::Restored { .. } | Restoration::Failed { .. }) => None,
@@ -125,6 +127,7 @@ async fn remove(app: &App, plan: &Plan, release: &Release, session: &Session) ->
     for release in old {
         session.may_write(Step::Prune)?;
         let_go_of_images(app, release, &kept).await?;
+        bundle::store(app).remove(release.number).await.in_step(Step::Prune)?;
         store.remove(release.number).await.in_step(Step::Prune)?;
     }
     debug_assert!(plan.desired.inventory().iter().all(|key| needed.contains(key)));

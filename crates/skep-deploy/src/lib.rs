@@ -5,6 +5,7 @@
 //! [`rollback`] tells the same story from a recorded release.
 
 mod adopt;
+mod bundle;
 mod cause;
 mod checks;
 mod context;
@@ -12,10 +13,12 @@ mod deploy;
 mod desired;
 mod diagnose;
 mod error;
+mod events;
 mod finish;
 mod history;
 mod keys;
 mod logs;
+mod mask;
 mod operate;
 mod plan;
 mod pull_secrets;
@@ -30,11 +33,13 @@ mod values;
 
 pub use self::plan::{Change, Drift, Drifted, Plan, Restart, SavedPlan, Verb};
 pub use adopt::Adoption;
+pub use bundle::{Bundle, bundle};
 pub use checks::{ExtraCheck, Finding, Severity, check};
 pub use context::{App, Author, Commit};
 pub use deploy::{DeployRequest, Done, Images, Running, deploy, deploy_saved, plan, running};
 pub use diagnose::{Diagnosed, Looked, diagnose};
 pub use error::{FailedWorkload, Failure, Problem};
+pub use events::{ClusterEvent, EventsRequest, events};
 pub use history::{HistoryEntry, history, show};
 pub use logs::{LogLine, LogsRequest, logs};
 pub use operate::{Operation, RunRequest, operate, run};
@@ -42,6 +47,6 @@ pub use restore::{OneWay, Restoration};
 pub use rollback::{RollbackRequest, RollbackTo, rollback};
 pub use rotate::rotate;
 pub use skep_manifest::{Difference, plain_name};
-pub use status::{PodStatus, ServiceStatus, Status, status};
+pub use status::{PodStatus, ServiceStatus, Status, status, watch_status};
 pub use steps::verify::FailedCheck;
 pub use unlock::unlock;

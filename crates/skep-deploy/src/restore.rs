@@ -7,7 +7,7 @@ use skep_cluster::Force;
 use skep_model::{Event, ObjectKey, ReasonForRelease, Release, ReleaseStatus, Step};
 
 use crate::{
-    App, Failure, Plan, cause,
+    App, Failure, Plan, bundle, cause,
     deploy::bring_up,
     error::{InStep, Problem},
     finish, plan, rollback,
@@ -113,6 +113,11 @@ fn touched_services(failure: &Failure) -> bool {
         (Step::Apply | Step::Roll | Step::Verify, _) | (Step::Stage, Problem::Rollout(_)) => true,
         _ => false,
     }
+}
+
+/// Whether pods of this release may have shown why it failed.
+pub(crate) fn concerns_pods(failure: &Failure) -> bool {
+    touched_services(failure) || matches!(*failure.problem, Problem::Migration { .. })
 }
 
 fn left(because: &str) -> Restoration {
@@ -241,6 +246,9 @@ async fn put_back(
         }
         Err(failure) => {
             finish::close_failed(app, session, &failure).await;
+            if concerns_pods(&failure) {
+                bundle::keep(app, plan, session, &failure).await;
+            }
             Err(failure)
         }
     }

@@ -144,6 +144,11 @@ impl Session {
         self.migrated
     }
 
+    /// The open release.
+    pub(crate) fn release(&self) -> &Release {
+        &self.release
+    }
+
     /// The number of the open release.
     pub(crate) fn number(&self) -> u64 {
         self.release.number

@@ -1,11 +1,20 @@
 //! `skep status`: what runs now.
 
+use std::time::Duration;
+
 use serde_json::Value;
-use skep_cluster::{Route, Selector};
+use skep_cluster::Snapshot;
 use skep_model::{ObjectKey, Release, Step};
 use skep_rollout::{pod, workload::Counts};
 
-use crate::{App, Failure, error::InStep, steps::roll::pods_of};
+use crate::{
+    App, Failure,
+    error::{InStep, Problem},
+    steps::roll::pods_of,
+};
+
+/// Many things change at once while a rollout moves: what is watched is looked at no more often.
+const BREATH: Duration = Duration::from_millis(300);
 
 /// What runs now.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,46 +62,64 @@ pub struct PodStatus {
 /// # Errors
 /// When the API fails.
 pub async fn status(app: &App) -> Result<Status, Failure> {
-    let release = app.releases().all().await.in_step(Step::Load)?.pop();
-    let Some(release) = release else {
-        return Ok(Status { release: None, services: Vec::new() });
-    };
-    let keys: Vec<&ObjectKey> = release
-        .inventory
-        .iter()
-        .filter(|key| matches!(key.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"))
-        .collect();
-    let sets = list(app, "apps/v1", "ReplicaSet").await?;
-    let sets: Vec<_> = sets.iter().collect();
-    let pods = list(app, "v1", "Pod").await?;
-    let pods: Vec<_> = pods.iter().collect();
-    // They say more of a pod, and are not everybody's to read.
-    let events = list(app, "v1", "Event").await.unwrap_or_default();
-    let events: Vec<_> = events.iter().collect();
-    let mut services = Vec::new();
-    for key in keys {
-        if let Some(workload) = app.cluster.get(key).await.in_step(Step::Load)? {
-            services.push(service(key, &workload, &sets, &pods, &events));
-        } else {
-            services.push(ServiceStatus {
-                object: key.clone(),
-                exists: false,
-                wanted: 0,
-                available: 0,
-                settled: false,
-                images: Vec::new(),
-                pods: Vec::new(),
-            });
-        }
-    }
-    Ok(Status { release: Some(release), services })
+    let mut view = app.cluster.view(app.namespace());
+    let store = app.releases();
+    let (releases, seen) = tokio::join!(store.all(), view.changed());
+    Ok(of(releases.in_step(Step::Load)?.pop(), seen.in_step(Step::Load)?))
 }
 
-async fn list(app: &App, api_version: &str, kind: &str) -> Result<Vec<Value>, Failure> {
-    let Some(route) = Route::built_in(api_version, kind) else {
-        return Ok(Vec::new());
+/// Calls `each` with what runs now, and again whenever that has changed, until it is stopped.
+///
+/// # Errors
+/// When the API fails.
+pub async fn watch_status(app: &App, mut each: impl FnMut(&Status)) -> Result<(), Failure> {
+    let mut view = app.cluster.view(app.namespace());
+    let mut told = None;
+    loop {
+        tokio::select! {
+            changed = view.changed() => { changed.in_step(Step::Load)?; }
+            () = app.cancel.cancelled() => return Ok(()),
+        }
+        let status = of(app.releases().all().await.in_step(Step::Load)?.pop(), view.latest());
+        if told.as_ref() != Some(&status) {
+            each(&status);
+            told = Some(status);
+        }
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
+fn of(release: Option<Release>, seen: &Snapshot) -> Status {
+    let (sets, pods, events) = (seen.all("ReplicaSet"), seen.all("Pod"), seen.all("Event"));
+    let keys = release.iter().flat_map(|release| &release.inventory);
+    let workloads =
+        keys.filter(|key| matches!(key.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"));
+    let one = |key: &ObjectKey| match seen.get(&key.kind, &key.name) {
+        Some(workload) => service(key, workload, &sets, &pods, &events),
+        None => ServiceStatus {
+            object: key.clone(),
+            exists: false,
+            wanted: 0,
+            available: 0,
+            settled: false,
+            images: Vec::new(),
+            pods: Vec::new(),
+        },
     };
-    app.cluster.list(&route, Some(app.namespace()), &Selector::default()).await.in_step(Step::Load)
+    let services = workloads.map(one).collect();
+    Status { release, services }
+}
+
+/// The workloads of the newest release.
+pub(crate) async fn workloads(app: &App) -> Result<Vec<ObjectKey>, Failure> {
+    let newest = app.releases().all().await.in_step(Step::Load)?.pop();
+    let newest = newest.ok_or_else(|| {
+        let what = format!("nothing of {} is deployed on {}", app.project.app, app.project.target);
+        let hint = "`skep deploy` ships it".to_owned();
+        Failure::at(Step::Load, Problem::Project { what, hint })
+    })?;
+    let workloads = newest.objects.iter().filter(|object| skep_manifest::is_workload(object));
+    Ok(workloads.filter_map(ObjectKey::of).collect())
 }
 
 fn service(

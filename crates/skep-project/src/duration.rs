@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 /// Parses a duration of one or more numbers, each with its unit: `ms`, `s`, `m`, `h`.
-pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
+///
+/// # Errors
+/// What is wrong with it, as the end of a sentence.
+pub fn parse(text: &str) -> Result<Duration, &'static str> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err("it is empty");

@@ -25,6 +25,7 @@ mod substitute;
 mod tree;
 mod verify;
 
+pub use duration::parse as duration;
 pub use encrypted::{AgeError, AgeKeys, encrypt, is_encrypted, recipients_of};
 pub use env_file::{EnvEntry, EnvError, EnvFile, EnvWarning, parse_env, with_env, without_env};
 pub use error::{Location, Problem, ProjectError};

@@ -1,6 +1,6 @@
 //! The command line, as data. Nothing here acts.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -25,12 +25,12 @@ Operate
 
 Look
   check        What is wrong, or could be better, before anything moves
-  plan         What a deploy would do, and which services restart and why
-  diff         The same field by field, against what lives in the cluster
+  plan, diff   What a deploy would do, and which services restart; each field
   status       What runs now
   diagnose     What is wrong with a service, with evidence and what to do
   history, show   Every release that is kept and what it changed; one of them
-  logs         What a service's pods print
+  bundle       What was found when a release failed: logs, events, objects
+  logs, events   What the services print; what the cluster says of them
 
 This machine
   init         Write a skep.yaml for what lies here; --ci a workflow too
@@ -120,15 +120,19 @@ pub(crate) enum Command {
     /// The same field by field, against what lives in the cluster
     Diff(Diff),
     /// What runs now
-    Status,
+    Status(Status),
     /// What is wrong with the services that run: the cause, the evidence, what to do
     Diagnose(Diagnose),
     /// Every release that is kept, newest first, and what each changed
     History,
     /// One release: images, config, timings, what it changed, how it ended
     Show(Show),
+    /// What was found when a release failed, as a file
+    Bundle(Bundle),
     /// What a service's pods print
     Logs(Logs),
+    /// What the cluster says of the services: its Events, oldest first
+    Events(Events),
     /// Look at what lies here and write a skep.yaml that works
     Init(Init),
     /// Start, stop or look at the one-machine cluster
@@ -298,15 +302,44 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Bundle {
+    /// The release, `12` or `v12`; the newest that failed if not given
+    #[arg(value_parser = release_number)]
+    pub(crate) release: Option<u64>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Logs {
-    /// The service
-    pub(crate) service: String,
-    /// Go on as they grow
+    /// The services; all if none is named
+    pub(crate) services: Vec<String>,
+    /// Go on as they grow, and with pods that come
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Only the last N lines of each pod
+    /// Only the last N lines of each container
     #[arg(long, value_name = "N")]
     pub(crate) tail: Option<u32>,
+    /// Only what is not older: 90s, 10m, 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = skep_project::duration)]
+    pub(crate) since: Option<Duration>,
+    /// Of the containers that ended before those that run
+    #[arg(short, long, conflicts_with = "follow")]
+    pub(crate) previous: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Go on, and show it again whenever it changes
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// One service and its pods; all if not given
+    pub(crate) service: Option<String>,
+    /// Go on as they come
+    #[arg(short, long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]

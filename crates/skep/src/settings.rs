@@ -17,6 +17,8 @@ pub(crate) enum Show {
     Live,
     /// A line an event.
     Plain,
+    /// The same, as the runners of GitHub and Gitea fold and mark it.
+    Actions,
     /// One JSON object a line.
     Json,
     /// Nothing but the result.
@@ -78,6 +80,9 @@ impl Settings {
         let show = match (cli.output, cli.quiet) {
             (Output::Json, _) => Show::Json,
             (Output::Text, true) => Show::Quiet,
+            (Output::Text, false) if env::var("GITHUB_ACTIONS").is_ok_and(|set| set == "true") => {
+                Show::Actions
+            }
             (Output::Text, false) if std::io::stderr().is_terminal() && env::var_os("CI").is_none() => {
                 Show::Live
             }

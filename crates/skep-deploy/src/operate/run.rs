@@ -20,6 +20,9 @@ const END: Duration = Duration::from_secs(10);
 const KEPT: u32 = 3600;
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
+/// How much later than Skep itself the cluster ends a Job, for when Skep can't.
+const SLACK: Duration = Duration::from_secs(10);
+
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRequest {
@@ -97,7 +100,7 @@ fn job(app: &App, workload: &Value, request: &RunRequest, longest: Duration) -> 
         "spec": {
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": KEPT,
-            "activeDeadlineSeconds": longest.as_secs().max(1),
+            "activeDeadlineSeconds": (longest + SLACK).as_secs(),
             "template": {"metadata": {"labels": labels, "annotations": Map::new()}, "spec": pod},
         },
     })

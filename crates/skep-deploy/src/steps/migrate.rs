@@ -15,6 +15,7 @@ use super::{apply, roll};
 use crate::{
     App, Failure, Plan,
     error::{InStep, Problem},
+    mask::Mask,
     session::Session,
 };
 
@@ -179,8 +180,10 @@ impl Logs {
 async fn read(app: App, pod: String) -> Vec<String> {
     let query = LogQuery { namespace: app.namespace().to_owned(), pod, follow: true, ..LogQuery::default() };
     let mut lines = Vec::new();
+    let mask = Mask::load(&app).await;
     if let Ok(mut stream) = app.cluster.log_lines(&query).await {
         while let Some(Ok(line)) = stream.next().await {
+            let line = mask.hide(line);
             app.emit.emit(Event::MigrateOutput { line: line.clone() });
             lines.push(line);
         }

@@ -48,7 +48,11 @@ pub(crate) async fn hotfix(settings: &Settings, hotfix: args::Hotfix) -> Result<
     let services = vec![service.clone()];
     let request = DeployRequest { services, images, hotfix: true, ..DeployRequest::default() };
     ship(settings, request, shipping).await?;
-    logs::run(settings, args::Logs { service, follow: true, tail: Some(20) }).await
+    logs::run(
+        settings,
+        args::Logs { services: vec![service], follow: true, tail: Some(20), since: None, previous: false },
+    )
+    .await
 }
 
 /// The app, as the arguments want it shipped.

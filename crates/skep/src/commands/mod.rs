@@ -1,11 +1,13 @@
 //! One command, one file.
 
+mod bundle;
 mod check;
 mod completions;
 mod config;
 mod deploy;
 mod diagnose;
 mod down;
+mod events;
 mod history;
 #[cfg(all(feature = "hive", target_os = "linux"))]
 pub(crate) mod hive;
@@ -84,11 +86,13 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
         Command::Deploy(deploy) => deploy::run(settings, deploy).await,
         Command::Promote(promote) => promote::run(settings, promote).await,
         Command::Rollback(rollback) => rollback::run(settings, &rollback).await,
-        Command::Status => status::run(settings).await,
+        Command::Status(status) => status::run(settings, status).await,
         Command::History => history::run(settings).await,
         Command::Unlock(unlock) => unlock::run(settings, &unlock).await,
         Command::Secret(secret) => secret::run(settings, secret).await,
+        Command::Bundle(bundle) => bundle::run(settings, &bundle).await,
         Command::Show(show) => show::run(settings, &show).await,
+        Command::Events(events) => events::run(settings, events).await,
         Command::Logs(logs) => logs::run(settings, logs).await,
         Command::Init(init) => crate::init::run(settings, &init),
         Command::Hive(hive) => hive::run(settings, hive).await,

@@ -1,5 +1,7 @@
 //! `skep status`.
 
+use std::io::IsTerminal;
+
 use anyhow::Result;
 use owo_colors::OwoColorize;
 use serde_json::json;
@@ -7,19 +9,39 @@ use skep_deploy::{ServiceStatus, Status};
 use skep_model::Emit;
 use skep_project::Reads;
 
-use crate::{compose, report, settings::Settings};
+use crate::{args, compose, report, settings::Settings};
 
-pub(crate) async fn run(settings: &Settings) -> Result<()> {
+/// The terminal's first place, and nothing after it.
+const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
+
+pub(crate) async fn run(settings: &Settings, arguments: args::Status) -> Result<()> {
     let composed = compose::load(settings, Reads::Address)?;
     let title = composed.title();
     let app = compose::app(settings, composed, Emit::nowhere()).await?;
-    let status = skep_deploy::status(&app).await?;
-    if settings.json {
-        report::json_line(as_json(&status));
-    } else {
-        print(&title, &status);
+    if !arguments.watch {
+        show(settings, &title, &skep_deploy::status(&app).await?);
+        return Ok(());
     }
+    let terminal = std::io::stdout().is_terminal() && !settings.json;
+    skep_deploy::watch_status(&app, |status| {
+        if terminal {
+            anstream::print!("{HOME_AND_CLEAR}");
+        }
+        show(settings, &title, status);
+        if !terminal && !settings.json {
+            anstream::println!();
+        }
+    })
+    .await?;
     Ok(())
+}
+
+fn show(settings: &Settings, title: &str, status: &Status) {
+    if settings.json {
+        report::json_line(as_json(status));
+    } else {
+        print(title, status);
+    }
 }
 
 fn print(title: &str, status: &Status) {

@@ -12,7 +12,12 @@ use skep_deploy::{App, Done, Failure, Restoration};
 use skep_model::Step;
 use skep_project::ProjectError;
 
-use crate::{commands::Interrupted, exit, settings::Settings, view::duration};
+use crate::{
+    commands::Interrupted,
+    exit,
+    settings::{Settings, Show},
+    view::{annotate, duration, summarize},
+};
 
 pub(crate) use plan::{config_diff, diff, plan, plan_json};
 use release::millis_between;
@@ -57,7 +62,7 @@ fn tell(settings: &Settings, failure: &Failure) {
             failure.causes().into_iter().map(|(of, cause)| json!({"of": of, "cause": cause})).collect();
         json_line(json!({
             "type": "error", "causes": causes, "code": exit::code(failure), "meaning": exit::meaning(exit::code(failure)), "step": failure.step, "message": message, "hint": hint,
-            "release": failure.release, "standing": failure.standing, "restoration": failure.restoration.as_ref().map(restoration), "evidence": evidence,
+            "release": failure.release, "standing": failure.standing, "restoration": failure.restoration.as_ref().map(restoration), "evidence": evidence, "bundle": failure.bundle,
         }));
         return;
     }
@@ -76,9 +81,32 @@ fn tell(settings: &Settings, failure: &Failure) {
             failure.release.map(|number| format!("release v{number} is closed; ")).unwrap_or_default();
         anstream::eprintln!("{} {release}{}", "state:".bold(), state.join("; "));
     }
-    if let Some(hint) = hint {
+    if let Some(number) = failure.release.filter(|_| failure.bundle) {
+        let kept = format!("`skep bundle v{number}` writes its pods' logs, events and objects to a file");
+        anstream::eprintln!("{} {kept}", "kept:".bold());
+    }
+    if let Some(hint) = &hint {
         anstream::eprintln!("{} {hint}", "hint:".bold());
     }
+    if settings.show == Show::Actions {
+        on_the_run_s_page(failure, &message, &state.join("; "), hint.as_deref());
+    }
+}
+
+/// The same where a runner's people look first.
+fn on_the_run_s_page(failure: &Failure, message: &str, state: &str, hint: Option<&str>) {
+    annotate(&format!("skep: {} failed", failure.step), message);
+    let mut page = format!("**{} failed:** {message}\n\n", failure.step);
+    if !state.is_empty() {
+        page += &format!("**state:** {state}\n\n");
+    }
+    page += &hint.map(|hint| format!("**hint:** {hint}\n\n")).unwrap_or_default();
+    for (of, lines) in failure.evidence().into_iter().filter(|(_, lines)| !lines.is_empty()) {
+        // Indented, a log can hold any sign.
+        let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+        page += &format!("The last lines of {of}:\n\n{lines}\n");
+    }
+    summarize(&page);
 }
 
 fn restoration(one: &Restoration) -> Value {
@@ -122,15 +150,16 @@ pub(crate) fn shipped(settings: &Settings, app: &App, done: &Done) {
                 .closed
                 .map(|closed| duration(millis_between(release.created, closed)))
                 .unwrap_or_default();
-            anstream::println!(
-                "{} v{} is live on {} ({took})",
-                app.project.app,
-                release.number,
-                app.project.target
-            );
+            let live =
+                format!("{} v{} is live on {} ({took})", app.project.app, release.number, app.project.target);
+            anstream::println!("{live}");
+            if settings.show == Show::Actions {
+                let urls: String = urls.iter().map(|(name, url)| format!("- {name}: <{url}>\n")).collect();
+                summarize(&format!("**{live}**\n\n{urls}\n"));
+            }
         }
     }
-    if settings.show != crate::settings::Show::Quiet {
+    if settings.show != Show::Quiet {
         let width = urls.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, url) in &urls {
             anstream::println!("  {name:<width$}  {url}");

@@ -1,14 +1,18 @@
 //! What a person or a program sees while a deploy runs. Each view subscribes to the one event stream.
 
+mod actions;
 mod json;
 mod live;
 mod plain;
 mod screen;
 mod words;
 
+use std::sync::Arc;
+
 use skep_model::Emit;
 
 use crate::settings::{Settings, Show};
+pub(crate) use actions::{error as annotate, summarize};
 pub(crate) use json::line as json_line;
 pub(crate) use words::duration;
 
@@ -17,22 +21,34 @@ pub(crate) use words::duration;
 pub(crate) struct View {
     emit: Emit,
     live: Option<live::Live>,
+    actions: Option<(Arc<actions::Actions>, String)>,
 }
 
 impl View {
     /// The view that the settings ask for. `title` says what is being done: `honeydue → local`.
     pub(crate) fn open(settings: &Settings, title: &str) -> Self {
+        let view = |emit: Emit| Self { emit, live: None, actions: None };
         match settings.show {
-            Show::Quiet => Self { emit: Emit::nowhere(), live: None },
-            Show::Json => Self { emit: Emit::new(json::print), live: None },
+            Show::Quiet => view(Emit::nowhere()),
+            Show::Json => view(Emit::new(json::print)),
             Show::Plain => {
                 anstream::eprintln!("{title}");
                 let screen = plain::Plain::default();
-                Self { emit: Emit::new(move |event| screen.print(&event)), live: None }
+                view(Emit::new(move |event| screen.print(&event)))
+            }
+            Show::Actions => {
+                anstream::eprintln!("{title}");
+                let actions = Arc::new(actions::Actions::default());
+                let shown = Arc::clone(&actions);
+                Self {
+                    actions: Some((actions, title.to_owned())),
+                    ..view(Emit::new(move |event| shown.print(&event)))
+                }
             }
             Show::Live => {
                 let live = live::Live::start(title);
-                Self { emit: live.emit(), live: Some(live) }
+                let emit = live.emit();
+                Self { live: Some(live), ..view(emit) }
             }
         }
     }
@@ -46,6 +62,9 @@ impl View {
     pub(crate) fn close(self) {
         if let Some(live) = self.live {
             live.close();
+        }
+        if let Some((actions, title)) = self.actions {
+            actions.close(&title);
         }
     }
 }

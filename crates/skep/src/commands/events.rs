@@ -1,0 +1,29 @@
+//! `skep events`.
+
+use anyhow::Result;
+use owo_colors::OwoColorize;
+use serde_json::json;
+use skep_deploy::EventsRequest;
+use skep_model::Emit;
+use skep_project::Reads;
+
+use crate::{args, compose, report, settings::Settings};
+
+pub(crate) async fn run(settings: &Settings, events: args::Events) -> Result<()> {
+    let composed = compose::load(settings, Reads::Address)?;
+    let app = compose::app(settings, composed, Emit::nowhere()).await?;
+    let request = EventsRequest { service: events.service, watch: events.watch };
+    skep_deploy::events(&app, &request, |event| {
+        if settings.json {
+            report::json_line(json!({
+                "type": "event", "last": event.at, "about": event.about, "warning": event.warning,
+                "reason": event.reason, "times": event.times, "message": event.message,
+            }));
+            return;
+        }
+        let mark = if event.warning { "!".yellow().to_string() } else { " ".to_owned() };
+        anstream::println!("{} {mark} {} {event}", event.at.dimmed(), event.about);
+    })
+    .await?;
+    Ok(())
+}
