@@ -80,7 +80,9 @@ fn every_broken_deploy_is_told_by_its_true_cause_and_no_sound_one_is() {
     let (queue, wrong) = (Mutex::new(VecDeque::from(cases)), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
-            scope.spawn(|| {
+            // Named, so that a case that is not run says which test it is of.
+            let thread = thread::Builder::new().name("gallery".to_owned());
+            let spawned = thread.spawn_scoped(scope, || {
                 while let Some(case) = next(&queue) {
                     if let Err(why) = run(&case) {
                         let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -88,6 +90,7 @@ fn every_broken_deploy_is_told_by_its_true_cause_and_no_sound_one_is() {
                     }
                 }
             });
+            spawned.expect("a thread can be made");
         }
     });
     let wrong = wrong.into_inner().expect("unpoisoned");

@@ -120,3 +120,28 @@ fn status_goes_on_and_shows_what_changes() {
     World::kill_9(status.id());
     status.wait().expect("it was started");
 }
+
+#[test]
+fn describe_tells_all_of_one_service_on_one_page() {
+    let world = World::new();
+    world.project.add_services(&["shop-admin"]);
+    world.skep(&["deploy"]).ok();
+    let page = world.skep(&["describe", "shop"]).ok();
+    let page = page
+        .says("shop: well, 2 of 2 ready")
+        .says("is         Deployment, written by skep v1, deploy")
+        .says("runs       shop: 127.0.0.1:")
+        .says("readiness /ready on port http")
+        .says("requests none; limits none")
+        .says("reads      ConfigMap/shop-config-")
+        .says("reached by Service/shop port 80\n")
+        .says("           http://shop.localhost/\n")
+        .says("0 restarts")
+        .says("said ");
+    assert!(!page.stdout.contains("shop-admin"), "{page}");
+    world.project.write("release", "crash the cache is missing\n");
+    world.skep(&["deploy", "shop", "--no-restore"]).code(19);
+    let page = world.skep(&["describe", "shop"]).code(2).says("✗ shop: ").says("panic: the cache is missing");
+    page.says("its last run ended with exit code 3 (Error) at ").says("waits for ");
+    world.skep(&["describe", "nope"]).code(10).says("it has shop, shop-admin");
+}

@@ -62,16 +62,21 @@ pub async fn diagnose(app: &App, service: Option<&str>) -> Result<Vec<Diagnosed>
     let mut view = app.cluster.view(app.namespace());
     let seen = view.changed().await.in_step(Step::Load)?.clone();
     let each = keys.into_iter().map(|object| async {
-        let state = match look(app, &seen, &object) {
-            Verdict::Ready { wanted } => Looked::Well { pods: wanted },
-            Verdict::Progressing { ready, wanted, waiting_for, .. } => {
-                Looked::Moving { how: format!("{ready} of {wanted} ready, {waiting_for}") }
-            }
-            Verdict::Failed(diagnosis) => Looked::Ill(explained(app, &seen, &object, diagnosis, false).await),
-        };
-        Diagnosed { object, state }
+        let verdict = look(app, &seen, &object);
+        Diagnosed { state: as_looked(app, &seen, &object, verdict).await, object }
     });
     Ok(join_all(each).await)
+}
+
+/// A verdict, and why, for people.
+pub(crate) async fn as_looked(app: &App, seen: &Snapshot, key: &ObjectKey, verdict: Verdict) -> Looked {
+    match verdict {
+        Verdict::Ready { wanted } => Looked::Well { pods: wanted },
+        Verdict::Progressing { ready, wanted, waiting_for, .. } => {
+            Looked::Moving { how: format!("{ready} of {wanted} ready, {waiting_for}") }
+        }
+        Verdict::Failed(diagnosis) => Looked::Ill(explained(app, seen, key, diagnosis, false).await),
+    }
 }
 
 pub(crate) fn look(app: &App, seen: &Snapshot, key: &ObjectKey) -> Verdict {

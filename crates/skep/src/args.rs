@@ -26,7 +26,7 @@ Operate
 Look
   check        What is wrong, or could be better, before anything moves
   plan, diff   What a deploy would do, and which services restart; each field
-  status       What runs now
+  status, describe   What runs now; all about one service
   diagnose     What is wrong with a service, with evidence and what to do
   history, show   Every release that is kept and what it changed; one of them
   bundle       What was found when a release failed: logs, events, objects
@@ -127,6 +127,8 @@ pub(crate) enum Command {
     History,
     /// One release: images, config, timings, what it changed, how it ended
     Show(Show),
+    /// All about one service: what it runs, reads, who reaches it, its pods, what was said
+    Describe(Describe),
     /// What was found when a release failed, as a file
     Bundle(Bundle),
     /// What a service's pods print
@@ -299,6 +301,12 @@ pub(crate) struct Show {
     /// The release, `12` or `v12`; the newest if not given
     #[arg(value_parser = release_number)]
     pub(crate) release: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Describe {
+    /// The service
+    pub(crate) service: String,
 }
 
 #[derive(Debug, Args)]

@@ -25,7 +25,7 @@ pub(crate) async fn run(settings: &Settings, arguments: args::Diagnose) -> Resul
     Ok(if is_ill { ExitCode::from(exit::CHANGES) } else { ExitCode::SUCCESS })
 }
 
-fn print(one: &Diagnosed) {
+pub(super) fn print(one: &Diagnosed) {
     let name = &one.object.name;
     match &one.state {
         Looked::Well { pods } => anstream::println!("{} {name}: well, {pods} of {pods} ready", "✓".green()),
@@ -40,7 +40,7 @@ fn print(one: &Diagnosed) {
     }
 }
 
-fn as_json(one: &Diagnosed) -> serde_json::Value {
+pub(super) fn as_json(one: &Diagnosed) -> serde_json::Value {
     let service = json!({"kind": one.object.kind, "name": one.object.name});
     let state = match &one.state {
         Looked::Well { pods } => json!({"is": "well", "pods": pods}),

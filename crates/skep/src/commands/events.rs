@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use owo_colors::OwoColorize;
-use serde_json::json;
-use skep_deploy::EventsRequest;
+use serde_json::{Value, json};
+use skep_deploy::{ClusterEvent, EventsRequest};
 use skep_model::Emit;
 use skep_project::Reads;
 
@@ -15,10 +15,9 @@ pub(crate) async fn run(settings: &Settings, events: args::Events) -> Result<()>
     let request = EventsRequest { service: events.service, watch: events.watch };
     skep_deploy::events(&app, &request, |event| {
         if settings.json {
-            report::json_line(json!({
-                "type": "event", "last": event.at, "about": event.about, "warning": event.warning,
-                "reason": event.reason, "times": event.times, "message": event.message,
-            }));
+            let mut line = as_json(&event);
+            line["type"] = "event".into();
+            report::json_line(line);
             return;
         }
         let mark = if event.warning { "!".yellow().to_string() } else { " ".to_owned() };
@@ -26,4 +25,11 @@ pub(crate) async fn run(settings: &Settings, events: args::Events) -> Result<()>
     })
     .await?;
     Ok(())
+}
+
+pub(super) fn as_json(event: &ClusterEvent) -> Value {
+    json!({
+        "last": event.at, "about": event.about, "warning": event.warning,
+        "reason": event.reason, "times": event.times, "message": event.message,
+    })
 }

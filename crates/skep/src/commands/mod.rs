@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod config;
 mod deploy;
+mod describe;
 mod diagnose;
 mod down;
 mod events;
@@ -73,6 +74,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
     let done = match command {
         Command::Run(arguments) => return run::run(settings, arguments).await,
         Command::Check => return check::run(settings).await,
+        Command::Describe(describe) => return describe::run(settings, describe).await,
         Command::Diagnose(arguments) => return diagnose::run(settings, arguments).await,
         Command::Plan(arguments) => return plan::plan(settings, arguments).await,
         Command::Config(arguments) => return config::run(settings, arguments).await,

@@ -2,7 +2,7 @@
 //! once.
 
 mod command;
-mod path;
+pub(crate) mod path;
 mod soak;
 mod url;
 
