@@ -3,6 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, ObjectKey};
@@ -189,6 +190,12 @@ pub enum WorkloadState {
         ready: u32,
         /// Pods wanted.
         wanted: u32,
+        /// Pods of an older template that are still there.
+        #[serde(default)]
+        old: u32,
+        /// When it has failed if nothing moves until then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
         /// `1 old pod left`, `api-7d9: readiness 503`.
         waiting_for: String,
         /// What goes wrong and will end it if it goes on: `api-7d9: ended 2 of 3 times, exit code 1`.

@@ -49,10 +49,12 @@ pub struct Observed<'a> {
 pub enum Verdict {
     /// Moving, or waiting within what the policy allows.
     Progressing {
-        /// New pods that are available.
+        /// New pods that are ready.
         ready: u32,
         /// Pods wanted.
         wanted: u32,
+        /// Pods of an older template that are still there.
+        old: u32,
         /// What it waits for, in a few words.
         waiting_for: String,
         /// What goes wrong and will end it if it goes on, in a few words.
@@ -207,6 +209,10 @@ impl Rollout {
         }
         let waiting_for = waiting_for(&counts, &new, observed.events);
         let why = |seconds| stuck::diagnosis(observed, set, &new, &old, now, seconds);
+        // A Deployment counts its old pods as available too.
+        let ready = new.iter().filter(|pod| pod::is_ready(pod) && !pod::is_leaving(pod)).count();
+        let available = counts.available.min(u32::try_from(ready).unwrap_or(u32::MAX));
+        let counts = Counts { available, ..counts };
         self.patient(counts, waiting_for, failing, now, why)
     }
 
@@ -232,7 +238,8 @@ impl Rollout {
                 ..Diagnosis::of_workload(Cause::NoProgress { seconds, waiting_for })
             }));
         }
-        Verdict::Progressing { ready: counts.available, wanted: counts.wanted, waiting_for, failing }
+        let Counts { available: ready, wanted, old, .. } = counts;
+        Verdict::Progressing { ready, wanted, old, waiting_for, failing }
     }
 
     /// Pods that the API refuses again and again.
@@ -353,7 +360,7 @@ fn job_verdict(job: &Value, pods: &[&Value]) -> Verdict {
         JobState::Running => {
             let waiting_for =
                 pods.first().map_or_else(|| "its pod".to_owned(), |pod| pod::waits_for(pod, &[]));
-            Verdict::Progressing { ready: 0, wanted: 1, waiting_for, failing: None }
+            Verdict::Progressing { ready: 0, wanted: 1, old: 0, waiting_for, failing: None }
         }
         JobState::Failed { reason, message } => {
             let pod = pods.last().map(|pod| text(&pod["metadata"], "name"));

@@ -67,9 +67,11 @@ fn judge(rollout: &mut Rollout, deployment: &Value, pods: &[Value], now: Timesta
 #[test]
 fn done_only_when_new_pods_are_available_and_old_ones_gone() {
     let mut rollout = rollout();
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    // Two pods are available; one of them is old, and does not count as new.
     assert!(matches!(
-        judge(&mut rollout, &deployment(2, 2, 4), &[], at(1)),
-        Verdict::Progressing { ready: 2, wanted: 3, .. }
+        judge(&mut rollout, &deployment(2, 2, 4), &[pod("new", &ready), pod("old", &ready)], at(1)),
+        Verdict::Progressing { ready: 1, wanted: 3, old: 2, .. }
     ));
     assert!(
         matches!(judge(&mut rollout, &deployment(3, 3, 4), &[], at(2)), Verdict::Progressing { waiting_for, .. } if waiting_for == "1 old pod to end")

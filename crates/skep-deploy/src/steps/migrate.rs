@@ -119,6 +119,7 @@ fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey) -> Verdict {
         return Verdict::Progressing {
             ready: 0,
             wanted: 1,
+            old: 0,
             waiting_for: "the job".to_owned(),
             failing: None,
         };

@@ -118,8 +118,9 @@ impl Waiting {
             let workload = seen.get(&key.kind, &key.name);
             let observed = Observed { workload, replica_sets: &sets, pods: &pods, events: &events };
             let (state, is_waited_for) = match rollout.step(observed, now) {
-                Verdict::Progressing { ready, wanted, waiting_for, failing } => {
-                    (WorkloadState::Progressing { ready, wanted, waiting_for, failing }, true)
+                Verdict::Progressing { ready, wanted, old, waiting_for, failing } => {
+                    let deadline = Some(rollout.deadline());
+                    (WorkloadState::Progressing { ready, wanted, old, deadline, waiting_for, failing }, true)
                 }
                 Verdict::Ready { wanted } => (WorkloadState::Ready { wanted, millis }, false),
                 // Told once its true cause is known.

@@ -8,7 +8,7 @@ use std::{
 
 use skep_model::{Event, Outcome, Progress, Step, WorkloadState};
 
-use super::words::{bytes, duration};
+use super::words::{bytes, duration, pods};
 
 /// A workload that has no more ready pods than before is spoken of no more often than this.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,11 +85,11 @@ fn line(event: &Event) -> Option<String> {
         Event::MigrateOutput { line } => format!("  migrate | {line}"),
         Event::Pruned { object } => format!("  removed {object}"),
         Event::Workload { object, state } => match state {
-            WorkloadState::Progressing { ready, wanted, failing: Some(failing), .. } => {
-                format!("  {}: {ready}/{wanted}, failing: {failing}", object.name)
+            WorkloadState::Progressing { ready, wanted, old, failing: Some(failing), .. } => {
+                format!("  {}: {}, failing: {failing}", object.name, pods(*ready, *wanted, *old))
             }
-            WorkloadState::Progressing { ready, wanted, waiting_for, failing: None } => {
-                format!("  {}: {ready}/{wanted}, waiting for {waiting_for}", object.name)
+            WorkloadState::Progressing { ready, wanted, old, waiting_for, failing: None, .. } => {
+                format!("  {}: {}, waiting for {waiting_for}", object.name, pods(*ready, *wanted, *old))
             }
             WorkloadState::Ready { wanted, .. } => format!("  {}: ready {wanted}/{wanted}", object.name),
             WorkloadState::Failed { cause } => format!("  {}: FAILED: {cause}", object.name),
@@ -123,7 +123,14 @@ mod tests {
         let waiting_for = waiting_for.to_owned();
         Event::Workload {
             object,
-            state: WorkloadState::Progressing { ready, wanted: 3, waiting_for, failing: None },
+            state: WorkloadState::Progressing {
+                ready,
+                wanted: 3,
+                old: 0,
+                deadline: None,
+                waiting_for,
+                failing: None,
+            },
         }
     }
 

@@ -1,11 +1,16 @@
 //! The live view as a value: events in, lines out. Drawing them is somebody else's.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
 
 use owo_colors::{OwoColorize, Style};
 use skep_model::{Event, Outcome, Progress, Step, WorkloadState};
 
-use super::words::{bytes, duration};
+use super::words::{bytes, duration, left, pods};
 
 /// Columns that the text of a line may fill before its time.
 const TEXT: usize = 62;
@@ -37,6 +42,8 @@ struct Part {
     mark: Mark,
     text: String,
     millis: Option<u64>,
+    /// When it has failed if nothing moves until then.
+    until: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,19 +102,25 @@ impl Screen {
                 );
             }
             Event::Workload { object, state } => {
+                let until = match &state {
+                    WorkloadState::Progressing { deadline, .. } => deadline.and_then(|at| until(at, now)),
+                    _ => None,
+                };
                 let (mark, text, millis) = match state {
-                    WorkloadState::Progressing { ready, wanted, failing: Some(failing), .. } => {
-                        (Mark::Bad, format!("{ready}/{wanted} failing: {failing}"), None)
+                    WorkloadState::Progressing { ready, wanted, old, failing: Some(failing), .. } => {
+                        (Mark::Bad, format!("{} failing: {failing}", pods(ready, wanted, old)), None)
                     }
-                    WorkloadState::Progressing { ready, wanted, waiting_for, failing: None } => {
-                        (Mark::Moving, format!("{ready}/{wanted} {waiting_for}"), None)
+                    WorkloadState::Progressing { ready, wanted, old, waiting_for, .. } => {
+                        (Mark::Moving, format!("{} {waiting_for}", pods(ready, wanted, old)), None)
                     }
                     WorkloadState::Ready { wanted, millis } => {
                         (Mark::Good, format!("{wanted}/{wanted} ready"), Some(millis))
                     }
                     WorkloadState::Failed { cause } => (Mark::Bad, cause, None),
                 };
-                self.part(object.name, mark, text, millis);
+                self.part(object.name.clone(), mark, text, millis);
+                let part = self.steps.last_mut().and_then(|step| step.parts.get_mut(&object.name));
+                part.into_iter().for_each(|part| part.until = until);
             }
             Event::Verified { check, ok, answer } => {
                 self.part(check, if ok { Mark::Good } else { Mark::Moving }, answer, None);
@@ -130,7 +143,7 @@ impl Screen {
 
     fn part(&mut self, name: String, mark: Mark, text: String, millis: Option<u64>) {
         if let Some(step) = self.steps.last_mut() {
-            step.parts.insert(name, Part { mark, text, millis });
+            step.parts.insert(name, Part { mark, text, millis, until: None });
         }
     }
 
@@ -143,7 +156,9 @@ impl Screen {
             lines.push(step.line(now, self.spin(now)));
             if step.shows_parts() {
                 let width = step.parts.keys().map(|name| name.chars().count()).max().unwrap_or(0).min(34);
-                lines.extend(step.parts.iter().map(|(name, part)| part.line(name, width, self.spin(now))));
+                lines.extend(
+                    step.parts.iter().map(|(name, part)| part.line(name, width, self.spin(now), now)),
+                );
             }
             if let (None, Some(output)) = (&step.end, &step.last_output) {
                 lines.push(format!("      {}", fit(output, TEXT + 10).dimmed()));
@@ -198,7 +213,7 @@ impl StepLine {
 }
 
 impl Part {
-    fn line(&self, name: &str, width: usize, spinner: &str) -> String {
+    fn line(&self, name: &str, width: usize, spinner: &str, now: Instant) -> String {
         let (mark, style) = match self.mark {
             Mark::Moving => (spinner, Style::new().cyan()),
             Mark::Good => ("✓", Style::new().green()),
@@ -207,11 +222,18 @@ impl Part {
         let name = fit(name, width);
         let room = TEXT.saturating_sub(width + 4);
         let text = fit(&self.text, room);
-        let time = self.millis.map(duration).unwrap_or_default();
-        format!("      {} {name:<width$} {text:<room$} {:>10}", mark.style(style), time.dimmed().to_string())
+        let left = self.until.map(|until| left(until.saturating_duration_since(now)));
+        let time = self.millis.map(duration).or(left).unwrap_or_default();
+        format!("      {} {name:<width$} {text:<room$} {:>11}", mark.style(style), time.dimmed().to_string())
             .trim_end()
             .to_owned()
     }
+}
+
+/// A moment of the clock that people share, on the one that only goes forward.
+fn until(deadline: Timestamp, now: Instant) -> Option<Instant> {
+    let left: Duration = deadline.duration_since(Timestamp::now()).try_into().ok()?;
+    now.checked_add(left)
 }
 
 /// The text in at most `room` columns, cut with an ellipsis.
