@@ -40,10 +40,9 @@ fn logs_follow_all_services_through_a_rollout() {
 
     let one = world.skep(&["logs", "admin"]).ok();
     assert!(one.stdout.lines().all(|line| line.starts_with("admin-")), "{one}");
-    assert_eq!(
-        world.skep(&["logs", "shop", "admin", "--tail", "1", "--since", "1h"]).ok().stdout.lines().count(),
-        3
-    );
+    // Old pods may still be ending.
+    let both = world.skep(&["logs", "shop", "admin", "--tail", "1", "--since", "1h"]).ok();
+    assert_eq!(both.stdout.lines().filter(told).count(), 3, "{both}");
     world.skep(&["logs", "--since", "soon"]).code(64).says("a number should come before the unit");
     world.skep(&["logs", "shop", "nope"]).code(10).says("it has admin, shop");
 }

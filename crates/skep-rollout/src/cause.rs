@@ -104,7 +104,7 @@ pub enum Cause {
     },
     /// It runs, and its readiness probe never passes.
     NeverReady {
-        /// What the probe says.
+        /// What the probe says; empty while the cluster has not told.
         said: String,
         /// What the probe asks: `/ready on port 8000`.
         asks: String,
@@ -113,7 +113,7 @@ pub enum Cause {
     },
     /// It was ready, and its readiness probe fails.
     WentUnready {
-        /// What the probe says.
+        /// What the probe says; empty while the cluster has not told.
         said: String,
         /// What the probe asks: `/ready on port 8000`.
         asks: String,
@@ -229,6 +229,11 @@ impl Cause {
             Self::JobFailed { .. } => "job-failed",
             Self::Deleted => "deleted",
         }
+    }
+
+    /// Whether the words that say why are still to come: Events may be late.
+    pub fn lacks_words(&self) -> bool {
+        matches!(self, Self::NeverReady { said, .. } | Self::WentUnready { said, .. } if said.is_empty())
     }
 
     /// What to do about it: a sentence, for people.
@@ -401,9 +406,11 @@ impl fmt::Display for Cause {
                 )
             }
             Self::NeverReady { said, asks, seconds } => {
+                let said = or_nothing(said);
                 write!(f, "it runs, and for {seconds} s its readiness probe ({asks}) has not passed: {said}")
             }
             Self::WentUnready { said, asks } => {
+                let said = or_nothing(said);
                 write!(f, "it was ready, and then its readiness probe ({asks}) failed: {said}")
             }
             Self::Unschedulable { message } => write!(f, "no node can take it: {message}"),
@@ -429,6 +436,10 @@ impl fmt::Display for Cause {
             Self::Deleted => f.write_str("the object was deleted while it was awaited"),
         }
     }
+}
+
+fn or_nothing(said: &str) -> &str {
+    if said.is_empty() { "the cluster has not told why" } else { said }
 }
 
 fn times(count: u32) -> String {

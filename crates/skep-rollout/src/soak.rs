@@ -71,7 +71,7 @@ impl Soak {
             } else if before.ready && !ready {
                 let about = events::of(events, "Pod", &name);
                 let failure = events::probe_failure(&about, None, Some(&container));
-                let said = failure.map_or_else(|| "it has not said why".to_owned(), |failure| failure.said);
+                let said = failure.map(|failure| failure.said).unwrap_or_default();
                 let cause = Cause::WentUnready { said, asks: asks(pod, &container) };
                 found = found.or(Some(diagnosed(cause, LogWanted::Current)));
             }

@@ -83,7 +83,7 @@ fn of_pod(pod: &Value, events: &[&Value], seconds: i64) -> Option<Diagnosis> {
     let unready = statuses().filter(started).find(|status| status["ready"] != true)?;
     let container = text(unready, "name");
     let failure = events::probe_failure(&about, None, Some(&container));
-    let said = failure.map_or_else(|| "it has said nothing yet".to_owned(), |failure| failure.said);
+    let said = failure.map(|failure| failure.said).unwrap_or_default();
     let asks = asks(pod, &container);
     diagnosed(Some(container), Cause::NeverReady { said, asks, seconds }, Some(LogWanted::Current))
 }

@@ -21,6 +21,9 @@ use crate::{
 /// How often the lock is looked at while nothing moves.
 const LOOK_UP: Duration = Duration::from_secs(2);
 
+/// How long the words of a probe are waited for that has failed by its conditions: a busy kubelet sends its Events late.
+pub(crate) const WORDS: Duration = Duration::from_secs(1);
+
 /// How long one that was not well before may take to get well, now that what it needs may have come.
 const CONVALESCENCE: Duration = Duration::from_secs(60);
 
@@ -67,10 +70,19 @@ pub(crate) async fn await_ready(
     let past = session.map_or_else(|| Past::of_pods(seen.all("Pod")), |session| session.past.clone());
     let ill = session.map(|session| session.ill_before().clone()).unwrap_or_default();
     let mut waiting = Waiting::new(app, &past, workloads, ill);
+    let mut wordless = None;
     loop {
         session.map_or(Ok(()), |session| session.may_write(step))?;
         let failed = waiting.judge(app, view.latest());
         let failed = waiting.set_apart(failed);
+        let lacks_words = failed.iter().any(|(_, diagnosis)| diagnosis.cause.lacks_words());
+        if lacks_words && wordless.get_or_insert_with(Instant::now).elapsed() < WORDS {
+            tokio::select! {
+                changed = view.changed() => { changed.in_step(step)?; }
+                () = tokio::time::sleep(WORDS / 10) => {}
+            }
+            continue;
+        }
         if !failed.is_empty() {
             let migrated = session.is_some_and(Session::has_migrated);
             let failed = diagnose::all_explained(app, view.latest(), failed, migrated).await;

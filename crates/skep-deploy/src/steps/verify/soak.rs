@@ -11,6 +11,7 @@ use crate::{
     App, Failure, Plan, diagnose,
     error::{InStep, Problem},
     session::Session,
+    steps::roll::WORDS,
 };
 
 /// How often the lock is looked at while nothing moves.
@@ -27,9 +28,13 @@ pub(super) async fn soak(app: &App, plan: &Plan, session: &Session) -> Result<()
     let mut soaks: BTreeMap<&ObjectKey, Soak> =
         workloads.iter().filter(counts).map(|key| (key, Soak::default())).collect();
     let mut view = app.cluster.view(app.namespace());
+    let mut wordless = None;
     loop {
         session.may_write(Step::Verify)?;
-        let next = (Instant::now() + LOOK_UP).min(end);
+        let next = match wordless {
+            None => (Instant::now() + LOOK_UP).min(end),
+            Some(since) => since + WORDS,
+        };
         match timeout_at(next, view.changed()).await {
             Ok(changed) => {
                 changed.in_step(Step::Verify)?;
@@ -44,6 +49,10 @@ pub(super) async fn soak(app: &App, plan: &Plan, session: &Session) -> Result<()
             soak.step(observed).map(|diagnosis| ((*key).clone(), diagnosis))
         };
         let failed: Vec<_> = soaks.iter_mut().filter_map(one).collect();
+        let lacks_words = failed.iter().any(|(_, diagnosis)| diagnosis.cause.lacks_words());
+        if lacks_words && wordless.get_or_insert_with(Instant::now).elapsed() < WORDS {
+            continue;
+        }
         if !failed.is_empty() {
             let failed = diagnose::all_explained(app, seen, failed, session.has_migrated()).await;
             return Err(Failure::at(Step::Verify, Problem::Unsteady(failed)));
