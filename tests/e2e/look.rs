@@ -134,7 +134,7 @@ fn describe_tells_all_of_one_service_on_one_page() {
         .says("requests none; limits none")
         .says("reads      ConfigMap/shop-config-")
         .says("reached by Service/shop port 80\n")
-        .says("           http://shop.localhost/\n")
+        .says("           http://shop.localhost")
         .says("0 restarts")
         .says("said ");
     assert!(!page.stdout.contains("shop-admin"), "{page}");

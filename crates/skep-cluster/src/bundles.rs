@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use skep_model::{AppName, ObjectKey};
 
-use crate::{Cluster, ClusterError};
+use crate::{Cluster, ClusterError, releases::LARGEST};
 
 /// The bundles of one app.
 #[derive(Debug, Clone)]
@@ -16,8 +16,8 @@ pub struct Bundles {
 }
 
 impl Bundles {
-    /// The bytes that one bundle may have: Kubernetes stops at 1 MiB, and some etcds at less for the whole request.
-    pub const LARGEST: usize = 700_000;
+    /// The bytes that one bundle may have: what one Secret holds.
+    pub const LARGEST: usize = LARGEST;
 
     /// The bundles of `app` in `namespace`.
     pub fn new(cluster: Cluster, namespace: &str, app: AppName) -> Self {

@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::{Cluster, ClusterError, Route, Selector};
 
 /// Compressed bytes in one Secret. Kubernetes stops at 1 MiB, and some etcds at less for the whole request.
-const LARGEST: usize = 700_000;
+pub(crate) const LARGEST: usize = 700_000;
 /// The annotation with the number of Secrets that a record fills; absent for one.
 const PARTS: &str = "skep.dev/parts";
 

@@ -14,8 +14,8 @@ use crate::{
     error::{InStep, Problem},
     events::{ClusterEvent, Of},
     mask::Mask,
+    owned::{owned_by, pods_of},
     session::Session,
-    steps::roll::pods_of,
 };
 
 /// How long the release that comes again may be kept waiting.
@@ -139,12 +139,11 @@ impl<'s> Found<'s> {
         for key in workloads {
             let Some(workload) = seen.get(&key.kind, &key.name) else { continue };
             of.push(Of::workload(seen, &key));
-            let owned_sets = pods_of(workload, &sets);
-            pods.extend(pods_of(workload, &all_pods));
-            pods.extend(owned_sets.iter().flat_map(|set| pods_of(set, &all_pods)));
+            pods.extend(pods_of(workload, &sets, &all_pods));
             objects.push(workload);
             // A set that has no pods is of a release before.
-            objects.extend(owned_sets.into_iter().filter(|set| set["status"]["replicas"] != 0));
+            objects
+                .extend(owned_by(workload, &sets).into_iter().filter(|set| set["status"]["replicas"] != 0));
         }
         objects.extend(&pods);
         let is_about = |event: &&Value| of.iter().any(|of| of.is_about(event));

@@ -8,11 +8,13 @@ use skep_rollout::{pod, readiness_asks};
 
 use crate::{
     App, ClusterEvent, Diagnosed, Failure,
-    diagnose::{as_looked, look},
+    diagnose::looked_at,
     error::{InStep, Problem},
     events::Of,
+    mask::Mask,
     operate::service_named,
-    steps::{roll::pods_of, verify::path},
+    owned::pods_of,
+    traffic,
 };
 
 /// How many Events are told.
@@ -82,16 +84,14 @@ pub async fn describe(app: &App, service: &str) -> Result<Description, Failure> 
         Failure::at(Step::Load, Problem::Project { what, hint: "deploy it again".to_owned() })
     })?;
     let mut view = app.cluster.view(app.namespace());
-    let (seen, services, ingresses) = tokio::join!(
+    let (seen, mask, services, ingresses) = tokio::join!(
         view.changed(),
+        Mask::load(app),
         list(app, "v1", "Service"),
         list(app, "networking.k8s.io/v1", "Ingress"),
     );
     let seen = seen.in_step(Step::Load)?;
     let (sets, all, events) = (seen.all("ReplicaSet"), seen.all("Pod"), seen.all("Event"));
-    let mut pods = pods_of(&workload, &all);
-    pods.extend(pods_of(&workload, &sets).iter().flat_map(|set| pods_of(set, &all)));
-    pods.sort_by_key(|pod| pod["metadata"]["creationTimestamp"].as_str());
     let of = Of::workload(seen, &key);
     let mut told: Vec<ClusterEvent> =
         events.iter().filter(|event| of.is_about(event)).map(|event| ClusterEvent::read(event)).collect();
@@ -103,10 +103,10 @@ pub async fn describe(app: &App, service: &str) -> Result<Description, Failure> 
         release: annotations["kubernetes.io/change-cause"].as_str().map(str::to_owned),
         containers: containers.into_iter().flatten().map(container).collect(),
         reads: reads.iter().map(|one| format!("{}/{}", one.kind, one.name)).collect(),
-        reached_by: reached_by(&workload, &services?, &ingresses?),
-        pods: pods.into_iter().map(|pod| one_pod(pod, &events)).collect(),
+        reached_by: reached_by(&workload, &services?, &ingresses?, app.ingress_port),
+        pods: pods_of(&workload, &sets, &all).into_iter().map(|pod| one_pod(pod, &events)).collect(),
         events: told.split_off(told.len().saturating_sub(EVENTS)),
-        diagnosed: Diagnosed { state: as_looked(app, seen, &key, look(app, seen, &key)).await, object: key },
+        diagnosed: Diagnosed { state: looked_at(app, seen, &key, &mask).await, object: key },
     })
 }
 
@@ -130,13 +130,14 @@ fn container(container: &Value) -> ContainerDescription {
     }
 }
 
-fn reached_by(workload: &Value, services: &[Value], ingresses: &[Value]) -> Vec<String> {
+fn reached_by(workload: &Value, services: &[Value], ingresses: &[Value], port: Option<u16>) -> Vec<String> {
     let mut found = Vec::new();
-    for service in services.iter().filter(|service| path::selects(service, workload)) {
+    for service in services.iter().filter(|service| traffic::selects(service, workload)) {
         let name = service["metadata"]["name"].as_str().unwrap_or_default();
         let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-        found.extend(ports.map(|port| format!("Service/{name} port {}", port["port"])));
-        found.extend(ingresses.iter().flat_map(|ingress| path::urls_to(ingress, name)));
+        found.extend(ports.map(|one| format!("Service/{name} port {}", one["port"])));
+        let urls = ingresses.iter().flat_map(|ingress| traffic::urls(ingress, port));
+        found.extend(urls.filter(|(to, _)| to == name).map(|(_, url)| url));
     }
     found
 }

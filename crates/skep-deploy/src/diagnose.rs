@@ -60,22 +60,22 @@ pub async fn diagnose(app: &App, service: Option<&str>) -> Result<Vec<Diagnosed>
         None => workloads(app).await?,
     };
     let mut view = app.cluster.view(app.namespace());
-    let seen = view.changed().await.in_step(Step::Load)?.clone();
-    let each = keys.into_iter().map(|object| async {
-        let verdict = look(app, &seen, &object);
-        Diagnosed { state: as_looked(app, &seen, &object, verdict).await, object }
-    });
+    let (seen, mask) = tokio::join!(view.changed(), Mask::load(app));
+    let (seen, mask) = (seen.in_step(Step::Load)?, &mask);
+    let each = keys
+        .into_iter()
+        .map(|object| async { Diagnosed { state: looked_at(app, seen, &object, mask).await, object } });
     Ok(join_all(each).await)
 }
 
-/// A verdict, and why, for people.
-pub(crate) async fn as_looked(app: &App, seen: &Snapshot, key: &ObjectKey, verdict: Verdict) -> Looked {
-    match verdict {
+/// How a workload is now, and why, for people.
+pub(crate) async fn looked_at(app: &App, seen: &Snapshot, key: &ObjectKey, mask: &Mask) -> Looked {
+    match look(app, seen, key) {
         Verdict::Ready { wanted } => Looked::Well { pods: wanted },
         Verdict::Progressing { ready, wanted, waiting_for, .. } => {
             Looked::Moving { how: format!("{ready} of {wanted} ready, {waiting_for}") }
         }
-        Verdict::Failed(diagnosis) => Looked::Ill(explained(app, seen, key, diagnosis, false).await),
+        Verdict::Failed(diagnosis) => Looked::Ill(explained(app, seen, key, diagnosis, false, mask).await),
     }
 }
 
@@ -93,9 +93,10 @@ pub(crate) async fn all_explained(
     failed: Vec<(ObjectKey, Diagnosis)>,
     migrated: bool,
 ) -> Vec<FailedWorkload> {
+    let mask = &Mask::load(app).await;
     let each = failed
         .into_iter()
-        .map(|(key, diagnosis)| async move { explained(app, seen, &key, diagnosis, migrated).await });
+        .map(|(key, diagnosis)| async move { explained(app, seen, &key, diagnosis, migrated, mask).await });
     join_all(each).await
 }
 
@@ -105,11 +106,11 @@ async fn explained(
     workload: &ObjectKey,
     diagnosis: Diagnosis,
     migrated: bool,
+    mask: &Mask,
 ) -> FailedWorkload {
     let events = seen.all("Event");
     let pod = diagnosis.pod.as_deref().and_then(|name| seen.get("Pod", name));
-    let (log, registry, mask) =
-        tokio::join!(last_lines(app, &diagnosis), asked(app, &diagnosis), Mask::load(app));
+    let (log, registry) = tokio::join!(last_lines(app, &diagnosis), asked(app, &diagnosis));
     let log: Vec<String> = log.into_iter().map(|line| mask.hide(line)).collect();
     let evidence = Evidence { pod, events: &events, log: &log, registry, migrated };
     let diagnosis = skep_rollout::explain(diagnosis, evidence);

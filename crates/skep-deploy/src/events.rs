@@ -6,7 +6,7 @@ use serde_json::Value;
 use skep_cluster::Snapshot;
 use skep_model::{ObjectKey, Step};
 
-use crate::{App, Failure, error::InStep, operate::service_named, steps::roll::pods_of};
+use crate::{App, Failure, error::InStep, operate::service_named, owned::owned_by};
 
 /// Which Events.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -75,7 +75,8 @@ pub(crate) struct Of {
 impl Of {
     pub(crate) fn workload(seen: &Snapshot, key: &ObjectKey) -> Self {
         let all = seen.all("ReplicaSet");
-        let sets = seen.get(&key.kind, &key.name).map(|workload| pods_of(workload, &all)).unwrap_or_default();
+        let sets =
+            seen.get(&key.kind, &key.name).map(|workload| owned_by(workload, &all)).unwrap_or_default();
         let name = |set: &Value| set["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         Self { workload: key.clone(), sets: sets.into_iter().map(name).collect() }
     }

@@ -21,6 +21,7 @@ mod keys;
 mod logs;
 mod mask;
 mod operate;
+mod owned;
 mod plan;
 mod pull_secrets;
 mod restore;
@@ -29,6 +30,7 @@ mod rotate;
 mod session;
 mod status;
 mod steps;
+mod traffic;
 mod unlock;
 mod values;
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use skep_cluster::{ClusterError, LogQuery, Snapshot};
 use skep_model::{Event, ObjectKey, Step};
 
-use crate::{App, Failure, error::InStep, operate::service_named, status::workloads, steps::roll::pods_of};
+use crate::{App, Failure, error::InStep, operate::service_named, owned::pods_of, status::workloads};
 
 /// How long the cluster may take to say that a container has ended whose log has.
 const LOST: Duration = Duration::from_secs(2);
@@ -132,10 +132,7 @@ fn runs(seen: &Snapshot, services: &[ObjectKey], previous: bool) -> Vec<(Run, bo
     let (sets, all) = (seen.all("ReplicaSet"), seen.all("Pod"));
     let mut found = Vec::new();
     for service in services.iter().filter_map(|key| seen.get(&key.kind, &key.name)) {
-        let mut pods = pods_of(service, &all);
-        pods.extend(pods_of(service, &sets).iter().flat_map(|set| pods_of(set, &all)));
-        pods.sort_by_key(|pod| pod["metadata"]["creationTimestamp"].as_str());
-        for pod in pods {
+        for pod in pods_of(service, &sets, &all) {
             let statuses: Vec<&Value> = ["initContainerStatuses", "containerStatuses"]
                 .into_iter()
                 .filter_map(|list| pod["status"][list].as_array())

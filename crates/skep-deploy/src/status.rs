@@ -10,7 +10,7 @@ use skep_rollout::{pod, workload::Counts};
 use crate::{
     App, Failure,
     error::{InStep, Problem},
-    steps::roll::pods_of,
+    owned::pods_of,
 };
 
 /// Many things change at once while a rollout moves: what is watched is looked at no more often.
@@ -130,8 +130,6 @@ fn service(
     events: &[&Value],
 ) -> ServiceStatus {
     let counts = Counts::read(workload).unwrap_or_default();
-    let mut mine = pods_of(workload, pods);
-    mine.extend(pods_of(workload, sets).iter().flat_map(|set| pods_of(set, pods)));
     let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     ServiceStatus {
         object: key.clone(),
@@ -144,7 +142,7 @@ fn service(
             .flatten()
             .filter_map(|container| container["image"].as_str().map(str::to_owned))
             .collect(),
-        pods: mine.into_iter().map(|pod| pod_status(pod, events)).collect(),
+        pods: pods_of(workload, sets, pods).into_iter().map(|pod| pod_status(pod, events)).collect(),
     }
 }
 

@@ -11,6 +11,7 @@ use super::service_of_ours;
 use crate::{
     App, Failure,
     error::{InStep, Problem},
+    owned::owned_by,
     steps::roll,
 };
 
@@ -147,7 +148,7 @@ async fn follow(app: &App, key: &ObjectKey, each: &mut impl FnMut(String)) -> Re
 
 fn pod_of<'s>(seen: &'s Snapshot, job: &ObjectKey) -> Option<&'s Value> {
     let job = seen.get("Job", &job.name)?;
-    roll::pods_of(job, &seen.all("Pod")).into_iter().next()
+    owned_by(job, &seen.all("Pod")).into_iter().next()
 }
 
 /// Whether its program could not even be started.

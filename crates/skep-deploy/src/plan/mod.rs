@@ -24,6 +24,7 @@ use crate::{
     keys::Keys,
     pull_secrets::PullSecrets,
     steps::{Clock, images::ImageDigests, load::Manifests},
+    traffic,
     values::Substituted,
 };
 
@@ -489,29 +490,7 @@ fn goes_with_its_manifest(key: &ObjectKey, desired: &Desired) -> bool {
 impl Plan {
     /// Where people reach the app: service and URL, from its Ingresses.
     pub fn urls(&self, app: &App) -> Vec<(String, String)> {
-        let mut urls = Vec::new();
-        for ingress in self.desired.objects.iter().filter(|object| object["kind"] == "Ingress") {
-            let secure: Vec<&str> = ingress["spec"]["tls"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .flat_map(|tls| tls["hosts"].as_array())
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
-            for rule in ingress["spec"]["rules"].as_array().into_iter().flatten() {
-                let Some(host) = rule["host"].as_str() else {
-                    continue;
-                };
-                let scheme = if secure.contains(&host) { "https" } else { "http" };
-                let port = app.ingress_port.map(|port| format!(":{port}")).unwrap_or_default();
-                for path in rule["http"]["paths"].as_array().into_iter().flatten() {
-                    let service = path["backend"]["service"]["name"].as_str().unwrap_or("?").to_owned();
-                    let path = path["path"].as_str().unwrap_or("/");
-                    urls.push((service, format!("{scheme}://{host}{port}{path}")));
-                }
-            }
-        }
-        urls
+        let ingresses = self.desired.objects.iter().filter(|object| object["kind"] == "Ingress");
+        ingresses.flat_map(|ingress| traffic::urls(ingress, app.ingress_port)).collect()
     }
 }

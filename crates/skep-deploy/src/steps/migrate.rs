@@ -16,6 +16,7 @@ use crate::{
     App, Failure, Plan,
     error::{InStep, Problem},
     mask::Mask,
+    owned::owned_by,
     session::Session,
 };
 
@@ -130,7 +131,7 @@ fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey) -> Verdict {
     ) {
         // A Job whose pod can't start has no condition yet; a final symptom of the pod is final for it.
         moving @ Verdict::Progressing { .. } => {
-            roll::final_symptom(&roll::pods_of(job, &pods), &events).map_or(moving, Verdict::Failed)
+            roll::final_symptom(&owned_by(job, &pods), &events).map_or(moving, Verdict::Failed)
         }
         verdict => verdict,
     }
@@ -152,7 +153,7 @@ impl Logs {
         let Some(job) = seen.get("Job", &key.name) else {
             return;
         };
-        for pod in roll::pods_of(job, &seen.all("Pod")) {
+        for pod in owned_by(job, &seen.all("Pod")) {
             let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             let status = &pod["status"]["containerStatuses"][0]["state"];
             let started = status["running"].is_object() || status["terminated"].is_object();

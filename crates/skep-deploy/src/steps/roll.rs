@@ -186,19 +186,6 @@ impl Waiting {
     }
 }
 
-/// The pods that an object owns.
-pub(crate) fn pods_of<'a>(owner: &Value, pods: &[&'a Value]) -> Vec<&'a Value> {
-    let uid = &owner["metadata"]["uid"];
-    let owned = |pod: &&&Value| {
-        pod["metadata"]["ownerReferences"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|reference| &reference["uid"] == uid)
-    };
-    pods.iter().filter(owned).copied().collect()
-}
-
 /// The first thing in these pods that no waiting will heal.
 pub(crate) fn final_symptom(pods: &[&Value], events: &[&Value]) -> Option<Diagnosis> {
     pods.iter().flat_map(|pod| pod::symptoms(pod, events)).find_map(|symptom| match symptom {

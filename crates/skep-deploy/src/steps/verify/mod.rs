@@ -2,7 +2,7 @@
 //! once.
 
 mod command;
-pub(crate) mod path;
+mod path;
 mod soak;
 mod url;
 

@@ -7,7 +7,7 @@ use skep_model::ObjectKey;
 use skep_rollout::readiness_asks;
 
 use super::url::Answer;
-use crate::Plan;
+use crate::{Plan, traffic::selects};
 
 /// A place on the way.
 struct Backend<'p> {
@@ -150,34 +150,11 @@ fn hosts(ingress: &Value) -> Vec<String> {
     rules.map(|rule| rule["host"].as_str().unwrap_or("any host").to_owned()).collect()
 }
 
-/// The URLs of an Ingress that go to a Service.
-pub(crate) fn urls_to(ingress: &Value, service: &str) -> Vec<String> {
-    let tls = ingress["spec"]["tls"].as_array().into_iter().flatten();
-    let secure: Vec<&Value> = tls.filter_map(|tls| tls["hosts"].as_array()).flatten().collect();
-    let rules = ingress["spec"]["rules"].as_array().into_iter().flatten();
-    let urls = rules.flat_map(|rule| {
-        let scheme = if secure.contains(&&rule["host"]) { "https" } else { "http" };
-        let host = rule["host"].as_str().unwrap_or("*");
-        let paths = rule["http"]["paths"].as_array().into_iter().flatten();
-        let to = paths.filter(|path| path["backend"]["service"]["name"] == service);
-        to.map(move |path| format!("{scheme}://{host}{}", path["path"].as_str().unwrap_or("/")))
-    });
-    urls.collect()
-}
-
 fn port_of<'p>(service: &'p Value, wanted: &Value) -> Option<&'p Value> {
     service["spec"]["ports"]
         .as_array()?
         .iter()
         .find(|port| &port["port"] == wanted || (!wanted.is_null() && &port["name"] == wanted))
-}
-
-/// Whether a Service sends to the pods of a workload.
-pub(crate) fn selects(service: &Value, workload: &Value) -> bool {
-    let labels = &workload["spec"]["template"]["metadata"]["labels"];
-    service["spec"]["selector"].as_object().is_some_and(|selector| {
-        !selector.is_empty() && selector.iter().all(|(key, value)| &labels[key] == value)
-    })
 }
 
 fn text(value: &Value) -> String {
