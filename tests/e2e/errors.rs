@@ -1,6 +1,12 @@
 //! Mistakes that people make: each is told with file and line where there is one, what was expected, and a hint.
 
-use skep_tests::World;
+use std::{
+    net::TcpListener,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use skep_tests::{Outcome, World};
 
 #[test]
 fn an_unknown_key_of_the_project_file() {
@@ -69,4 +75,35 @@ fn yaml_is_read_as_kubectl_reads_it() {
     let spec = world.object("deployment", "shop")["spec"]["template"]["spec"].clone();
     assert_eq!(spec["volumes"][0]["configMap"]["defaultMode"], 256);
     assert_ne!(spec["hostNetwork"], true);
+}
+
+/// A server that takes connections and says nothing is told within the time that a request has, and nobody who only looks has to wait
+/// for that.
+#[test]
+fn a_cluster_that_never_answers_is_told_and_can_be_left() {
+    let world = World::without_hive();
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let server = silent.local_addr().expect("its address");
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\nclusters: [{{ name: far, cluster: {{ server: \"http://{server}\" }} }}]\n\
+         users: [{{ name: me, user: {{ token: t }} }}]\ncontexts: [{{ name: far, context: {{ cluster: far, user: me }} }}]\n"
+    );
+    world.project.write("far.yaml", &kubeconfig);
+    world.project.append(
+        "skep.yaml",
+        "registry: registry.example.com/shop\ntargets: { far: { kubeconfig: far.yaml } }\n",
+    );
+
+    let mut look = world.command(&["status", "-t", "far"]);
+    let look = look.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("Skep starts");
+    std::thread::sleep(Duration::from_secs(2));
+    let stopped = Instant::now();
+    Outcome::of(Command::new("kill").args(["-INT", &look.id().to_string()])).ok();
+    Outcome::from(look.wait_with_output().expect("Skep ends")).code(130).says("stopped");
+    assert!(stopped.elapsed() < Duration::from_secs(10), "{:?}", stopped.elapsed());
+
+    let started = Instant::now();
+    let told = world.skep(&["status", "-t", "far"]).code(10);
+    told.says(&server.to_string()).says("can't be reached").says("within 30 s");
+    assert!(started.elapsed() < Duration::from_secs(45), "{:?}", started.elapsed());
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{ClusterError, Route, error::field_conflicts, objects::bytes, routes};
 
 /// How long one request may take with all its tries, watches and logs apart.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// The pauses before a request is tried again. What says itself when to come back (429, 503, 504) the client below has tried before.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),

@@ -164,7 +164,7 @@ fn manager_in(message: &str) -> String {
 }
 
 /// The last cause of a chain: `connection refused` says more than the six layers around it.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -15,8 +15,9 @@ use kube::{
     },
 };
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::{Cluster, ClusterError, Route};
+use crate::{Cluster, ClusterError, Route, connect::DEADLINE, error::innermost};
 
 /// The kinds that rollouts are judged by.
 const KINDS: &[Watched] = &[
@@ -67,6 +68,9 @@ pub struct View {
     arriving: HashMap<&'static str, BTreeMap<String, Arc<Value>>>,
     events: SelectAll<futures::stream::BoxStream<'static, KindEvent>>,
     server: String,
+    /// When the first list must have come; and what kept it from coming.
+    first_by: Instant,
+    kept_by: Option<String>,
 }
 
 impl std::fmt::Debug for View {
@@ -103,6 +107,8 @@ impl Cluster {
             arriving: HashMap::new(),
             events,
             server: self.url().to_owned(),
+            first_by: Instant::now() + DEADLINE,
+            kept_by: None,
         }
     }
 }
@@ -112,19 +118,29 @@ impl View {
     /// been listed.
     ///
     /// # Errors
-    /// When a watch is refused for good; a lost connection is not an error, it is retried.
+    /// When a watch is refused for good, and when nothing was seen within the time that any request has. Once all was seen, a lost
+    /// connection is not an error, it is retried.
     pub async fn changed(&mut self) -> Result<&Snapshot, ClusterError> {
         loop {
-            let Some((watched, event)) = self.events.next().await else {
-                return Err(ClusterError::Unreachable {
-                    server: self.server.clone(),
-                    why: "every watch ended".to_owned(),
-                });
+            let next = if self.missing == 0 {
+                self.events.next().await
+            } else {
+                let next = tokio::time::timeout_at(self.first_by, self.events.next()).await;
+                next.map_err(|_| self.unreachable())?
             };
+            let (watched, event) = next.ok_or_else(|| self.unreachable())?;
             let changed = self.take(watched, event)?;
             if changed && self.missing == 0 {
                 return Ok(&self.snapshot);
             }
+        }
+    }
+
+    fn unreachable(&self) -> ClusterError {
+        let silent = || format!("no good answer to watches within {} s", DEADLINE.as_secs());
+        ClusterError::Unreachable {
+            server: self.server.clone(),
+            why: self.kept_by.clone().unwrap_or_else(silent),
         }
     }
 
@@ -192,6 +208,7 @@ impl View {
             }),
             Err(error) => {
                 tracing::debug!(kind, %error, "watch interrupted, it will be taken up again");
+                self.kept_by = Some(innermost(&error));
                 Ok(false)
             }
         }

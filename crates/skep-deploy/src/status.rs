@@ -64,8 +64,10 @@ pub struct PodStatus {
 pub async fn status(app: &App) -> Result<Status, Failure> {
     let mut view = app.cluster.view(app.namespace());
     let store = app.releases();
-    let (releases, seen) = tokio::join!(store.all(), view.changed());
-    Ok(of(releases.in_step(Step::Load)?.pop(), seen.in_step(Step::Load)?))
+    let releases = async { store.all().await.in_step(Step::Load) };
+    let seen = async { view.changed().await.in_step(Step::Load) };
+    let (mut releases, seen) = tokio::try_join!(releases, seen)?;
+    Ok(of(releases.pop(), seen))
 }
 
 /// Calls `each` with what runs now, and again whenever that has changed, until it is stopped.

@@ -40,33 +40,55 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Runs one command to its end.
 pub(crate) fn run(settings: &Settings, command: Command) -> Result<ExitCode> {
+    let only_looks = only_looks(&command);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
     let result = runtime.block_on(async {
         tokio::select! {
             result = Box::pin(dispatch(settings, command)) => result,
-            () = interrupted_twice() => Err(Interrupted.into()),
+            () = interrupted(if only_looks { 1 } else { 2 }) => Err(Interrupted { only_looked: only_looks }.into()),
         }
     });
     runtime.shutdown_timeout(GRACE);
     result
 }
 
+/// Whether a command changes nothing and ends by itself: there is nothing that a Ctrl-C should wait for.
+fn only_looks(command: &Command) -> bool {
+    match command {
+        Command::Status(status) => !status.watch,
+        Command::Events(events) => !events.watch,
+        Command::Check
+        | Command::Describe(_)
+        | Command::Diagnose(_)
+        | Command::History
+        | Command::Show(_)
+        | Command::Bundle(_) => true,
+        _ => false,
+    }
+}
+
 /// The first Ctrl-C stops cleanly; the second, while that takes its time, ends the command where it is.
-async fn interrupted_twice() {
-    for _ in 0..2 {
+async fn interrupted(times: usize) {
+    for _ in 0..times {
         crate::compose::interrupted().await;
     }
 }
 
-/// The user did not want to wait for a clean stop.
+/// The user did not want to wait for the end, or for a clean stop.
 #[derive(Debug)]
-pub(crate) struct Interrupted;
+pub(crate) struct Interrupted {
+    only_looked: bool,
+}
 
 impl std::error::Error for Interrupted {}
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stopped at once\nhint: the release's record may be open; the next `skep deploy` closes it and goes on")
+        f.write_str(if self.only_looked {
+            "stopped"
+        } else {
+            "stopped at once\nhint: the release's record may be open; the next `skep deploy` closes it and goes on"
+        })
     }
 }
 
