@@ -11,14 +11,13 @@
 //! - `hive WHY`: what it needs that only hive is sure to have;
 //! - `well`: it is no broken deploy, but one that must not be taken for one.
 //!
-//! `prepare.sh` runs before. `REGISTRY`, `PRIVATE`, `SHOP` and `DIGEST` stand for the registry of the cluster, one that wants a login, the
+//! `prepare.sh` runs before, with kubectl for the namespace. `REGISTRY`, `PRIVATE`, `SHOP` and `DIGEST` stand for the registry of the cluster, one that wants a login, the
 //! shop's image and its digest; `LOGIN` for who may read there.
 
 use std::{
     collections::VecDeque,
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::Mutex,
     thread,
     time::Instant,
@@ -164,9 +163,7 @@ fn lay(case: &Path, world: &World) -> Option<DockerRegistry> {
             "expect" => {}
             "more.yaml" => world.project.append("skep.yaml", &text),
             "prepare.sh" => {
-                let mut script = Command::new("sh");
-                script.args(["-ec", &text]).current_dir(world.path());
-                Outcome::of(&mut script).ok();
+                world.shell(&text);
             }
             _ => {
                 if path.starts_with("broken/") {

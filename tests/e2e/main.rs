@@ -35,3 +35,4 @@ mod secrets;
 mod story;
 mod two_hives;
 mod verify;
+mod workloads;

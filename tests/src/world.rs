@@ -152,6 +152,21 @@ impl World {
         Outcome::of(self.kubectl_command().args(arguments))
     }
 
+    /// Runs a shell script beside the project, with kubectl at hand as [`World::kubectl`] has it.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn shell(&self, script: &str) -> Outcome {
+        let kubectl = self.kubectl_command();
+        let program = kubectl.get_program().to_string_lossy().into_owned();
+        let script =
+            format!("kubectl() {{ '{program}' --namespace '{}' \"$@\"; }}\n{script}", self.namespace());
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", &script]).current_dir(self.path());
+        shell.envs(kubectl.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Outcome::of(&mut shell).ok()
+    }
+
     pub(crate) fn kubectl_command(&self) -> Command {
         let mut command = Command::new(cluster::kubectl());
         let hive = || self.hive_dir().join("kubeconfig");

@@ -39,6 +39,10 @@ fn groups() -> BTreeMap<(&'static str, &'static str), Vec<Resource>> {
             let scale = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
             subresources.push(("scale", scale, &["get", "patch", "update"][..]));
         }
+        if info.subresources.eviction {
+            let eviction = json!({"group": "policy", "version": "v1", "kind": "Eviction"});
+            subresources.push(("eviction", eviction, &["create"][..]));
+        }
         if info.subresources.log {
             let pod = json!({"group": "", "version": "v1", "kind": "Pod"});
             subresources.push(("log", pod, &["get"][..]));

@@ -56,6 +56,8 @@ pub struct Subresources {
     pub scale: bool,
     /// `/log`.
     pub log: bool,
+    /// `/eviction`.
+    pub eviction: bool,
 }
 
 /// The rules of one kind, as functions over JSON.

@@ -15,7 +15,9 @@ mod meta;
 mod names;
 mod patch;
 mod proto;
+mod quota;
 mod resources;
+mod schedule;
 mod schema;
 mod selector;
 mod server;
@@ -27,9 +29,11 @@ mod watch;
 
 pub use defaults::Quantity;
 pub use kind::{Key, Kind, KindInfo, Subresources};
+pub use quota::{asked as pod_asks, used as quota_used};
 pub use resources::{
     DeleteOptions, Patch, PatchOptions, Preconditions, Propagation, Resources, ResourcesConfig, Subresource,
 };
+pub use schedule::Schedule;
 pub use server::{ApiServer, CredentialsError, LogRequest, PodLogs, ServeConfig, ServeError};
 pub use status::{Cause, Details, Status};
 pub use store::StoreError;

@@ -219,6 +219,25 @@ fn pointer(kind: Kind, key: &str) -> Option<&'static str> {
     OTHERS.iter().find(|(of, name, _)| *of == kind && *name == key).map(|(_, _, pointer)| *pointer)
 }
 
+/// Whether a `LabelSelector` matches these labels.
+pub(crate) fn selects(selector: &Value, labels: Option<&Value>) -> bool {
+    let label = |key: &str| labels?.get(key)?.as_str();
+    let exact = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
+    let mut exact = exact.map(|(key, value)| label(key) == value.as_str());
+    exact.all(|matches| matches)
+        && meta::list(selector, "/matchExpressions").iter().all(|expression| {
+            let value = label(meta::text(expression, "/key").unwrap_or_default());
+            let listed = meta::list(expression, "/values").iter().any(|other| other.as_str() == value);
+            match meta::text(expression, "/operator") {
+                Some("In") => value.is_some() && listed,
+                Some("NotIn") => value.is_none() || !listed,
+                Some("Exists") => value.is_some(),
+                Some("DoesNotExist") => value.is_none(),
+                _ => false,
+            }
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -119,9 +119,9 @@ async fn is_told_what_is_wrong() {
     assert!(said.contains("`selector` does not match template `labels`"), "{said}");
     let wrong = APP.replace("replicas: 2", "replicas: many");
     assert!(server.fails(&["create", "-f", "-"], &wrong).await.contains("cannot be handled as a Deployment"));
-    let set = "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db}, spec: {serviceName: x, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}";
-    let said = server.fails(&["apply", "--server-side", "-f", "-"], set).await;
-    assert!(said.contains("no StatefulSet controller"), "{said}");
+    let definition = "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: bees.example.com}, spec: {group: example.com, names: {kind: Bee, plural: bees}, scope: Namespaced, versions: []}}";
+    let said = server.fails(&["apply", "--server-side", "-f", "-"], definition).await;
+    assert!(said.contains("no custom resources"), "{said}");
     let said = server.fails(&["get", "pods", "--field-selector=spec.foo=1"], "").await;
     assert!(said.contains("field label \"spec.foo\" not supported"), "{said}");
 }

@@ -176,10 +176,10 @@ async fn names_are_made_up_from_a_prefix() {
 
 #[tokio::test]
 async fn a_kind_without_a_controller_is_refused_with_the_reason() {
-    let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db", "namespace": "default"}});
+    let object = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "bees.example.com"}});
     let status = resources().create(object, "test").await.unwrap_err();
     assert_eq!(status.code, 405);
-    assert!(status.message.contains("no StatefulSet controller"), "{status}");
+    assert!(status.message.contains("no custom resources"), "{status}");
 }
 
 #[tokio::test]

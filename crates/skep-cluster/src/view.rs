@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt, stream::SelectAll};
+use futures::{FutureExt, StreamExt, stream::SelectAll};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject},
@@ -129,7 +129,11 @@ impl View {
                 next.map_err(|_| self.unreachable())?
             };
             let (watched, event) = next.ok_or_else(|| self.unreachable())?;
-            let changed = self.take(watched, event)?;
+            let mut changed = self.take(watched, event)?;
+            // What has come by now is seen at once: many pods change together, and each look costs the same.
+            while let Some(Some((watched, event))) = self.events.next().now_or_never() {
+                changed |= self.take(watched, event)?;
+            }
             if changed && self.missing == 0 {
                 return Ok(&self.snapshot);
             }
@@ -217,8 +221,10 @@ impl View {
 
 impl Watched {
     /// The object as it would be read alone: lists leave `apiVersion` and `kind` out of their items.
-    fn plain(self, object: DynamicObject) -> Option<(String, Arc<Value>)> {
+    fn plain(self, mut object: DynamicObject) -> Option<(String, Arc<Value>)> {
         let name = object.metadata.name.clone()?;
+        // Half of a pod is who wrote which field of it; nobody here asks.
+        object.metadata.managed_fields = None;
         let mut object = serde_json::to_value(object).ok()?;
         object["apiVersion"] = self.api_version.into();
         object["kind"] = self.kind.into();

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use skep_cluster::{Route, Selector};
 use skep_model::{ObjectKey, Step};
-use skep_rollout::{pod, readiness_asks};
+use skep_rollout::{Events, pod, readiness_asks};
 
 use crate::{
     App, ClusterEvent, Diagnosed, Failure,
@@ -92,7 +92,7 @@ pub async fn describe(app: &App, service: &str) -> Result<Description, Failure> 
     );
     let seen = seen.in_step(Step::Load)?;
     let (sets, all, events) = (seen.all("ReplicaSet"), seen.all("Pod"), seen.all("Event"));
-    let of = Of::workload(seen, &key);
+    let (of, indexed) = (Of::workload(seen, &key), Events::new(&events));
     let mut told: Vec<ClusterEvent> =
         events.iter().filter(|event| of.is_about(event)).map(|event| ClusterEvent::read(event)).collect();
     told.sort();
@@ -104,7 +104,7 @@ pub async fn describe(app: &App, service: &str) -> Result<Description, Failure> 
         containers: containers.into_iter().flatten().map(container).collect(),
         reads: reads.iter().map(|one| format!("{}/{}", one.kind, one.name)).collect(),
         reached_by: reached_by(&workload, &services?, &ingresses?, app.ingress_port),
-        pods: pods_of(&workload, &sets, &all).into_iter().map(|pod| one_pod(pod, &events)).collect(),
+        pods: pods_of(&workload, &sets, &all).into_iter().map(|pod| one_pod(pod, &indexed)).collect(),
         events: told.split_off(told.len().saturating_sub(EVENTS)),
         diagnosed: Diagnosed { state: looked_at(app, seen, &key, &mask).await, object: key },
     })
@@ -142,7 +142,7 @@ fn reached_by(workload: &Value, services: &[Value], ingresses: &[Value], port: O
     found
 }
 
-fn one_pod(object: &Value, events: &[&Value]) -> PodDescription {
+fn one_pod(object: &Value, events: &Events<'_>) -> PodDescription {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let ready = pod::is_ready(object);
     let statuses = || object["status"]["containerStatuses"].as_array().into_iter().flatten();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use skep_cluster::{LogQuery, Snapshot};
 use skep_model::{ImageRef, ObjectKey, Step};
 use skep_registry::RegistryError;
-use skep_rollout::{Cause, Diagnosis, Evidence, LogWanted, Observed, RegistrySays, Rollout, Verdict};
+use skep_rollout::{Cause, Diagnosis, Events, Evidence, LogWanted, Observed, RegistrySays, Rollout, Verdict};
 
 use crate::{
     App, Failure,
@@ -14,6 +14,7 @@ use crate::{
     events::{ClusterEvent, Of},
     mask::Mask,
     operate::service_named,
+    owned::around,
     status::workloads,
 };
 
@@ -80,9 +81,7 @@ pub(crate) async fn looked_at(app: &App, seen: &Snapshot, key: &ObjectKey, mask:
 }
 
 pub(crate) fn look(app: &App, seen: &Snapshot, key: &ObjectKey) -> Verdict {
-    let (sets, pods, events) = (seen.all("ReplicaSet"), seen.all("Pod"), seen.all("Event"));
-    let workload = seen.get(&key.kind, &key.name);
-    let observed = Observed { workload, replica_sets: &sets, pods: &pods, events: &events };
+    let observed = Observed { workload: seen.get(&key.kind, &key.name), around: &around(seen) };
     Rollout::look(observed, app.patience(), app.schema_exit_code, Timestamp::now())
 }
 
@@ -108,11 +107,11 @@ async fn explained(
     migrated: bool,
     mask: &Mask,
 ) -> FailedWorkload {
-    let events = seen.all("Event");
+    let events = Events::new(&seen.all("Event"));
     let pod = diagnosis.pod.as_deref().and_then(|name| seen.get("Pod", name));
     let (log, registry) = tokio::join!(last_lines(app, &diagnosis), asked(app, &diagnosis));
     let log: Vec<String> = log.into_iter().map(|line| mask.hide(line)).collect();
-    let evidence = Evidence { pod, events: &events, log: &log, registry, migrated };
+    let evidence = Evidence { pod, events: Some(&events), log: &log, registry, migrated };
     let diagnosis = skep_rollout::explain(diagnosis, evidence);
     let mut log = log;
     log.drain(..log.len().saturating_sub(SHOWN));

@@ -1,6 +1,13 @@
 //! Whose pods are whose, by owner references.
 
 use serde_json::Value;
+use skep_cluster::Snapshot;
+use skep_rollout::Around;
+
+/// What workloads are judged by.
+pub(crate) fn around(seen: &Snapshot) -> Around<'_> {
+    Around::new(&seen.all("ReplicaSet"), &seen.all("Pod"), &seen.all("Event"))
+}
 
 /// Of these objects, those that another one owns.
 pub(crate) fn owned_by<'a>(owner: &Value, objects: &[&'a Value]) -> Vec<&'a Value> {

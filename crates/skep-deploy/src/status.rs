@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use skep_cluster::Snapshot;
 use skep_model::{ObjectKey, Release, Step};
-use skep_rollout::{pod, workload::Counts};
+use skep_rollout::{Events, pod, workload::Counts};
 
 use crate::{
     App, Failure,
@@ -92,7 +92,8 @@ pub async fn watch_status(app: &App, mut each: impl FnMut(&Status)) -> Result<()
 }
 
 fn of(release: Option<Release>, seen: &Snapshot) -> Status {
-    let (sets, pods, events) = (seen.all("ReplicaSet"), seen.all("Pod"), seen.all("Event"));
+    let (sets, pods) = (seen.all("ReplicaSet"), seen.all("Pod"));
+    let events = Events::new(&seen.all("Event"));
     let keys = release.iter().flat_map(|release| &release.inventory);
     let workloads =
         keys.filter(|key| matches!(key.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet"));
@@ -129,7 +130,7 @@ fn service(
     workload: &Value,
     sets: &[&Value],
     pods: &[&Value],
-    events: &[&Value],
+    events: &Events<'_>,
 ) -> ServiceStatus {
     let counts = Counts::read(workload).unwrap_or_default();
     let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array);
@@ -148,7 +149,7 @@ fn service(
     }
 }
 
-fn pod_status(object: &Value, events: &[&Value]) -> PodStatus {
+fn pod_status(object: &Value, events: &Events<'_>) -> PodStatus {
     let ready = pod::is_ready(object);
     let restarts = object["status"]["containerStatuses"].as_array().into_iter().flatten();
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();

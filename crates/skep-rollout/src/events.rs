@@ -1,5 +1,7 @@
 //! What the cluster has complained of: its Events, as far as they tell why something does not come about.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::workload::text;
@@ -13,13 +15,31 @@ pub(crate) struct ProbeFailure {
     pub(crate) said: String,
 }
 
-/// The Events of one object, the newest last.
-pub(crate) fn of<'e>(events: &[&'e Value], kind: &str, name: &str) -> Vec<&'e Value> {
-    let about =
-        |event: &&&Value| event["involvedObject"]["kind"] == kind && event["involvedObject"]["name"] == name;
-    let mut found: Vec<&Value> = events.iter().filter(about).copied().collect();
-    found.sort_by_key(|event| when(event));
-    found
+/// A namespace's Events, by the kind and name of what they are about.
+#[derive(Debug, Clone, Default)]
+pub struct Events<'a>(HashMap<&'a str, HashMap<&'a str, Vec<&'a Value>>>);
+
+impl<'a> Events<'a> {
+    /// Sorts them.
+    pub fn new(events: &[&'a Value]) -> Self {
+        let mut by_object: HashMap<&str, HashMap<&str, Vec<&Value>>> = HashMap::new();
+        for event in events {
+            let object = &event["involvedObject"];
+            if let (Some(kind), Some(name)) = (object["kind"].as_str(), object["name"].as_str()) {
+                by_object.entry(kind).or_default().entry(name).or_default().push(event);
+            }
+        }
+        by_object
+            .values_mut()
+            .flat_map(HashMap::values_mut)
+            .for_each(|about| about.sort_by_key(|event| when(event)));
+        Self(by_object)
+    }
+
+    /// The Events of one object, the newest last.
+    pub(crate) fn of(&self, kind: &str, name: &str) -> &[&'a Value] {
+        self.0.get(kind).and_then(|named| named.get(name)).map_or(&[], Vec::as_slice)
+    }
 }
 
 fn when(event: &Value) -> String {
@@ -39,21 +59,34 @@ pub(crate) fn probe_failure(
     probe: Option<&str>,
     container: Option<&str>,
 ) -> Option<ProbeFailure> {
-    events.iter().rev().filter(|event| event["reason"] == "Unhealthy").find_map(|event| {
-        let field = text(&event["involvedObject"], "fieldPath");
-        if container
-            .is_some_and(|container| !field.is_empty() && !field.ends_with(&format!("{{{container}}}")))
-        {
-            return None;
-        }
-        let message = text(event, "message");
-        let (name, said) = message.split_once(" probe ")?;
-        if probe.is_some_and(|wanted| wanted != name) {
-            return None;
-        }
-        let said = said.trim_start_matches("failed: ").trim_start_matches("errored: ").trim();
-        Some(ProbeFailure { probe: name.to_owned(), said: one_line(said) })
-    })
+    events.iter().rev().find_map(|event| failure_of(event, probe, container))
+}
+
+/// What a container's probe has said most often: once in a while it asks a program that just starts, and that is not what ends it.
+pub(crate) fn usual_probe_failure(
+    events: &[&Value],
+    probe: &str,
+    container: Option<&str>,
+) -> Option<ProbeFailure> {
+    let times = |event: &Value| event["count"].as_u64().or(event["series"]["count"].as_u64()).unwrap_or(1);
+    let failures =
+        events.iter().filter_map(|event| Some((times(event), failure_of(event, Some(probe), container)?)));
+    failures.max_by_key(|(times, _)| *times).map(|(_, failure)| failure)
+}
+
+fn failure_of(event: &Value, probe: Option<&str>, container: Option<&str>) -> Option<ProbeFailure> {
+    let field = text(&event["involvedObject"], "fieldPath");
+    let is_other = |container| !field.is_empty() && !field.ends_with(&format!("{{{container}}}"));
+    if event["reason"] != "Unhealthy" || container.is_some_and(is_other) {
+        return None;
+    }
+    let message = text(event, "message");
+    let (name, said) = message.split_once(" probe ")?;
+    if probe.is_some_and(|wanted| wanted != name) {
+        return None;
+    }
+    let said = said.trim_start_matches("failed: ").trim_start_matches("errored: ").trim();
+    Some(ProbeFailure { probe: name.to_owned(), said: one_line(said) })
 }
 
 /// Whether a container was ended by its own probe, as the kubelet tells.

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::{
-    Cause, Diagnosis, events,
+    Cause, Diagnosis, Events, events,
     log_line::{self, Said},
     workload::text,
 };
@@ -15,7 +15,7 @@ pub struct Evidence<'a> {
     /// The pod of the diagnosis.
     pub pod: Option<&'a Value>,
     /// The Events of the namespace.
-    pub events: &'a [&'a Value],
+    pub events: Option<&'a Events<'a>>,
     /// The last lines of the log that the diagnosis names.
     pub log: &'a [String],
     /// What the registry says of the image to whoever deploys.
@@ -72,13 +72,13 @@ fn crash(
     {
         return Cause::ExecFormat { image: text(container, "image") };
     }
-    let about = evidence.pod.map(|pod| events::of(evidence.events, "Pod", &text(&pod["metadata"], "name")));
-    let about = about.unwrap_or_default();
+    let about = evidence.pod.zip(evidence.events);
+    let about = about.map_or(&[][..], |(pod, events)| events.of("Pod", &text(&pod["metadata"], "name")));
     // 143 and 137 are SIGTERM and SIGKILL; a program that takes SIGTERM well ends with 0.
     if matches!(exit_code, 0 | 137 | 143)
-        && let Some(probe) = events::was_killed_by_probe(&about)
+        && let Some(probe) = events::was_killed_by_probe(about)
     {
-        let failure = events::probe_failure(&about, Some(probe), container);
+        let failure = events::usual_probe_failure(about, probe, container);
         let said = failure.map_or_else(|| "no answer".to_owned(), |failure| failure.said);
         return Cause::ProbeKills { probe: probe.to_owned(), said, crashes };
     }

@@ -5,11 +5,13 @@
 //! the true [`Cause`] of a verdict with what had to be asked for it. [`Soak`] looks on after it. [`workload`] reads what a controller reports, [`pod`] what keeps a
 //! pod from being ready.
 
+mod around;
 mod cause;
 mod diagnosis;
 mod events;
 mod explain;
 mod log_line;
+mod patience;
 pub mod pod;
 mod pods;
 mod rollout;
@@ -17,8 +19,10 @@ mod soak;
 mod stuck;
 pub mod workload;
 
+pub use around::Around;
 pub use cause::{Cause, Trouble};
 pub use diagnosis::{Diagnosis, LogWanted};
+pub use events::Events;
 pub use explain::{Evidence, RegistrySays, explain};
 pub use rollout::{Observed, Past, Rollout, Verdict};
 pub use soak::Soak;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    Cause, Diagnosis, LogWanted, events,
+    Cause, Diagnosis, Events, LogWanted, events,
     workload::{condition, is_true, text},
 };
 
@@ -42,7 +42,7 @@ pub enum Symptom {
 }
 
 /// Reads what is wrong with a pod. `events` are those of its namespace.
-pub fn symptoms(pod: &Value, events: &[&Value]) -> Vec<Symptom> {
+pub fn symptoms(pod: &Value, events: &Events<'_>) -> Vec<Symptom> {
     let name = text(&pod["metadata"], "name");
     if let Some(diagnosis) = missing_volume(pod, &name, events) {
         return vec![Symptom::Final(diagnosis)];
@@ -55,10 +55,10 @@ pub fn symptoms(pod: &Value, events: &[&Value]) -> Vec<Symptom> {
 }
 
 /// A volume of a ConfigMap or Secret that isn't there: the kubelet goes on asking for it, and tells by Events alone.
-fn missing_volume(pod: &Value, name: &str, events: &[&Value]) -> Option<Diagnosis> {
+fn missing_volume(pod: &Value, name: &str, events: &Events<'_>) -> Option<Diagnosis> {
     let is_starting = pod["status"]["phase"] == "Pending";
-    let about = is_starting.then(|| events::of(events, "Pod", name))?;
-    let message = events::newest(&about, &["FailedMount"])?;
+    let about = is_starting.then(|| events.of("Pod", name))?;
+    let message = events::newest(about, &["FailedMount"])?;
     let is_config = message.contains("configmap")
         || message.contains("secret")
         || message.contains("references non-existent");
@@ -179,7 +179,7 @@ pub fn is_leaving(pod: &Value) -> bool {
 }
 
 /// What a pod that is not ready waits for, in a few words. `events` are those of its namespace.
-pub fn waits_for(pod: &Value, events: &[&Value]) -> String {
+pub fn waits_for(pod: &Value, events: &Events<'_>) -> String {
     let name = text(&pod["metadata"], "name");
     if let Some(scheduled) = condition(pod, "PodScheduled").filter(|condition| condition["status"] == "False")
     {
@@ -198,8 +198,8 @@ pub fn waits_for(pod: &Value, events: &[&Value]) -> String {
                     (_, false) => "its startup probe",
                     (_, true) => "its readiness probe",
                 };
-                let about = events::of(events, "Pod", &name);
-                return match events::probe_failure(&about, None, Some(&text(status, "name"))) {
+                let about = events.of("Pod", &name);
+                return match events::probe_failure(about, None, Some(&text(status, "name"))) {
                     Some(failure) if list == "containerStatuses" => {
                         format!("{name}: {probe}: {}", failure.said)
                     }

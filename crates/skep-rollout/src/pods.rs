@@ -14,40 +14,37 @@ pub(crate) struct Pods<'a> {
 
 impl<'a> Pods<'a> {
     pub(crate) fn of(workload: &Value, observed: Observed<'a>) -> Self {
-        let uid = &workload["metadata"]["uid"];
-        let owned_by = |object: &Value, uid: &Value| {
-            let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-            owners.into_iter().any(|owner| &owner["uid"] == uid)
-        };
-        let pods = observed.pods.iter().copied();
+        let around = observed.around;
+        let mine = || around.pods_of(workload).iter().copied();
         match workload["kind"].as_str() {
             Some("Deployment") => {
-                let sets = || observed.replica_sets.iter().copied().filter(|set| owned_by(set, uid));
-                let set = sets().max_by_key(|set| revision(set));
-                let mine: Vec<&Value> =
-                    pods.filter(|pod| sets().any(|set| owned_by(pod, &set["metadata"]["uid"]))).collect();
-                let is_new = |pod: &&Value| set.is_some_and(|set| owned_by(pod, &set["metadata"]["uid"]));
-                let (new, old) = mine.into_iter().partition(is_new);
-                Self { new, old, set }
+                let sets = around.replica_sets_of(workload);
+                let set = sets.iter().copied().max_by_key(|set| revision(set));
+                let pods_of = |set: &Value| around.pods_of(set).to_vec();
+                let others =
+                    sets.iter().copied().filter(|one| !set.is_some_and(|set| std::ptr::eq(set, *one)));
+                Self {
+                    new: set.map(pods_of).unwrap_or_default(),
+                    old: others.flat_map(pods_of).collect(),
+                    set,
+                }
             }
             Some("StatefulSet") => {
                 let revision = &workload["status"]["updateRevision"];
                 let is_new =
                     |pod: &&Value| &pod["metadata"]["labels"]["controller-revision-hash"] == revision;
-                let (new, old) = pods.filter(|pod| owned_by(pod, uid)).partition(is_new);
+                let (new, old) = mine().partition(is_new);
                 Self { new, old, set: None }
             }
             Some("DaemonSet") => {
-                // Its pods carry a hash that only its ControllerRevisions name: the newest pod's is the newest.
-                let mine: Vec<&Value> = pods.filter(|pod| owned_by(pod, uid)).collect();
-                let hash = |pod: &Value| pod["metadata"]["labels"]["pod-template-generation"].clone();
-                let generation =
-                    &workload["metadata"]["annotations"]["deprecated.daemonset.template.generation"];
-                let is_new = |pod: &&Value| generation.is_null() || hash(pod) == *generation;
-                let (new, old) = mine.into_iter().partition(is_new);
+                // Its pods carry a hash that only its ControllerRevisions name, and the number of its template.
+                let number = |pod: &Value| pod["metadata"]["labels"]["pod-template-generation"].clone();
+                let newest = &workload["metadata"]["annotations"]["deprecated.daemonset.template.generation"];
+                let is_new = |pod: &&Value| newest.is_null() || number(pod) == *newest;
+                let (new, old) = mine().partition(is_new);
                 Self { new, old, set: None }
             }
-            _ => Self { new: pods.filter(|pod| owned_by(pod, uid)).collect(), old: Vec::new(), set: None },
+            _ => Self { new: mine().collect(), old: Vec::new(), set: None },
         }
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    Cause, Diagnosis, LogWanted,
+    Around, Cause, Diagnosis, Events, LogWanted, patience,
     pod::{self, Symptom},
     pods::Pods,
     stuck,
@@ -36,12 +36,8 @@ const WAITING_IS_ODD: i64 = 10;
 pub struct Observed<'a> {
     /// The Deployment, StatefulSet, DaemonSet or Job; `None` when it is gone.
     pub workload: Option<&'a Value>,
-    /// The ReplicaSets of the namespace.
-    pub replica_sets: &'a [&'a Value],
-    /// The pods of the namespace.
-    pub pods: &'a [&'a Value],
-    /// What the namespace's Events tell.
-    pub events: &'a [&'a Value],
+    /// What else there is in its namespace.
+    pub around: &'a Around<'a>,
 }
 
 /// The state of a rollout.
@@ -73,6 +69,8 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Rollout {
     no_progress: Duration,
+    /// How long a pod may take by the settings of its own probes.
+    allowed: Duration,
     schema_exit_code: i64,
     last_progress: Timestamp,
     seen: Option<Mark>,
@@ -146,6 +144,7 @@ impl Rollout {
     pub fn new(no_progress: Duration, schema_exit_code: i64, past: Past, now: Timestamp) -> Self {
         Self {
             no_progress,
+            allowed: Duration::ZERO,
             schema_exit_code,
             last_progress: now,
             seen: None,
@@ -198,16 +197,17 @@ impl Rollout {
         if counts.done() {
             return Verdict::Ready { wanted: counts.wanted };
         }
+        self.allowed = patience::of_probes(workload);
         let Pods { new, old, set } = Pods::of(workload, observed);
         self.note_progress(counts, &new, now);
         let mut failing = None;
-        if let Some(diagnosis) = self.failure(&new, observed.events, &mut failing) {
+        if let Some(diagnosis) = self.failure(&new, &observed.around.events, &mut failing) {
             return Verdict::Failed(diagnosis);
         }
-        if let Some(diagnosis) = self.refusal(workload, set, observed.events, now, &mut failing) {
+        if let Some(diagnosis) = self.refusal(workload, set, &observed.around.events, now, &mut failing) {
             return Verdict::Failed(diagnosis);
         }
-        let waiting_for = waiting_for(&counts, &new, observed.events);
+        let waiting_for = waiting_for(&counts, &new, &observed.around.events);
         let why = |seconds| stuck::diagnosis(observed, set, &new, &old, now, seconds);
         // A Deployment counts its old pods as available too.
         let ready = new.iter().filter(|pod| pod::is_ready(pod) && !pod::is_leaving(pod)).count();
@@ -218,9 +218,15 @@ impl Rollout {
 
     /// When, with no further event, the verdict would change: the caller's timer.
     pub fn deadline(&self) -> Timestamp {
-        let patience = self.last_progress.saturating_add(self.no_progress).unwrap_or(Timestamp::MAX);
+        let patience = self.out_of_patience();
         let refused = self.refused.and_then(|since| since.saturating_add(self.tolerance.refused_for).ok());
         refused.map_or(patience, |refused| refused.min(patience))
+    }
+
+    /// When nothing has moved for longer than the policy allows, and for longer than the probes' own settings do.
+    fn out_of_patience(&self) -> Timestamp {
+        let patience = self.no_progress.max(self.allowed);
+        self.last_progress.saturating_add(patience).unwrap_or(Timestamp::MAX)
     }
 
     fn patient(
@@ -231,7 +237,7 @@ impl Rollout {
         now: Timestamp,
         why: impl FnOnce(i64) -> Option<Diagnosis>,
     ) -> Verdict {
-        if now >= self.last_progress.saturating_add(self.no_progress).unwrap_or(Timestamp::MAX) {
+        if now >= self.out_of_patience() {
             let seconds = now.duration_since(self.last_progress).as_secs();
             return Verdict::Failed(why(seconds).unwrap_or_else(|| Diagnosis {
                 log: Some(LogWanted::Current),
@@ -247,7 +253,7 @@ impl Rollout {
         &mut self,
         workload: &Value,
         set: Option<&Value>,
-        events: &[&Value],
+        events: &Events<'_>,
         now: Timestamp,
         failing: &mut Option<String>,
     ) -> Option<Diagnosis> {
@@ -278,7 +284,7 @@ impl Rollout {
     fn failure(
         &mut self,
         pods: &[&Value],
-        events: &[&Value],
+        events: &Events<'_>,
         failing: &mut Option<String>,
     ) -> Option<Diagnosis> {
         pods.iter().filter(|pod| !pod::is_leaving(pod)).find_map(|pod| {
@@ -340,7 +346,7 @@ impl Rollout {
     }
 }
 
-fn waiting_for(counts: &Counts, pods: &[&Value], events: &[&Value]) -> String {
+fn waiting_for(counts: &Counts, pods: &[&Value], events: &Events<'_>) -> String {
     if let Some(pod) = pods.iter().find(|pod| !pod::is_ready(pod) && !pod::is_leaving(pod)) {
         return pod::waits_for(pod, events);
     }
@@ -358,8 +364,9 @@ fn job_verdict(job: &Value, pods: &[&Value]) -> Verdict {
     match JobState::read(job) {
         JobState::Complete => Verdict::Ready { wanted: 1 },
         JobState::Running => {
-            let waiting_for =
-                pods.first().map_or_else(|| "its pod".to_owned(), |pod| pod::waits_for(pod, &[]));
+            let waiting_for = pods
+                .first()
+                .map_or_else(|| "its pod".to_owned(), |pod| pod::waits_for(pod, &Events::default()));
             Verdict::Progressing { ready: 0, wanted: 1, old: 0, waiting_for, failing: None }
         }
         JobState::Failed { reason, message } => {

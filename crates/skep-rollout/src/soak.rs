@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
-    Cause, Diagnosis, LogWanted, Observed, events,
+    Cause, Diagnosis, Events, LogWanted, Observed, events,
     pod::{self, Symptom},
     pods::Pods,
     stuck::asks,
@@ -36,10 +36,10 @@ impl Soak {
         };
         let pods = Pods::of(workload, observed).new;
         let stays = pods.into_iter().filter(|pod| !pod::is_leaving(pod));
-        stays.filter_map(|pod| self.of_pod(pod, observed.events)).next()
+        stays.filter_map(|pod| self.of_pod(pod, &observed.around.events)).next()
     }
 
-    fn of_pod(&mut self, pod: &Value, events: &[&Value]) -> Option<Diagnosis> {
+    fn of_pod(&mut self, pod: &Value, events: &Events<'_>) -> Option<Diagnosis> {
         let name = text(&pod["metadata"], "name");
         let crashes = pod::symptoms(pod, events).into_iter().filter_map(|symptom| match symptom {
             Symptom::Crashed { container, crashes, exit_code, reason, log, .. } => {
@@ -69,8 +69,8 @@ impl Soak {
                 let cause = Cause::CrashLoop { crashes, exit_code, reason, line: None, migrated: false };
                 found = found.or(Some(diagnosed(cause, *log)));
             } else if before.ready && !ready {
-                let about = events::of(events, "Pod", &name);
-                let failure = events::probe_failure(&about, None, Some(&container));
+                let about = events.of("Pod", &name);
+                let failure = events::probe_failure(about, None, Some(&container));
                 let said = failure.map(|failure| failure.said).unwrap_or_default();
                 let cause = Cause::WentUnready { said, asks: asks(pod, &container) };
                 found = found.or(Some(diagnosed(cause, LogWanted::Current)));

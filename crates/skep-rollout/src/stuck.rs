@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    Cause, Diagnosis, LogWanted, Observed, events, pod,
+    Cause, Diagnosis, Events, LogWanted, Observed, events, pod,
     workload::{condition, is_true, text},
 };
 
@@ -21,11 +21,11 @@ pub(crate) fn diagnosis(
     if workload["spec"]["paused"] == true {
         return Some(Diagnosis::of_workload(Cause::Paused));
     }
-    if let Some(cause) = refused(workload, newest_set, observed.events) {
+    if let Some(cause) = refused(workload, newest_set, &observed.around.events) {
         return Some(Diagnosis::of_workload(cause));
     }
     let waiting = pods.iter().filter(|pod| !pod::is_ready(pod) && !pod::is_leaving(pod));
-    if let Some(diagnosis) = waiting.filter_map(|pod| of_pod(pod, observed.events, seconds)).next() {
+    if let Some(diagnosis) = waiting.filter_map(|pod| of_pod(pod, &observed.around.events, seconds)).next() {
         return Some(diagnosis);
     }
     let ending = old.iter().find(|pod| pod::is_leaving(pod))?;
@@ -33,14 +33,14 @@ pub(crate) fn diagnosis(
 }
 
 /// The controller can't make pods: a quota, a webhook, a policy.
-pub(crate) fn refused(workload: &Value, newest_set: Option<&Value>, events: &[&Value]) -> Option<Cause> {
+pub(crate) fn refused(workload: &Value, newest_set: Option<&Value>, events: &Events<'_>) -> Option<Cause> {
     let failure = |object: &Value| {
         condition(object, "ReplicaFailure").filter(|found| is_true(found)).map(|found| text(found, "message"))
     };
     let by_condition = newest_set.and_then(failure).or_else(|| failure(workload));
     let message = by_condition.or_else(|| {
         // The controllers of StatefulSets, DaemonSets and Jobs tell it by an Event alone.
-        let about = events::of(events, workload["kind"].as_str()?, workload["metadata"]["name"].as_str()?);
+        let about = events.of(workload["kind"].as_str()?, workload["metadata"]["name"].as_str()?);
         let newest = about.last()?;
         (newest["reason"] == "FailedCreate").then(|| text(newest, "message"))
     })?;
@@ -51,9 +51,9 @@ pub(crate) fn refused(workload: &Value, newest_set: Option<&Value>, events: &[&V
     })
 }
 
-fn of_pod(pod: &Value, events: &[&Value], seconds: i64) -> Option<Diagnosis> {
+fn of_pod(pod: &Value, events: &Events<'_>, seconds: i64) -> Option<Diagnosis> {
     let name = text(&pod["metadata"], "name");
-    let about = events::of(events, "Pod", &name);
+    let about = events.of("Pod", &name);
     let diagnosed = |container: Option<String>, cause, log| {
         Some(Diagnosis { pod: Some(name.clone()), container, cause, log })
     };
@@ -62,27 +62,27 @@ fn of_pod(pod: &Value, events: &[&Value], seconds: i64) -> Option<Diagnosis> {
         let message = text(scheduled, "message");
         return match claim_of(pod, &message) {
             Some(claim) => {
-                let said = events::of(events, "PersistentVolumeClaim", &claim);
+                let said = events.of("PersistentVolumeClaim", &claim);
                 let message = said.last().map_or(message, |event| text(event, "message"));
                 diagnosed(None, Cause::VolumePending { claim, message }, None)
             }
             None => diagnosed(None, Cause::Unschedulable { message }, None),
         };
     }
-    if let Some(message) = events::newest(&about, &["NodeNotReady"]) {
+    if let Some(message) = events::newest(about, &["NodeNotReady"]) {
         let node = text(&pod["spec"], "nodeName");
         return diagnosed(None, Cause::NodeTrouble { node, message }, None);
     }
     let started = |status: &&Value| status["state"]["running"].is_object();
     let statuses = || pod["status"]["containerStatuses"].as_array().into_iter().flatten();
     if !statuses().any(|status| started(&status))
-        && let Some(message) = events::newest(&about, &["FailedMount", "FailedAttachVolume"])
+        && let Some(message) = events::newest(about, &["FailedMount", "FailedAttachVolume"])
     {
         return diagnosed(None, Cause::MountFailed { message }, None);
     }
     let unready = statuses().filter(started).find(|status| status["ready"] != true)?;
     let container = text(unready, "name");
-    let failure = events::probe_failure(&about, None, Some(&container));
+    let failure = events::probe_failure(about, None, Some(&container));
     let said = failure.map(|failure| failure.said).unwrap_or_default();
     let asks = asks(pod, &container);
     diagnosed(Some(container), Cause::NeverReady { said, asks, seconds }, Some(LogWanted::Current))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
-use skep_rollout::{Cause, Evidence, LogWanted, Observed, Past, Rollout, Verdict, explain};
+use skep_rollout::{Around, Cause, Events, Evidence, LogWanted, Observed, Past, Rollout, Verdict, explain};
 
 const SCHEMA: i64 = 78;
 
@@ -61,7 +61,7 @@ fn judge(rollout: &mut Rollout, deployment: &Value, pods: &[Value], now: Timesta
     let sets = [replica_set("old", 1), replica_set("new", 2)];
     let sets: Vec<&Value> = sets.iter().collect();
     let pods: Vec<&Value> = pods.iter().collect();
-    rollout.step(Observed { workload: Some(deployment), replica_sets: &sets, pods: &pods, events: &[] }, now)
+    rollout.step(Observed { workload: Some(deployment), around: &Around::new(&sets, &pods, &[]) }, now)
 }
 
 #[test]
@@ -238,10 +238,108 @@ fn a_job_is_judged_by_its_conditions() {
         json!({"kind": "Job", "metadata": {"uid": "j"},
             "status": {"failed": 1, "conditions": [{"type": condition, "status": "True", "reason": "DeadlineExceeded"}]}})
     };
-    let see = |job: &Value| {
-        rollout().step(Observed { workload: Some(job), replica_sets: &[], pods: &[], events: &[] }, at(1))
-    };
+    let see =
+        |job: &Value| rollout().step(Observed { workload: Some(job), around: &Around::default() }, at(1));
     assert!(matches!(see(&job("Suspended")), Verdict::Progressing { .. }));
     assert_eq!(see(&job("Complete")), Verdict::Ready { wanted: 1 });
     assert!(matches!(see(&job("Failed")), Verdict::Failed(_)));
+}
+
+/// One after the other, each with a start that takes its time: nothing is wrong as long as its own settings allow it.
+#[test]
+fn slow_starters_are_no_failure() {
+    let starting = json!({"conditions": [{"type": "Ready", "status": "False"}],
+        "containerStatuses": [{"name": "api", "image": "r/api", "restartCount": 0, "started": false, "ready": false, "state": {"running": {}}}]});
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    let with_startup = |mut deployment: Value| {
+        deployment["spec"]["template"]["spec"]["containers"] = json!([{"name": "api",
+            "startupProbe": {"periodSeconds": 10, "failureThreshold": 30}, "readinessProbe": {"periodSeconds": 5}}]);
+        deployment
+    };
+    // 3 replicas, 240 s each, and a patience of 60 s.
+    let mut rollout = rollout();
+    for second in 0..720 {
+        let done = u32::try_from(second / 240).expect("small");
+        let mut pods = vec![pod("new", &ready); done as usize];
+        pods.push(pod("new", &starting));
+        let verdict = judge(&mut rollout, &with_startup(deployment(done + 1, done, 4)), &pods, at(second));
+        assert!(matches!(verdict, Verdict::Progressing { failing: None, .. }), "{second} s: {verdict:?}");
+    }
+    assert_eq!(
+        judge(&mut rollout, &with_startup(deployment(3, 3, 3)), &vec![pod("new", &ready); 3], at(720)),
+        Verdict::Ready { wanted: 3 }
+    );
+    // A startup probe of 300 s and a readiness probe of 15 s leave 315 s; then it is over.
+    let mut rollout = after(&[]);
+    let stuck = |rollout: &mut Rollout, second| {
+        judge(rollout, &with_startup(deployment(1, 0, 4)), &[pod("new", &starting)], at(second))
+    };
+    stuck(&mut rollout, 0);
+    assert!(matches!(stuck(&mut rollout, 314), Verdict::Progressing { .. }));
+    assert_eq!(rollout.deadline(), at(315));
+    assert!(matches!(stuck(&mut rollout, 315), Verdict::Failed(_)));
+}
+
+/// A node that says nothing for a moment: its pods are unready, and come back.
+#[test]
+fn a_node_that_is_away_for_a_moment_is_no_failure() {
+    let mut rollout = rollout();
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    let away = json!({"conditions": [{"type": "Ready", "status": "False", "reason": "NodeNotReady"}]});
+    judge(&mut rollout, &deployment(3, 2, 3), &[pod("new", &ready)], at(0));
+    for second in 1..45 {
+        let verdict = judge(&mut rollout, &deployment(3, 0, 3), &[pod("new", &away)], at(second));
+        assert!(matches!(verdict, Verdict::Progressing { failing: None, .. }), "{verdict:?}");
+    }
+    assert_eq!(
+        judge(&mut rollout, &deployment(3, 3, 3), &[pod("new", &ready)], at(46)),
+        Verdict::Ready { wanted: 3 }
+    );
+}
+
+/// A pull that failed twice and then succeeds has cost nothing but time.
+#[test]
+fn a_pull_that_succeeds_at_last_is_no_failure() {
+    let mut rollout = rollout();
+    let failing = pod("new", &waiting("ErrImagePull", "dial tcp: connection reset by peer"));
+    let pausing = pod("new", &waiting("ImagePullBackOff", "Back-off pulling image"));
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    for seen in [&failing, &pausing, &failing, &pausing] {
+        let verdict = judge(&mut rollout, &deployment(1, 0, 4), std::slice::from_ref(seen), at(1));
+        assert!(matches!(verdict, Verdict::Progressing { failing: Some(_), .. }), "{verdict:?}");
+    }
+    assert_eq!(
+        judge(&mut rollout, &deployment(3, 3, 3), &[pod("new", &ready)], at(9)),
+        Verdict::Ready { wanted: 3 }
+    );
+}
+
+/// A liveness probe that once asked a program which had not begun to listen: what ends it is what it says each other time.
+#[test]
+fn a_probe_is_quoted_with_what_it_says_most_often() {
+    let event = |said: &str, count: u32, at: &str| {
+        json!({"reason": "Unhealthy", "count": count, "lastTimestamp": at, "message": format!("Liveness probe failed: {said}"),
+            "involvedObject": {"kind": "Pod", "name": "api-new", "fieldPath": "spec.containers{api}"}})
+    };
+    let killed = json!({"reason": "Killing", "lastTimestamp": "2026-01-01T00:00:05Z",
+        "message": "Container api failed liveness probe, will be restarted",
+        "involvedObject": {"kind": "Pod", "name": "api-new"}});
+    let told = [
+        event("HTTP probe failed with statuscode: 500", 3, "2026-01-01T00:00:04Z"),
+        event("connection refused", 1, "2026-01-01T00:00:06Z"),
+        killed,
+    ];
+    let told: Vec<&Value> = told.iter().collect();
+    let looping = pod("new", &crashed(3, 0, false));
+    let Verdict::Failed(diagnosis) =
+        judge(&mut rollout(), &deployment(1, 0, 4), std::slice::from_ref(&looping), at(1))
+    else {
+        panic!("three crashes are enough");
+    };
+    let events = Events::new(&told);
+    let evidence = Evidence { pod: Some(&looping), events: Some(&events), ..Evidence::default() };
+    let Cause::ProbeKills { said, .. } = explain(diagnosis, evidence).cause else {
+        panic!("a probe ended it")
+    };
+    assert_eq!(said, "HTTP probe failed with statuscode: 500");
 }

@@ -10,12 +10,24 @@ use crate::meta;
 
 /// Maps from a resource's name to a quantity.
 const QUANTITY_MAPS: &[&str] =
-    &["limits", "requests", "capacity", "allocatable", "allocatedResources", "overhead"];
+    &["limits", "requests", "capacity", "allocatable", "allocatedResources", "overhead", "hard", "used"];
 /// Fields that are a quantity.
 const QUANTITIES: &[&str] = &["sizeLimit", "divisor", "averageValue"];
 /// Kinds that hold any.
-const WITH_QUANTITIES: &[Kind] =
-    &[Kind::POD, Kind::DEPLOYMENT, Kind::REPLICA_SET, Kind::JOB, Kind::PVC, Kind::PV, Kind::NODE, Kind::HPA];
+const WITH_QUANTITIES: &[Kind] = &[
+    Kind::POD,
+    Kind::DEPLOYMENT,
+    Kind::REPLICA_SET,
+    Kind::STATEFUL_SET,
+    Kind::DAEMON_SET,
+    Kind::JOB,
+    Kind::CRON_JOB,
+    Kind::PVC,
+    Kind::PV,
+    Kind::NODE,
+    Kind::HPA,
+    Kind::RESOURCE_QUOTA,
+];
 
 /// Respells an object, or a part of one that is applied.
 pub(crate) fn canonical(kind: Kind, object: &mut Value) {

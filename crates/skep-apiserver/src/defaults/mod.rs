@@ -14,7 +14,9 @@ pub(crate) use canonical::canonical;
 pub(crate) use network::{endpoint_slice, endpoints, network_policy, service};
 pub(crate) use pod::pod;
 pub use quantity::Quantity;
-pub(crate) use workload::{deployment, horizontal_pod_autoscaler, job, replica_set};
+pub(crate) use workload::{
+    cron_job, daemon_set, deployment, horizontal_pod_autoscaler, job, replica_set, stateful_set,
+};
 
 use crate::meta;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// An amount, exact to a billionth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Quantity {
     nanos: i128,
     binary: bool,
@@ -25,6 +25,18 @@ const DECIMAL: &[(&str, u32)] = &[
 ];
 
 impl Quantity {
+    /// A number of things.
+    #[must_use]
+    pub fn of(number: u32) -> Self {
+        Self { nanos: i128::from(number) * NANOS, binary: false }
+    }
+
+    /// What is left of it; nothing where the other is more.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self { nanos: (self.nanos - other.nanos).max(0), binary: self.binary }
+    }
+
     /// Whether it is at most that much.
     pub fn fits(self, limit: Self) -> bool {
         self.nanos <= limit.nanos
@@ -33,7 +45,8 @@ impl Quantity {
     /// The two together.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self { nanos: self.nanos.saturating_add(other.nanos), binary: self.binary && other.binary }
+        let binary = (self.binary || self.nanos == 0) && (other.binary || other.nanos == 0);
+        Self { nanos: self.nanos.saturating_add(other.nanos), binary }
     }
 
     /// Reads `500m`, `1.5Gi`, `2e3`.

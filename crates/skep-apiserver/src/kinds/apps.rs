@@ -1,8 +1,8 @@
-//! `apps/v1`. Kinds without a controller here are known, so that the refusal says why.
+//! `apps/v1`.
 
 use k8s_openapi::api::apps::v1 as types;
 
-use super::{BASE, LAX, SCALE};
+use super::{BASE, LAX, NO_SUBRESOURCES, SCALE, STATUS};
 use crate::decode::decode;
 use crate::kind::{KindInfo, Rules};
 use crate::{defaults, table, validate};
@@ -47,10 +47,13 @@ pub(super) static STATEFUL_SET: KindInfo = KindInfo {
     singular: "statefulset",
     short_names: &["sts"],
     subresources: SCALE,
-    refused: Some(
-        "hive has no StatefulSet controller: use a Deployment with strategy Recreate and a PersistentVolumeClaim",
-    ),
-    rules: Rules { decode: decode::<types::StatefulSet>, ..LAX },
+    rules: Rules {
+        decode: decode::<types::StatefulSet>,
+        default: defaults::stateful_set,
+        validate: validate::stateful_set,
+        validate_update: validate::stateful_set_update,
+    },
+    columns: &table::STATEFUL_SETS,
     ..APPS
 };
 
@@ -59,9 +62,26 @@ pub(super) static DAEMON_SET: KindInfo = KindInfo {
     plural: "daemonsets",
     singular: "daemonset",
     short_names: &["ds"],
-    refused: Some(
-        "hive has no DaemonSet controller: on its one node a Deployment with one replica does the same",
-    ),
-    rules: Rules { decode: decode::<types::DaemonSet>, ..LAX },
+    subresources: STATUS,
+    rules: Rules {
+        decode: decode::<types::DaemonSet>,
+        default: defaults::daemon_set,
+        validate: validate::daemon_set,
+        validate_update: validate::selector_unchanged,
+    },
+    columns: &table::DAEMON_SETS,
+    ..APPS
+};
+
+/// A template that a StatefulSet or DaemonSet has had.
+pub(super) static CONTROLLER_REVISION: KindInfo = KindInfo {
+    kind: "ControllerRevision",
+    plural: "controllerrevisions",
+    singular: "controllerrevision",
+    subresources: NO_SUBRESOURCES,
+    categories: &[],
+    generation: false,
+    rules: Rules { decode: decode::<types::ControllerRevision>, ..LAX },
+    columns: &table::CONTROLLER_REVISIONS,
     ..APPS
 };

@@ -29,7 +29,12 @@ pub(super) static CRON_JOB: KindInfo = KindInfo {
     plural: "cronjobs",
     singular: "cronjob",
     short_names: &["cj"],
-    refused: Some("hive has no CronJob controller: run the schedule in a worker's Deployment"),
-    rules: Rules { decode: decode::<types::CronJob>, ..LAX },
+    rules: Rules {
+        decode: decode::<types::CronJob>,
+        default: defaults::cron_job,
+        validate: validate::cron_job,
+        ..LAX
+    },
+    columns: &table::CRON_JOBS,
     ..BATCH
 };

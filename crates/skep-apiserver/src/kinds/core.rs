@@ -37,7 +37,7 @@ pub(super) static POD: KindInfo = KindInfo {
     singular: "pod",
     short_names: &["po"],
     categories: &["all"],
-    subresources: Subresources { status: true, log: true, ..NO_SUBRESOURCES },
+    subresources: Subresources { status: true, log: true, eviction: true, ..NO_SUBRESOURCES },
     generation: true,
     rules: Rules {
         decode: decode::<types::Pod>,
@@ -139,6 +139,17 @@ pub(super) static PERSISTENT_VOLUME: KindInfo = KindInfo {
     subresources: STATUS,
     rules: Rules { decode: decode::<types::PersistentVolume>, ..LAX },
     columns: &table::PERSISTENT_VOLUMES,
+    ..BASE
+};
+
+pub(super) static RESOURCE_QUOTA: KindInfo = KindInfo {
+    kind: "ResourceQuota",
+    plural: "resourcequotas",
+    singular: "resourcequota",
+    short_names: &["quota"],
+    subresources: STATUS,
+    rules: Rules { decode: decode::<types::ResourceQuota>, validate: validate::resource_quota, ..LAX },
+    columns: &table::RESOURCE_QUOTAS,
     ..BASE
 };
 

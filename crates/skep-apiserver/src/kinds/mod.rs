@@ -19,11 +19,12 @@ use crate::kind::{Kind, KindInfo, Rules, Subresources};
 use crate::table::DEFAULT_COLUMNS;
 
 /// No subresource.
-const NO_SUBRESOURCES: Subresources = Subresources { status: false, scale: false, log: false };
+const NO_SUBRESOURCES: Subresources =
+    Subresources { status: false, scale: false, log: false, eviction: false };
 /// Only `/status`.
 const STATUS: Subresources = Subresources { status: true, ..NO_SUBRESOURCES };
 /// `/status` and `/scale`.
-const SCALE: Subresources = Subresources { status: true, scale: true, log: false };
+const SCALE: Subresources = Subresources { status: true, scale: true, ..NO_SUBRESOURCES };
 
 /// Rules that let everything pass: what a kind does not name.
 pub(crate) const LAX: Rules =
@@ -79,19 +80,23 @@ kinds! {
     PVC = core::PERSISTENT_VOLUME_CLAIM;
     /// `v1` PersistentVolume.
     PV = core::PERSISTENT_VOLUME;
+    /// `v1` ResourceQuota.
+    RESOURCE_QUOTA = core::RESOURCE_QUOTA;
     /// `v1` Event.
     EVENT = core::EVENT;
     /// `apps/v1` Deployment.
     DEPLOYMENT = apps::DEPLOYMENT;
     /// `apps/v1` ReplicaSet.
     REPLICA_SET = apps::REPLICA_SET;
-    /// `apps/v1` StatefulSet: known and refused.
+    /// `apps/v1` StatefulSet.
     STATEFUL_SET = apps::STATEFUL_SET;
-    /// `apps/v1` DaemonSet: known and refused.
+    /// `apps/v1` DaemonSet.
     DAEMON_SET = apps::DAEMON_SET;
+    /// `apps/v1` ControllerRevision.
+    CONTROLLER_REVISION = apps::CONTROLLER_REVISION;
     /// `batch/v1` Job.
     JOB = batch::JOB;
-    /// `batch/v1` CronJob: known and refused.
+    /// `batch/v1` CronJob.
     CRON_JOB = batch::CRON_JOB;
     /// `autoscaling/v2` HorizontalPodAutoscaler.
     HPA = autoscaling::HORIZONTAL_POD_AUTOSCALER;

@@ -8,6 +8,7 @@ use crate::decode;
 use crate::kind::{Key, Kind};
 use crate::meta;
 use crate::names;
+use crate::quota;
 use crate::status::Status;
 use crate::store::Synced;
 
@@ -61,6 +62,7 @@ impl Resources {
             self.addresses.assign(self, &mut object, None)?;
         }
         lifecycle::validate(kind, &object, None)?;
+        quota::admit(self, kind, &object)?;
         let key = Key {
             kind,
             namespace: meta::namespace(&object).map(str::to_owned),

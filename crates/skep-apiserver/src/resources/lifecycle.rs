@@ -9,6 +9,9 @@ use crate::meta;
 use crate::status::{Cause, Status};
 use crate::validate::Causes;
 
+/// How the number of a DaemonSet's template is called since it has no field any more.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
 /// How a write shows in `managedFields`.
 #[derive(Debug)]
 pub(super) enum Ownership {
@@ -47,6 +50,15 @@ pub(super) fn begin(kind: Kind, object: &mut Value) {
     if kind.info().generation {
         metadata.insert("generation".to_owned(), Value::from(1));
     }
+    if kind == Kind::DAEMON_SET {
+        number_template(object, 1);
+    }
+}
+
+/// A DaemonSet's template has a number of its own, which its pods carry as a label.
+fn number_template(set: &mut Value, number: i64) {
+    let annotations = meta::child(meta::child(set, "metadata"), "annotations");
+    meta::fields(annotations).insert(TEMPLATE_GENERATION.to_owned(), Value::from(number.to_string()));
 }
 
 /// Takes over from the live object what this write may not touch.
@@ -112,6 +124,12 @@ pub(super) fn count_generation(kind: Kind, live: &Value, object: &mut Value) {
     if wish(live) != wish(object) {
         let generation = meta::number(live, "/metadata/generation").unwrap_or(0) + 1;
         meta::set(object, "generation", Some(Value::from(generation)));
+    }
+    if kind == Kind::DAEMON_SET {
+        let number = live["metadata"]["annotations"][TEMPLATE_GENERATION].as_str();
+        let number: i64 = number.and_then(|number| number.parse().ok()).unwrap_or(0);
+        let is_new = live.pointer("/spec/template") != object.pointer("/spec/template");
+        number_template(object, number + i64::from(is_new));
     }
 }
 

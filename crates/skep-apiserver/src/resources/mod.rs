@@ -5,6 +5,7 @@
 mod apply;
 mod create;
 mod delete;
+mod eviction;
 mod expiry;
 mod lifecycle;
 mod options;

@@ -117,6 +117,8 @@ async fn object(
 ) -> Result<Answer, Status> {
     match (&asked.method, part) {
         (&Method::GET | &Method::HEAD, Part::Log) => logs::read(context, &key, &asked.query).await,
+        (&Method::POST, Part::Eviction) => write::evict(context, &key, asked, body).await,
+        (_, Part::Eviction) => Err(wrong_method()),
         (&Method::GET | &Method::HEAD, part) => read::get(context, &key, part, asked),
         (&Method::PUT, Part::Finalize) => write::finalize(context, &key, asked, body).await,
         (&Method::PUT, part) if part != Part::Log => write::update(context, &key, part, asked, body).await,

@@ -37,6 +37,7 @@ pub(super) enum Part {
     Status,
     Scale,
     Log,
+    Eviction,
     Finalize,
 }
 
@@ -86,6 +87,7 @@ impl Route {
             [_] => Part::Whole,
             [_, "status"] if subresources.status => Part::Status,
             [_, "scale"] if subresources.scale => Part::Scale,
+            [_, "eviction"] if subresources.eviction => Part::Eviction,
             [_, "log"] if subresources.log => Part::Log,
             [_, "finalize"] if kind == Kind::NAMESPACE => Part::Finalize,
             _ => return Self::Unknown,

@@ -25,7 +25,7 @@ fn options(asked: &Asked, part: Part) -> Result<WriteOptions, Status> {
         subresource: match part {
             Part::Status => Some(Subresource::Status),
             Part::Scale => Some(Subresource::Scale),
-            Part::Whole | Part::Log | Part::Finalize => None,
+            Part::Whole | Part::Log | Part::Eviction | Part::Finalize => None,
         },
         dry_run: asked.query.dry_run()?,
         validation: asked.query.field_validation()?,
@@ -183,9 +183,23 @@ pub(super) async fn finalize(
     Ok(body::answer(200, &object))
 }
 
-async fn delete_options(asked: &Asked, body: Incoming) -> Result<DeleteOptions, Status> {
+/// POST of a pod's `eviction`.
+pub(super) async fn evict(
+    context: &Context,
+    key: &Key,
+    asked: &Asked,
+    body: Incoming,
+) -> Result<Answer, Status> {
     let sent = body::object(&asked.headers, body).await?.unwrap_or_default();
-    let text = |pointer: &str| meta::text(&sent, pointer).map(str::to_owned);
+    let options = delete_options(asked, sent.get("deleteOptions").unwrap_or(&Value::Null))?;
+    context.resources.evict(key, &options).await?;
+    let done =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Ok(body::answer(201, &done))
+}
+
+fn delete_options(asked: &Asked, sent: &Value) -> Result<DeleteOptions, Status> {
+    let text = |pointer: &str| meta::text(sent, pointer).map(str::to_owned);
     let policy =
         text("/propagationPolicy").unwrap_or_else(|| asked.query.get("propagationPolicy").to_owned());
     let orphan =
@@ -210,7 +224,7 @@ async fn delete_options(asked: &Asked, body: Incoming) -> Result<DeleteOptions, 
         uid: text("/preconditions/uid"),
         resource_version: text("/preconditions/resourceVersion"),
     };
-    let dry_run = asked.query.dry_run()? || meta::list(&sent, "/dryRun").iter().any(|word| word == "All");
+    let dry_run = asked.query.dry_run()? || meta::list(sent, "/dryRun").iter().any(|word| word == "All");
     Ok(DeleteOptions { grace_seconds: grace, propagation, preconditions, dry_run })
 }
 
@@ -220,7 +234,8 @@ pub(super) async fn delete(
     asked: &Asked,
     body: Incoming,
 ) -> Result<Answer, Status> {
-    let options = delete_options(asked, body).await?;
+    let sent = body::object(&asked.headers, body).await?.unwrap_or_default();
+    let options = delete_options(asked, &sent)?;
     let stored = Key { kind: stored(key.kind), ..key.clone() };
     let (object, gone) = context.resources.delete_with(&stored, &options).await?;
     if !gone {
@@ -247,7 +262,8 @@ pub(super) async fn delete_collection(
         return Err(Status::method_not_allowed("objects of all namespaces can't be deleted at once"));
     }
     let selector = Selector::parse(kind, asked.query.get("labelSelector"), asked.query.get("fieldSelector"))?;
-    let options = delete_options(asked, body).await?;
+    let sent = body::object(&asked.headers, body).await?.unwrap_or_default();
+    let options = delete_options(asked, &sent)?;
     let mut items = Vec::new();
     let objects = context.resources.list(stored(kind), namespace);
     for object in objects.iter().filter(|object| selector.matches(object)) {

@@ -178,3 +178,22 @@ pub(crate) static LEASES: Columns = Columns {
         vec![name(object), Value::from(or(object, "/spec/holderIdentity", "")), created(object, now)]
     },
 };
+
+pub(crate) static RESOURCE_QUOTAS: Columns = Columns {
+    head: &[text("Name"), text("Request"), text("Limit"), text("Age")],
+    cells: |object, now| {
+        let [mut requests, mut limits] = [Vec::new(), Vec::new()];
+        let hard = object.pointer("/status/hard").and_then(Value::as_object);
+        for (resource, hard) in hard.into_iter().flatten() {
+            let used = object["status"]["used"][resource].as_str().unwrap_or("0");
+            let line = format!("{resource}: {used}/{}", hard.as_str().unwrap_or_default());
+            if resource.starts_with("limits.") { limits.push(line) } else { requests.push(line) }
+        }
+        vec![
+            name(object),
+            Value::from(requests.join(", ")),
+            Value::from(limits.join(", ")),
+            created(object, now),
+        ]
+    },
+};

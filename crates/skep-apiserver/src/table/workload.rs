@@ -1,4 +1,4 @@
-//! Deployments, ReplicaSets, Jobs, autoscalers, budgets.
+//! Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs, CronJobs, autoscalers, budgets.
 
 use serde_json::Value;
 
@@ -60,6 +60,101 @@ pub(crate) static REPLICA_SETS: Columns = Columns {
             names,
             images,
             selector(object),
+        ]
+    },
+};
+
+pub(crate) static STATEFUL_SETS: Columns = Columns {
+    head: &[text("Name"), text("Ready"), text("Age"), wide("Containers"), wide("Images")],
+    cells: |object, now| {
+        let [names, images] = containers(&object["spec"]);
+        let (ready, wanted) = (number(object, "/status/readyReplicas"), number(object, "/spec/replicas"));
+        vec![name(object), Value::from(format!("{ready}/{wanted}")), created(object, now), names, images]
+    },
+};
+
+pub(crate) static DAEMON_SETS: Columns = Columns {
+    head: &[
+        text("Name"),
+        count("Desired"),
+        count("Current"),
+        count("Ready"),
+        count("Up-to-date"),
+        count("Available"),
+        text("Node Selector"),
+        text("Age"),
+        wide("Containers"),
+        wide("Images"),
+        wide("Selector"),
+    ],
+    cells: |object, now| {
+        let [names, images] = containers(&object["spec"]);
+        let status = |field: &str| Value::from(number(object, &format!("/status/{field}")));
+        let wanted = object.pointer("/spec/template/spec/nodeSelector").and_then(Value::as_object);
+        let pairs = wanted.into_iter().flatten();
+        let pairs: Vec<String> =
+            pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+        vec![
+            name(object),
+            status("desiredNumberScheduled"),
+            status("currentNumberScheduled"),
+            status("numberReady"),
+            status("updatedNumberScheduled"),
+            status("numberAvailable"),
+            Value::from(if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }),
+            created(object, now),
+            names,
+            images,
+            selector(object),
+        ]
+    },
+};
+
+pub(crate) static CONTROLLER_REVISIONS: Columns = Columns {
+    head: &[text("Name"), text("Controller"), count("Revision"), text("Age")],
+    cells: |object, now| {
+        let owner = |field: &str| or(object, &format!("/metadata/ownerReferences/0/{field}"), "");
+        let group = owner("apiVersion").split_once('/').map_or("", |(group, _)| group);
+        let controller = match owner("kind") {
+            "" => "<none>".to_owned(),
+            kind => format!("{}.{group}/{}", kind.to_lowercase(), owner("name")),
+        };
+        vec![
+            name(object),
+            Value::from(controller),
+            Value::from(number(object, "/revision")),
+            created(object, now),
+        ]
+    },
+};
+
+pub(crate) static CRON_JOBS: Columns = Columns {
+    head: &[
+        text("Name"),
+        text("Schedule"),
+        text("Timezone"),
+        Column("Suspend", "boolean", false),
+        count("Active"),
+        text("Last Schedule"),
+        text("Age"),
+        wide("Containers"),
+        wide("Images"),
+        wide("Selector"),
+    ],
+    cells: |object, now| {
+        let [names, images] = containers(&object["spec"]["jobTemplate"]["spec"]);
+        let last = meta::text(object, "/status/lastScheduleTime");
+        vec![
+            name(object),
+            object["spec"]["schedule"].clone(),
+            Value::from(or(object, "/spec/timeZone", "<none>")),
+            Value::from(if object["spec"]["suspend"] == true { "True" } else { "False" }),
+            Value::from(meta::list(object, "/status/active").len()),
+            Value::from(last.map_or_else(|| "<none>".to_owned(), |last| super::since(Some(last), now))),
+            created(object, now),
+            names,
+            images,
+            Value::from("<none>"),
         ]
     },
 };

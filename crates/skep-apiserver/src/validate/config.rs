@@ -1,9 +1,11 @@
-//! ConfigMap, Secret, PersistentVolumeClaim.
+//! ConfigMap, Secret, PersistentVolumeClaim, ResourceQuota.
 
 use serde_json::Value;
 
 use super::{Causes, quoted};
+use crate::defaults::Quantity;
 use crate::meta;
+use crate::quota;
 
 /// Everything in one ConfigMap or Secret: Kubernetes stops at 1 MiB.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -111,5 +113,22 @@ fn data(object: &Value, field: &str, causes: &mut Causes) -> usize {
 fn check_size(size: usize, field: &str, causes: &mut Causes) {
     if size > MAX_BYTES {
         causes.too_long(field, &format!("may not be more than {MAX_BYTES} bytes"));
+    }
+}
+
+/// What a quota bounds must be something that is counted here.
+pub(crate) fn resource_quota(quota: &Value, causes: &mut Causes) {
+    for field in ["scopes", "scopeSelector"] {
+        if quota["spec"].get(field).is_some() {
+            causes.forbidden(format!("spec.{field}"), "hive counts all pods alike");
+        }
+    }
+    for (resource, hard) in quota.pointer("/spec/hard").and_then(Value::as_object).into_iter().flatten() {
+        let path = format!("spec.hard[{resource}]");
+        if !quota::is_counted(resource) {
+            causes.invalid(path, &quoted(resource), "hive does not count this resource");
+        } else if Quantity::parse(hard.as_str().unwrap_or_default()).is_none() {
+            causes.invalid(path, hard, "must be a quantity");
+        }
     }
 }

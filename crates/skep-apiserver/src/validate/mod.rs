@@ -18,12 +18,13 @@ use crate::names;
 use crate::status::{Cause, Status};
 
 pub(crate) use config::{
-    config_map, immutable_data, persistent_volume_claim, persistent_volume_claim_update,
+    config_map, immutable_data, persistent_volume_claim, persistent_volume_claim_update, resource_quota,
 };
 pub(crate) use config::{secret, secret_update};
 pub(crate) use pod::{pod, pod_update};
 pub(crate) use service::{ingress, service, service_update};
 pub(crate) use workload::selector_unchanged;
+pub(crate) use workload::{cron_job, daemon_set, stateful_set, stateful_set_update};
 pub(crate) use workload::{deployment, horizontal_pod_autoscaler, job, job_update, replica_set};
 
 /// The reasons why an object is wrong.

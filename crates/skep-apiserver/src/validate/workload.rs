@@ -1,9 +1,10 @@
-//! Deployment, ReplicaSet, Job, HorizontalPodAutoscaler.
+//! Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, HorizontalPodAutoscaler.
 
 use serde_json::Value;
 
 use super::{Causes, pod, quoted};
 use crate::meta;
+use crate::selector;
 
 pub(crate) fn deployment(deployment: &Value, causes: &mut Causes) {
     replicated(deployment, causes);
@@ -30,8 +31,103 @@ pub(crate) fn replica_set(set: &Value, causes: &mut Causes) {
     not_negative(set, &["minReadySeconds"], causes);
 }
 
+pub(crate) fn stateful_set(set: &Value, causes: &mut Causes) {
+    replicated(set, causes);
+    not_negative(set, &["minReadySeconds", "revisionHistoryLimit"], causes);
+    let one_of = |field: &str, known: &[&str], causes: &mut Causes| {
+        let pointer = format!("/spec/{}", field.replace('.', "/"));
+        let found = meta::text(set, &pointer).unwrap_or_default();
+        if !known.contains(&found) {
+            causes.unsupported(format!("spec.{field}"), found, known);
+        }
+    };
+    one_of("podManagementPolicy", &["OrderedReady", "Parallel"], causes);
+    one_of("updateStrategy.type", &["RollingUpdate", "OnDelete"], causes);
+    for (at, claim) in meta::list(set, "/spec/volumeClaimTemplates").iter().enumerate() {
+        if meta::name(claim).is_empty() {
+            causes.required(format!("spec.volumeClaimTemplates[{at}].metadata.name"), "");
+        }
+    }
+}
+
+/// A StatefulSet's pods have names and volumes: hardly anything of it may change.
+pub(crate) fn stateful_set_update(new: &Value, old: &Value, causes: &mut Causes) {
+    const MAY_CHANGE: &[&str] = &[
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
+        "minReadySeconds",
+    ];
+    let fixed = |set: &Value| {
+        let mut spec = set["spec"].clone();
+        for field in MAY_CHANGE {
+            meta::fields(&mut spec).remove(*field);
+        }
+        spec
+    };
+    if fixed(new) != fixed(old) {
+        causes.forbidden(
+            "spec",
+            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
+             'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
+             'minReadySeconds' are forbidden",
+        );
+    }
+}
+
+pub(crate) fn daemon_set(set: &Value, causes: &mut Causes) {
+    templated(set, causes);
+    not_negative(set, &["minReadySeconds", "revisionHistoryLimit"], causes);
+    let kind = meta::text(set, "/spec/updateStrategy/type").unwrap_or_default();
+    if !matches!(kind, "RollingUpdate" | "OnDelete") {
+        causes.unsupported("spec.updateStrategy.type", kind, &["RollingUpdate", "OnDelete"]);
+    }
+    let of = |field: &str| &set["spec"]["updateStrategy"]["rollingUpdate"][field];
+    let is_zero = |value: &Value| *value == 0 || *value == "0%";
+    if kind == "RollingUpdate" && is_zero(of("maxUnavailable")) && is_zero(of("maxSurge")) {
+        causes.required("spec.updateStrategy.rollingUpdate.maxUnavailable", "cannot be 0 when maxSurge is 0");
+    }
+}
+
+pub(crate) fn cron_job(cron: &Value, causes: &mut Causes) {
+    let schedule = meta::text(cron, "/spec/schedule").unwrap_or_default();
+    if let Err(why) = crate::schedule::parse(schedule) {
+        causes.invalid("spec.schedule", &quoted(schedule), &why);
+    }
+    let zone = meta::text(cron, "/spec/timeZone").unwrap_or_default();
+    if !zone.is_empty() && jiff::tz::TimeZone::get(zone).is_err() {
+        causes.invalid("spec.timeZone", &quoted(zone), &format!("unknown time zone {zone}"));
+    }
+    let policy = meta::text(cron, "/spec/concurrencyPolicy").unwrap_or_default();
+    if !matches!(policy, "Allow" | "Forbid" | "Replace") {
+        causes.unsupported("spec.concurrencyPolicy", policy, &["Allow", "Forbid", "Replace"]);
+    }
+    not_negative(
+        cron,
+        &["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"],
+        causes,
+    );
+    pod::template(&cron["spec"]["jobTemplate"]["spec"]["template"], "spec.jobTemplate.spec.template", causes);
+    restarts(&cron["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", causes);
+}
+
+fn restarts(job: &Value, path: &str, causes: &mut Causes) {
+    let policy = meta::text(job, "/template/spec/restartPolicy").unwrap_or_default();
+    if !matches!(policy, "OnFailure" | "Never") {
+        let field = format!("{path}.template.spec.restartPolicy");
+        causes.unsupported(field, policy, &["OnFailure", "Never"]);
+    }
+}
+
 fn replicated(workload: &Value, causes: &mut Causes) {
     not_negative(workload, &["replicas"], causes);
+    templated(workload, causes);
+}
+
+fn templated(workload: &Value, causes: &mut Causes) {
     let selector = &workload["spec"]["selector"];
     let labels = workload.pointer("/spec/template/metadata/labels");
     let nothing = |pointer: &str| match selector.pointer(pointer) {
@@ -43,7 +139,7 @@ fn replicated(workload: &Value, causes: &mut Causes) {
         causes.required("spec.selector", "");
     } else if nothing("/matchLabels") && nothing("/matchExpressions") {
         causes.invalid("spec.selector", selector, "empty selector is invalid for deployment");
-    } else if !selects(selector, labels) {
+    } else if !selector::selects(selector, labels) {
         let shown = labels.cloned().unwrap_or_else(|| serde_json::json!({}));
         causes.invalid(
             "spec.template.metadata.labels",
@@ -56,24 +152,6 @@ fn replicated(workload: &Value, causes: &mut Causes) {
     if policy != "Always" {
         causes.unsupported("spec.template.spec.restartPolicy", policy, &["Always"]);
     }
-}
-
-fn selects(selector: &Value, labels: Option<&Value>) -> bool {
-    let label = |key: &str| labels?.get(key)?.as_str();
-    let exact = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
-    let mut exact = exact.map(|(key, value)| label(key) == value.as_str());
-    exact.all(|matches| matches)
-        && meta::list(selector, "/matchExpressions").iter().all(|expression| {
-            let value = label(meta::text(expression, "/key").unwrap_or_default());
-            let listed = meta::list(expression, "/values").iter().any(|other| other.as_str() == value);
-            match meta::text(expression, "/operator") {
-                Some("In") => value.is_some() && listed,
-                Some("NotIn") => value.is_none() || !listed,
-                Some("Exists") => value.is_some(),
-                Some("DoesNotExist") => value.is_none(),
-                _ => false,
-            }
-        })
 }
 
 fn rolling(rolling: &Value, causes: &mut Causes) {
@@ -118,10 +196,7 @@ pub(crate) fn job(job: &Value, causes: &mut Causes) {
         causes,
     );
     pod::template(&job["spec"]["template"], "spec.template", causes);
-    let policy = meta::text(job, "/spec/template/spec/restartPolicy").unwrap_or_default();
-    if !matches!(policy, "OnFailure" | "Never") {
-        causes.unsupported("spec.template.spec.restartPolicy", policy, &["OnFailure", "Never"]);
-    }
+    restarts(&job["spec"], "spec", causes);
 }
 
 pub(crate) fn job_update(new: &Value, old: &Value, causes: &mut Causes) {

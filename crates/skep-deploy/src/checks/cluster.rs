@@ -47,6 +47,10 @@ async fn rights(app: &App, manifests: &Manifests) -> Vec<Finding> {
         .collect();
     for object in &manifests.objects {
         let Some(key) = object.key() else { continue };
+        // A broken pod of one must go before a better one can come.
+        if key.kind == "StatefulSet" {
+            wanted.push((String::new(), "pods".to_owned(), vec!["delete"]));
+        }
         let Ok(route) = app.cluster.route(&key.api_version, &key.kind).await else { continue };
         if !route.namespaced {
             continue;

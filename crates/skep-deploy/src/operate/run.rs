@@ -6,6 +6,7 @@ use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use skep_cluster::{LogQuery, OPERATOR, Snapshot};
 use skep_model::{ObjectKey, Step};
+use skep_rollout::Events;
 
 use super::service_of_ours;
 use crate::{
@@ -113,7 +114,7 @@ async fn follow(app: &App, key: &ObjectKey, each: &mut impl FnMut(String)) -> Re
         let seen = view.changed().await.in_step(Step::Roll)?;
         if let Some(pod) = pod_of(seen, key) {
             if let Some(diagnosis) =
-                roll::final_symptom(&[pod], &seen.all("Event")).filter(|_| never_ran(pod))
+                roll::final_symptom(&[pod], &Events::new(&seen.all("Event"))).filter(|_| never_ran(pod))
             {
                 let what = format!("the pod of {key} can't start: {diagnosis}");
                 let hint = "`skep status` shows whether the service itself runs".to_owned();

@@ -16,7 +16,7 @@ use crate::{
     App, Failure, Plan,
     error::{InStep, Problem},
     mask::Mask,
-    owned::owned_by,
+    owned::{around, owned_by},
     session::Session,
 };
 
@@ -114,7 +114,7 @@ fn completion_time(seen: &Snapshot, key: &ObjectKey) -> Option<Timestamp> {
 }
 
 fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey) -> Verdict {
-    let (pods, events) = (seen.all("Pod"), seen.all("Event"));
+    let around = around(seen);
     let Some(job) = seen.get("Job", &key.name) else {
         // Just created: the watch of jobs may be behind the apply's answer.
         return Verdict::Progressing {
@@ -125,13 +125,11 @@ fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey) -> Verdict {
             failing: None,
         };
     };
-    match rollout.step(
-        Observed { workload: Some(job), replica_sets: &[], pods: &pods, events: &events },
-        Timestamp::now(),
-    ) {
+    match rollout.step(Observed { workload: Some(job), around: &around }, Timestamp::now()) {
         // A Job whose pod can't start has no condition yet; a final symptom of the pod is final for it.
         moving @ Verdict::Progressing { .. } => {
-            roll::final_symptom(&owned_by(job, &pods), &events).map_or(moving, Verdict::Failed)
+            roll::final_symptom(&owned_by(job, &seen.all("Pod")), &around.events)
+                .map_or(moving, Verdict::Failed)
         }
         verdict => verdict,
     }

@@ -9,6 +9,7 @@ pub(crate) mod migrate;
 mod promote;
 pub(crate) mod roll;
 pub(crate) mod stage;
+mod unblock;
 pub(crate) mod verify;
 
 pub(crate) use clock::Clock;

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use skep_cluster::Snapshot;
 use skep_model::{Event, ObjectKey, Outcome, Step, WorkloadState};
-use skep_rollout::{Cause, Diagnosis, Observed, Past, Rollout, Verdict, pod};
+use skep_rollout::{Cause, Diagnosis, Events, Observed, Past, Rollout, Verdict, pod};
 
-use super::Clock;
+use super::{Clock, unblock::unblock};
 use crate::{
     App, Failure, Plan, diagnose,
     error::{FailedWorkload, InStep, Problem},
+    owned::around,
     session::Session,
 };
 
@@ -92,6 +93,9 @@ pub(crate) async fn await_ready(
         if waiting.is_over() {
             return Ok(());
         }
+        if session.is_some() {
+            unblock(app, view.latest(), waiting.rollouts.keys()).await;
+        }
         let next = waiting.next_deadline().min(LOOK_UP);
         tokio::select! {
             changed = view.changed() => { changed.in_step(step)?; }
@@ -122,13 +126,12 @@ impl Waiting {
 
     /// Judges all, tells what is new, forgets what is ready, and returns what has failed.
     fn judge(&mut self, app: &App, seen: &Snapshot) -> Vec<(ObjectKey, Diagnosis)> {
-        let (sets, pods, events) = (seen.all("ReplicaSet"), seen.all("Pod"), seen.all("Event"));
+        let around = around(seen);
         let now = Timestamp::now();
         let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut failed = Vec::new();
         self.rollouts.retain(|key, (rollout, said)| {
-            let workload = seen.get(&key.kind, &key.name);
-            let observed = Observed { workload, replica_sets: &sets, pods: &pods, events: &events };
+            let observed = Observed { workload: seen.get(&key.kind, &key.name), around: &around };
             let (state, is_waited_for) = match rollout.step(observed, now) {
                 Verdict::Progressing { ready, wanted, old, waiting_for, failing } => {
                     let deadline = Some(rollout.deadline());
@@ -187,7 +190,7 @@ impl Waiting {
 }
 
 /// The first thing in these pods that no waiting will heal.
-pub(crate) fn final_symptom(pods: &[&Value], events: &[&Value]) -> Option<Diagnosis> {
+pub(crate) fn final_symptom(pods: &[&Value], events: &Events<'_>) -> Option<Diagnosis> {
     pods.iter().flat_map(|pod| pod::symptoms(pod, events)).find_map(|symptom| match symptom {
         pod::Symptom::Final(diagnosis) => Some(diagnosis),
         pod::Symptom::PullFailed { .. } | pod::Symptom::Crashed { .. } => None,

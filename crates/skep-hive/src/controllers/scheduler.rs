@@ -6,13 +6,20 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use skep_apiserver::Quantity;
 
+use super::replicaset;
 use crate::action::{Action, Step};
 use crate::kind::Kind;
 use crate::{object, selector};
 
 /// Looks at one pod. `node`: the Node object; it tells by `spec.unschedulable` and its Ready condition whether pods can run.
-/// `claims`: the PersistentVolumeClaims of the pod's namespace.
-pub(crate) fn step<C: Borrow<Value>>(pod: &Value, node: &Value, claims: &[C], now: Timestamp) -> Step {
+/// `pods`: those of all namespaces, which share the node; `claims`: the PersistentVolumeClaims of the pod's namespace.
+pub(crate) fn step<C: Borrow<Value>>(
+    pod: &Value,
+    node: &Value,
+    pods: &[C],
+    claims: &[C],
+    now: Timestamp,
+) -> Step {
     let mut step = Step::default();
     if !object::text(pod, "/spec/nodeName").is_empty() || object::is_deleting(pod) {
         return step;
@@ -22,7 +29,9 @@ pub(crate) fn step<C: Borrow<Value>>(pod: &Value, node: &Value, claims: &[C], no
         step.actions.extend(told(pod, "SchedulingGated", message, now));
         return step;
     }
-    match unbound(pod, claims).or_else(|| obstacle(pod, node).map(|why| format!("1 {why}"))) {
+    let no_room =
+        || obstacle(pod, node).or_else(|| insufficient(pod, node, pods)).map(|why| format!("1 {why}"));
+    match unbound(pod, claims).or_else(no_room) {
         None => {
             step.push(Action::patch(Kind::POD, pod, json!({"spec": {"nodeName": object::name(node)}})));
             let message = format!(
@@ -60,11 +69,21 @@ fn obstacle(pod: &Value, node: &Value) -> Option<String> {
     if let Some(ready) = object::condition(node, "Ready").filter(|ready| ready["status"] != "True") {
         return Some(format!("node(s) can't run pods: {}", object::text(ready, "/message")));
     }
-    if object::flag(node, "/spec/unschedulable") {
+    let of_daemon = object::controller(pod).is_some_and(|owner| object::text(owner, "/kind") == "DaemonSet");
+    if object::flag(node, "/spec/unschedulable") && !of_daemon {
         return Some("node(s) were unschedulable".to_owned());
     }
+    mismatch(&pod["spec"], node)
+}
+
+/// Whether a template's pods may run there at all, room or not.
+pub(super) fn may_run(spec: &Value, node: &Value) -> bool {
+    mismatch(spec, node).is_none()
+}
+
+fn mismatch(spec: &Value, node: &Value) -> Option<String> {
     let labels = object::map(node, "/metadata/labels");
-    let wanted = object::map(pod, "/spec/nodeSelector");
+    let wanted = object::map(spec, "/nodeSelector");
     if let Some(wanted) = wanted.filter(|wanted| !selector::contains(labels, wanted)) {
         let pairs: Vec<_> = wanted
             .iter()
@@ -73,25 +92,50 @@ fn obstacle(pod: &Value, node: &Value) -> Option<String> {
         return Some(format!("node(s) didn't match Pod's node affinity/selector ({})", pairs.join(",")));
     }
     let terms = object::array(
-        pod,
-        "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
+        spec,
+        "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
     );
-    if !terms.is_empty() && !terms.iter().any(|term| selector::matches(Some(term), node)) {
+    if !terms.is_empty() && !terms.iter().any(|term| fits_term(term, node)) {
         return Some("node(s) didn't match Pod's node affinity/selector".to_owned());
     }
-    too_much(pod, node)
+    None
 }
 
-/// What no room would be enough for. Pods that fit each by itself share this machine, however much they ask for together.
-fn too_much(pod: &Value, node: &Value) -> Option<String> {
+/// A term of a node affinity: by labels, and by the node's name.
+fn fits_term(term: &Value, node: &Value) -> bool {
+    let fields = object::array(term, "/matchFields");
+    let named = |field: &Value| {
+        let listed = object::array(field, "/values").iter().any(|name| name == object::name(node));
+        listed == (object::text(field, "/operator") == "In")
+    };
+    let by_label = object::array(term, "/matchExpressions");
+    fields.iter().all(named)
+        && (by_label.is_empty() && !fields.is_empty() || selector::matches(Some(term), node))
+}
+
+/// What the node has too little of, with what its other pods have asked for.
+fn insufficient<C: Borrow<Value>>(pod: &Value, node: &Value, pods: &[C]) -> Option<String> {
+    let placed = || {
+        let others = pods.iter().map(Borrow::borrow);
+        others.filter(|other| {
+            !object::text(other, "/spec/nodeName").is_empty() && !replicaset::is_finished(other)
+        })
+    };
+    let there =
+        |resource: &str| Quantity::parse(object::text(node, &format!("/status/allocatable/{resource}")));
+    if there("pods")
+        .is_some_and(|most| !Quantity::of(u32::try_from(placed().count() + 1).unwrap_or(0)).fits(most))
+    {
+        return Some("Too many pods".to_owned());
+    }
     ["cpu", "memory"].into_iter().find_map(|resource| {
-        let amount = |container: &Value| {
-            Quantity::parse(object::text(container, &format!("/resources/requests/{resource}")))
-        };
-        let asked =
-            object::array(pod, "/spec/containers").iter().filter_map(amount).reduce(Quantity::plus)?;
-        let there = Quantity::parse(object::text(node, &format!("/status/allocatable/{resource}")))?;
-        (!asked.fits(there)).then(|| format!("Insufficient {resource}"))
+        let asked = skep_apiserver::pod_asks(&pod["spec"], "requests", resource);
+        if asked == Quantity::default() {
+            return None;
+        }
+        let taken = placed().map(|other| skep_apiserver::pod_asks(&other["spec"], "requests", resource));
+        let together = taken.fold(asked, Quantity::plus);
+        (!together.fits(there(resource)?)).then(|| format!("Insufficient {resource}"))
     })
 }
 
@@ -143,6 +187,7 @@ mod tests {
             &pod(&json!({"nodeSelector": {"kubernetes.io/os": "linux"}})),
             &node(true),
             NONE,
+            NONE,
             Timestamp::UNIX_EPOCH,
         );
         assert!(matches!(&step.actions[0], Action::Patch { patch, .. } if patch["spec"]["nodeName"] == "n"));
@@ -151,12 +196,12 @@ mod tests {
     #[test]
     fn says_what_does_not_fit() {
         let arm = pod(&json!({"nodeSelector": {"kubernetes.io/arch": "arm64"}}));
-        let why = message(&step(&arm, &node(true), NONE, Timestamp::UNIX_EPOCH));
+        let why = message(&step(&arm, &node(true), NONE, NONE, Timestamp::UNIX_EPOCH));
         assert_eq!(
             why,
             "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector (kubernetes.io/arch=arm64)."
         );
-        let why = message(&step(&pod(&json!({})), &node(false), NONE, Timestamp::UNIX_EPOCH));
+        let why = message(&step(&pod(&json!({})), &node(false), NONE, NONE, Timestamp::UNIX_EPOCH));
         assert!(why.contains("no namespaces: operation not permitted"), "{why}");
     }
 
@@ -170,6 +215,7 @@ mod tests {
                 &pod(&json!({"containers": [container, container]})),
                 &node,
                 NONE,
+                NONE,
                 Timestamp::UNIX_EPOCH,
             ))
         };
@@ -179,10 +225,32 @@ mod tests {
     }
 
     #[test]
+    fn pods_share_what_the_node_has() {
+        let mut node = node(true);
+        node["status"]["allocatable"] = json!({"cpu": "2", "memory": "4Gi", "pods": "3"});
+        let asking = |cpu: &str| json!({"containers": [{"resources": {"requests": {"cpu": cpu}}}]});
+        let placed = |cpu: &str, phase: &str| {
+            let mut pod = pod(&asking(cpu));
+            pod["spec"]["nodeName"] = json!("n");
+            pod["status"]["phase"] = json!(phase);
+            pod
+        };
+        let there = [placed("1", "Running"), placed("1500m", "Succeeded")];
+        let why = |cpu: &str, there: &[Value]| {
+            message(&step(&pod(&asking(cpu)), &node, there, NONE, Timestamp::UNIX_EPOCH))
+        };
+        assert_eq!(why("1", &there), "");
+        assert_eq!(why("1001m", &there), "0/1 nodes are available: 1 Insufficient cpu.");
+        let full: Vec<Value> = (0..3).map(|_| placed("0", "Running")).collect();
+        assert_eq!(why("0", &full), "0/1 nodes are available: 1 Too many pods.");
+    }
+
+    #[test]
     fn a_pod_waits_for_its_volume() {
         let with_claim =
             pod(&json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}));
-        let seen = |claims: &[Value]| message(&step(&with_claim, &node(true), claims, Timestamp::UNIX_EPOCH));
+        let seen =
+            |claims: &[Value]| message(&step(&with_claim, &node(true), NONE, claims, Timestamp::UNIX_EPOCH));
         let claim = |phase: &str| json!({"metadata": {"name": "data"}, "status": {"phase": phase}});
         assert_eq!(seen(&[]), "0/1 nodes are available: persistentvolumeclaim \"data\" not found.");
         let waits = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
@@ -197,14 +265,18 @@ mod tests {
                 "nodeSelectorTerms": [{"matchExpressions": [
                     {"key": "kubernetes.io/arch", "operator": "In", "values": [value]}]}]}}}}))
         };
-        assert!(message(&step(&affinity("amd64"), &node(true), NONE, Timestamp::UNIX_EPOCH)).is_empty());
-        assert!(!message(&step(&affinity("arm64"), &node(true), NONE, Timestamp::UNIX_EPOCH)).is_empty());
+        assert!(
+            message(&step(&affinity("amd64"), &node(true), NONE, NONE, Timestamp::UNIX_EPOCH)).is_empty()
+        );
+        assert!(
+            !message(&step(&affinity("arm64"), &node(true), NONE, NONE, Timestamp::UNIX_EPOCH)).is_empty()
+        );
     }
 
     #[test]
     fn bound_and_leaving_pods_are_left_alone() {
         assert_eq!(
-            step(&pod(&json!({"nodeName": "n"})), &node(true), NONE, Timestamp::UNIX_EPOCH),
+            step(&pod(&json!({"nodeName": "n"})), &node(true), NONE, NONE, Timestamp::UNIX_EPOCH),
             Step::default()
         );
     }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::action::{Action, Step};
-use crate::controllers::{deployment, replicaset};
+use crate::controllers::{daemonset, deployment, replicaset, statefulset};
 use crate::object;
 
 pub(crate) struct World {
@@ -100,7 +100,7 @@ impl World {
         acted
     }
 
-    /// One look of every Deployment and ReplicaSet, without any pod becoming ready.
+    /// One look of every workload, without any pod becoming ready.
     pub(crate) fn control(&mut self, check: &mut dyn FnMut(&Self)) -> bool {
         let mut acted = false;
         for deployment in self.all("Deployment") {
@@ -109,6 +109,19 @@ impl World {
         }
         for set in self.all("ReplicaSet") {
             let step = replicaset::step(&set, &self.all("Pod"), self.now);
+            acted |= self.run(step, check);
+        }
+        for set in self.all("StatefulSet") {
+            let (pods, claims) = (self.all("Pod"), self.all("PersistentVolumeClaim"));
+            let revisions = self.all("ControllerRevision");
+            let around = statefulset::Around { pods: &pods, claims: &claims, revisions: &revisions };
+            let step = statefulset::step(&set, &around, self.now);
+            acted |= self.run(step, check);
+        }
+        for set in self.all("DaemonSet") {
+            let node = json!({"metadata": {"name": "n"}});
+            let step =
+                daemonset::step(&set, &self.all("Pod"), &self.all("ControllerRevision"), &node, self.now);
             acted |= self.run(step, check);
         }
         acted

@@ -4,7 +4,7 @@ use serde_json::Value;
 use skep_apiserver::{Resources, WatchEvent};
 
 use super::{Controller, Work};
-use crate::controllers::job;
+use crate::controllers::{job, replicaset};
 use crate::kind::Kind;
 use crate::{object, selector};
 
@@ -27,7 +27,29 @@ pub(super) fn concerned(resources: &Resources, kind: Kind, event: &WatchEvent) -
                 look(Controller::Deployment, &name);
             }
         }
-        "Job" => look(Controller::Job, object::name(one)),
+        "StatefulSet" => look(Controller::StatefulSet, object::name(one)),
+        "DaemonSet" => look(Controller::DaemonSet, object::name(one)),
+        "CronJob" => look(Controller::CronJob, object::name(one)),
+        "PodDisruptionBudget" => look(Controller::Disruption, object::name(one)),
+        "ResourceQuota" => look(Controller::Quota, object::name(one)),
+        "ControllerRevision" => {
+            if let Some(owner) = object::controller(one) {
+                let controller = match object::text(owner, "/kind") {
+                    "StatefulSet" => Controller::StatefulSet,
+                    _ => Controller::DaemonSet,
+                };
+                look(controller, object::text(owner, "/name"));
+            }
+        }
+        "Job" => {
+            look(Controller::Job, object::name(one));
+            match object::controller(one) {
+                Some(owner) if object::text(owner, "/kind") == "CronJob" => {
+                    look(Controller::CronJob, object::text(owner, "/name"));
+                }
+                _ => {}
+            }
+        }
         "Pod" => pod(resources, event, &mut look),
         // Endpoints are named after their Service.
         "Service" | "Endpoints" => look(Controller::Service, object::name(one)),
@@ -46,13 +68,26 @@ pub(super) fn concerned(resources: &Resources, kind: Kind, event: &WatchEvent) -
         "Ingress" => look(Controller::Ingress, object::name(one)),
         "Namespace" => work.push(Work::new(Controller::Namespace, "", object::name(one))),
         "Node" => {
-            for pod in resources.list(Kind::POD, None) {
-                work.push(Work::new(Controller::Scheduler, object::namespace(&pod), object::name(&pod)));
+            work.extend(waiting_pods(resources));
+            for set in resources.list(Kind::DAEMON_SET, None) {
+                work.push(Work::new(Controller::DaemonSet, object::namespace(&set), object::name(&set)));
             }
         }
         _ => {}
     }
     let gone = matches!(event, WatchEvent::Deleted(_));
+    // What a pod that has ended had asked for is free for one that waits.
+    if kind == Kind::POD && (gone || replicaset::is_finished(one)) {
+        work.extend(waiting_pods(resources));
+    }
+    if !namespace.is_empty()
+        && kind != Kind::EVENT
+        && (gone || matches!(event, WatchEvent::Added(_)) || kind == Kind::POD)
+    {
+        for quota in resources.list(Kind::RESOURCE_QUOTA, Some(namespace)) {
+            work.push(Work::new(Controller::Quota, namespace, object::name(&quota)));
+        }
+    }
     if gone && !namespace.is_empty() {
         work.push(Work::new(Controller::Namespace, "", namespace));
     }
@@ -60,6 +95,16 @@ pub(super) fn concerned(resources: &Resources, kind: Kind, event: &WatchEvent) -
         work.push(Work::garbage());
     }
     work
+}
+
+/// The pods that have no node yet.
+fn waiting_pods(resources: &Resources) -> impl Iterator<Item = Work> {
+    let waits = |pod: &std::sync::Arc<Value>| object::text(pod, "/spec/nodeName").is_empty();
+    resources
+        .list(Kind::POD, None)
+        .into_iter()
+        .filter(waits)
+        .map(|pod| Work::new(Controller::Scheduler, object::namespace(&pod), object::name(&pod)))
 }
 
 fn may_be_garbage(event: &WatchEvent) -> bool {
@@ -75,8 +120,17 @@ fn pod(resources: &Resources, event: &WatchEvent, look: &mut impl FnMut(Controll
     if object::text(pod, "/spec/nodeName").is_empty() {
         look(Controller::Scheduler, object::name(pod));
     }
-    for name in owners(resources, Kind::REPLICA_SET, pod) {
-        look(Controller::ReplicaSet, &name);
+    for (kind, controller) in [
+        (Kind::REPLICA_SET, Controller::ReplicaSet),
+        (Kind::STATEFUL_SET, Controller::StatefulSet),
+        (Kind::DAEMON_SET, Controller::DaemonSet),
+    ] {
+        for name in owners(resources, kind, pod) {
+            look(controller, &name);
+        }
+    }
+    for budget in resources.list(Kind::PDB, Some(namespace)) {
+        look(Controller::Disruption, object::name(&budget));
     }
     match object::controller(pod) {
         Some(owner) if object::text(owner, "/kind") == "Job" => {

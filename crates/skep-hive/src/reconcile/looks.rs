@@ -12,7 +12,8 @@ use super::write::carry_out;
 use super::{Controller, Controllers, Work};
 use crate::action::{Action, Step};
 use crate::controllers::{
-    deployment, endpoints, garbage, hpa, job, namespace, replicaset, scheduler, volume,
+    cronjob, daemonset, deployment, disruption, endpoints, garbage, hpa, job, namespace, quota, replicaset,
+    scheduler, statefulset, volume,
 };
 use crate::kind::{self, Kind};
 use crate::object;
@@ -28,7 +29,7 @@ impl Controllers {
         let refused = |status: &Status| !status.is_conflict();
         match carry_out(&self.resources, step.actions, manager).await {
             Ok(()) => Ok(step.again),
-            Err(status) if work.controller == Controller::ReplicaSet && refused(&status) => {
+            Err(status) if refused(&status) && owner_kind(work.controller).is_some() => {
                 self.tell_refusal(work, &status).await?;
                 Err(status)
             }
@@ -47,6 +48,21 @@ impl Controllers {
             Controller::ReplicaSet => {
                 get(Kind::REPLICA_SET).map(|one| replicaset::step(&one, &list(Kind::POD), now))
             }
+            Controller::StatefulSet => get(Kind::STATEFUL_SET).map(|one| {
+                let (pods, claims, revisions) =
+                    (list(Kind::POD), list(Kind::PVC), list(Kind::CONTROLLER_REVISION));
+                let around = statefulset::Around { pods: &pods, claims: &claims, revisions: &revisions };
+                statefulset::step(&one, &around, now)
+            }),
+            Controller::DaemonSet => get(Kind::DAEMON_SET).and_then(|one| {
+                let node = self.resources.get(Kind::NODE, None, &self.node)?;
+                Some(daemonset::step(&one, &list(Kind::POD), &list(Kind::CONTROLLER_REVISION), &node, now))
+            }),
+            Controller::CronJob => get(Kind::CRON_JOB).map(|one| cronjob::step(&one, &list(Kind::JOB), now)),
+            Controller::Disruption => get(Kind::PDB)
+                .map(|one| disruption::step(&one, &list(Kind::POD), |pod| self.scale_of(pod), now)),
+            Controller::Quota => get(Kind::RESOURCE_QUOTA)
+                .map(|one| quota::step(&one, &skep_apiserver::quota_used(&self.resources, &one))),
             Controller::Job => get(Kind::JOB).map(|one| job::step(&one, &list(Kind::POD), self.retry, now)),
             Controller::Service => get(Kind::SERVICE).map(|one| {
                 let old = get(Kind::ENDPOINTS);
@@ -55,7 +71,8 @@ impl Controllers {
             Controller::Autoscaler => get(Kind::HPA).map(|one| self.autoscale(&one, now)),
             Controller::Scheduler => get(Kind::POD).and_then(|one| {
                 let node = self.resources.get(Kind::NODE, None, &self.node)?;
-                Some(scheduler::step(&one, &node, &list(Kind::PVC), now))
+                let there = self.resources.list(Kind::POD, None);
+                Some(scheduler::step(&one, &node, &there, &list(Kind::PVC), now))
             }),
             Controller::OrphanedPod => get(Kind::POD).map(|one| self.orphaned_pod(&one)),
             Controller::Ingress => get(Kind::INGRESS).map(|one| ingress_status(&one)),
@@ -80,6 +97,25 @@ impl Controllers {
             self.resources.list(kind, namespace).into_iter().map(move |one| (kind, one))
         };
         kinds.flat_map(list).collect()
+    }
+
+    /// How many pods the controller of one wants.
+    fn scale_of(&self, pod: &Value) -> Option<i64> {
+        let space = Some(object::namespace(pod));
+        let owner = object::controller(pod)?;
+        let name = object::text(owner, "/name");
+        let replicas = |kind| object::integer(&*self.resources.get(kind, space, name)?, "/spec/replicas");
+        match object::text(owner, "/kind") {
+            "StatefulSet" => replicas(Kind::STATEFUL_SET),
+            "ReplicaSet" => {
+                let set = self.resources.get(Kind::REPLICA_SET, space, name)?;
+                let deployment = object::controller(&set).map(|owner| object::text(owner, "/name"));
+                let deployment =
+                    deployment.and_then(|name| self.resources.get(Kind::DEPLOYMENT, space, name));
+                object::integer(deployment.as_deref().unwrap_or(&set), "/spec/replicas")
+            }
+            _ => None,
+        }
     }
 
     fn autoscale(&self, one: &Value, now: Timestamp) -> Step {
@@ -119,15 +155,30 @@ impl Controllers {
         Ok(volume::step(&claim, &directory, volume.is_some(), in_use))
     }
 
-    /// The API refused a ReplicaSet's pod: that belongs into its status, where a rollout's watcher finds it.
+    /// The API refused a pod: a ReplicaSet tells that in its status, and everybody in an Event, where a rollout's watcher finds it.
     async fn tell_refusal(&self, work: &Work, refusal: &Status) -> Result<(), Status> {
-        let Some(set) = self.resources.get(Kind::REPLICA_SET, Some(&work.namespace), &work.name) else {
-            return Ok(());
-        };
-        let mut actions: Vec<_> =
-            replicaset::refused(&set, &refusal.message, Timestamp::now()).into_iter().collect();
-        actions.push(Action::warning(&set, "FailedCreate", format!("Error creating: {}", refusal.message)));
-        carry_out(&self.resources, actions, manager(Controller::ReplicaSet)).await
+        let owner = owner_kind(work.controller)
+            .and_then(|kind| self.resources.get(kind, Some(&work.namespace), &work.name));
+        let Some(owner) = owner else { return Ok(()) };
+        let mut actions: Vec<_> = match work.controller {
+            Controller::ReplicaSet => replicaset::refused(&owner, &refusal.message, Timestamp::now()),
+            _ => None,
+        }
+        .into_iter()
+        .collect();
+        actions.push(Action::warning(&owner, "FailedCreate", format!("Error creating: {}", refusal.message)));
+        carry_out(&self.resources, actions, manager(work.controller)).await
+    }
+}
+
+/// The kinds that make pods.
+fn owner_kind(controller: Controller) -> Option<Kind> {
+    match controller {
+        Controller::ReplicaSet => Some(Kind::REPLICA_SET),
+        Controller::StatefulSet => Some(Kind::STATEFUL_SET),
+        Controller::DaemonSet => Some(Kind::DAEMON_SET),
+        Controller::Job => Some(Kind::JOB),
+        _ => None,
     }
 }
 
@@ -152,6 +203,11 @@ fn manager(controller: Controller) -> &'static str {
     match controller {
         Controller::Deployment => "deployment-controller",
         Controller::ReplicaSet => "replicaset-controller",
+        Controller::StatefulSet => "statefulset-controller",
+        Controller::DaemonSet => "daemonset-controller",
+        Controller::CronJob => "cronjob-controller",
+        Controller::Disruption => "disruption-controller",
+        Controller::Quota => "resourcequota-controller",
         Controller::Job | Controller::OrphanedPod => "job-controller",
         Controller::Service => "endpoint-slice-controller",
         Controller::Autoscaler => "horizontal-pod-autoscaler",

@@ -42,7 +42,14 @@ pub(crate) struct Work {
 pub(crate) enum Controller {
     Deployment,
     ReplicaSet,
+    StatefulSet,
+    DaemonSet,
     Job,
+    CronJob,
+    /// A PodDisruptionBudget.
+    Disruption,
+    /// What a ResourceQuota says is used.
+    Quota,
     /// Endpoints of a Service.
     Service,
     Autoscaler,
@@ -116,8 +123,12 @@ impl Queue {
     /// Takes the work that may begin now.
     fn startable(&mut self) -> Vec<Work> {
         let room = CONCURRENT.saturating_sub(self.in_flight.len());
-        let ready: Vec<_> =
-            self.dirty.iter().filter(|work| !self.in_flight.contains(work)).take(room).cloned().collect();
+        // One pod is placed after the other: two that are looked at together would both get the last room.
+        let placing = |work: &Work| work.controller == Controller::Scheduler;
+        let mut places = !self.in_flight.iter().any(placing);
+        let mut may_begin =
+            |work: &&Work| !self.in_flight.contains(work) && (!placing(work) || std::mem::take(&mut places));
+        let ready: Vec<_> = self.dirty.iter().filter(|work| may_begin(work)).take(room).cloned().collect();
         for work in &ready {
             self.dirty.remove(work);
             self.in_flight.insert(work.clone());

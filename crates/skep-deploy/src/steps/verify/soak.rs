@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::{
     App, Failure, Plan, diagnose,
     error::{InStep, Problem},
+    owned::around,
     session::Session,
     steps::roll::WORDS,
 };
@@ -42,11 +43,10 @@ pub(super) async fn soak(app: &App, plan: &Plan, session: &Session) -> Result<()
             Err(_) => sleep_until(next).await,
         }
         let seen = view.latest();
-        let (sets, pods, events) = (seen.all("ReplicaSet"), seen.all("Pod"), seen.all("Event"));
+        let around = around(seen);
         let one = |(key, soak): (&&ObjectKey, &mut Soak)| {
             let workload: Option<&Value> = seen.get(&key.kind, &key.name);
-            let observed = Observed { workload, replica_sets: &sets, pods: &pods, events: &events };
-            soak.step(observed).map(|diagnosis| ((*key).clone(), diagnosis))
+            soak.step(Observed { workload, around: &around }).map(|diagnosis| ((*key).clone(), diagnosis))
         };
         let failed: Vec<_> = soaks.iter_mut().filter_map(one).collect();
         let lacks_words = failed.iter().any(|(_, diagnosis)| diagnosis.cause.lacks_words());

@@ -6,6 +6,8 @@
 
 mod verdict;
 
+pub(crate) use verdict::finished;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +64,7 @@ pub(crate) fn step(job: &Value, pods: &[Arc<Value>], delay: RetryDelay, now: Tim
     if object::is_deleting(job) {
         return Step { actions: mine.iter().filter_map(|pod| let_go(pod)).collect(), again: None };
     }
-    if verdict::finished(job).is_some() {
+    if finished(job).is_some() {
         return after_the_end(job, &mine, now);
     }
     let mut look = Look::sort_out(job, &mine, delay, now);
@@ -91,7 +93,7 @@ fn let_go(pod: &Value) -> Option<Action> {
 fn after_the_end(job: &Value, pods: &[Arc<Value>], now: Timestamp) -> Step {
     let mut step = Step { actions: pods.iter().filter_map(|pod| let_go(pod)).collect(), again: None };
     let Some(ttl) = object::integer(job, "/spec/ttlSecondsAfterFinished") else { return step };
-    let ended = verdict::finished(job).and_then(|end| object::time(end, "/lastTransitionTime"));
+    let ended = finished(job).and_then(|end| object::time(end, "/lastTransitionTime"));
     let Some(due) = ended.and_then(|ended| ended.checked_add(SignedDuration::from_secs(ttl)).ok()) else {
         return step;
     };

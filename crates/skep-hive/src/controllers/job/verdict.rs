@@ -35,7 +35,7 @@ impl Verdict {
 }
 
 /// The condition that ended the Job, if it has ended.
-pub(super) fn finished(job: &Value) -> Option<&Value> {
+pub(crate) fn finished(job: &Value) -> Option<&Value> {
     ["Complete", "Failed"]
         .into_iter()
         .filter_map(|kind| object::condition(job, kind))
