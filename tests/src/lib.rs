@@ -4,8 +4,12 @@
 //! Start at [`World`]: a cluster, a project folder, and ways to run Skep in it.
 
 mod cluster;
+#[path = "../../crates/skep-registry/tests/support/mod.rs"]
+#[expect(dead_code, reason = "shared with the tests of crates/skep-registry")]
+mod docker_registry;
 mod example;
 mod fault;
+pub mod gallery;
 mod ground;
 mod honeydue;
 mod load;

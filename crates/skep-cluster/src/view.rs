@@ -45,6 +45,23 @@ impl Snapshot {
         self.objects.get(kind).into_iter().flat_map(BTreeMap::values).map(AsRef::as_ref).collect()
     }
 
+    /// What differs from an earlier one: objects that have come or changed, and kind and name of those that have gone.
+    pub fn since(&self, earlier: &Self) -> (Vec<&Value>, Vec<(&'static str, String)>) {
+        let (mut changed, mut gone) = (Vec::new(), Vec::new());
+        let nothing = BTreeMap::new();
+        for (kind, now) in &self.objects {
+            let before = earlier.objects.get(kind).unwrap_or(&nothing);
+            let is_same = |name: &String, object: &Arc<Value>| {
+                before.get(name).is_some_and(|before| Arc::ptr_eq(before, object))
+            };
+            changed.extend(now.iter().filter(|(name, object)| !is_same(name, object)).map(|(_, one)| &**one));
+            gone.extend(
+                before.keys().filter(|name| !now.contains_key(*name)).map(|name| (*kind, name.clone())),
+            );
+        }
+        (changed, gone)
+    }
+
     /// One object.
     pub fn get(&self, kind: &str, name: &str) -> Option<&Value> {
         self.objects.get(kind)?.get(name).map(AsRef::as_ref)

@@ -117,6 +117,7 @@ impl Origin {
             inventory,
             verify: None,
             timings: Vec::new(),
+            pods: Vec::new(),
             failure: None,
         };
         Ok(Self { release, versions })

@@ -1,13 +1,14 @@
 //! The bundle of a release that failed: its record, what was said, and the events, objects and logs of its pods as they were then, before
 //! anything was put back. Secrets are stars in it.
 
-use std::time::Duration;
+use std::{io::Read, time::Duration};
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use futures::{StreamExt, future::join_all};
 use serde_json::Value;
 use skep_cluster::{Bundles, LogQuery, Snapshot};
 use skep_model::{Event, ObjectKey, Release, Step};
+use skep_rollout::recording::Recording;
 
 use crate::{
     App, Failure, Plan,
@@ -22,6 +23,11 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(5);
 /// How many lines of each log are kept; a bundle that grows too large keeps fewer.
 const LINES: u32 = 2_000;
+
+/// The file of what was said.
+const FAILURE: &str = "failure.txt";
+/// The file of the rollout as it was seen.
+const RECORDING: &str = "recording.jsonl";
 
 /// A bundle, as it was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +69,61 @@ pub async fn bundle(app: &App, number: Option<u64>) -> Result<Bundle, Failure> {
     Err(Failure::at(Step::Load, Problem::Project { what, hint }))
 }
 
+/// The recorded rollout in the bundle of a release.
+///
+/// # Errors
+/// When there is no bundle, or none in it.
+pub async fn recording(app: &App, number: Option<u64>) -> Result<Recording, Failure> {
+    let Bundle { number, archive, .. } = bundle(app, number).await?;
+    recording_in(&archive)
+        .map_err(|why| unreadable(&format!("the bundle of v{number}"), &why))
+        .in_step(Step::Load)
+}
+
+/// The recorded rollout in the archive of a bundle, or a recording itself.
+///
+/// # Errors
+/// When it is neither.
+pub fn recording_of(bytes: &[u8]) -> Result<Recording, String> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Recording::parse(text).map_err(|error| error.to_string()),
+        Err(_) => recording_in(bytes),
+    }
+}
+
+fn recording_in(archive: &[u8]) -> Result<Recording, String> {
+    match file_in(archive, RECORDING) {
+        Ok(Some(text)) => Recording::parse(&text).map_err(|error| error.to_string()),
+        Ok(None) => Err("it holds no recording: the release failed before its pods were awaited".to_owned()),
+        Err(error) => Err(format!("it is no bundle: {error}")),
+    }
+}
+
+fn file_in(archive: &[u8], name: &str) -> std::io::Result<Option<String>> {
+    for entry in tar::Archive::new(GzDecoder::new(archive)).entries()? {
+        let mut entry = entry?;
+        if entry.path().is_ok_and(|path| path.as_os_str() == name) {
+            let mut text = String::new();
+            entry.read_to_string(&mut text)?;
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
+}
+
+/// What was said when a release failed, if that was kept.
+pub(crate) async fn told_of(app: &App, number: u64) -> Option<String> {
+    let archive = store(app).load(number).await.ok()??;
+    file_in(&archive, FAILURE).ok()?
+}
+
+fn unreadable(what: &str, why: &str) -> Problem {
+    Problem::Project {
+        what: format!("{what} can't be replayed: {why}"),
+        hint: "`skep bundle` writes it to a file and lists what is in it".to_owned(),
+    }
+}
+
 fn unpackable(error: &std::io::Error) -> Problem {
     Problem::Project {
         what: format!("the archive can't be made: {error}"),
@@ -94,7 +155,7 @@ pub(crate) fn store(app: &App) -> Bundles {
 
 /// Keeps what is there now. That it can't be kept makes the failure no worse: it is a warning.
 pub(crate) async fn keep(app: &App, plan: &Plan, session: &Session, failure: &Failure) -> bool {
-    let kept = tokio::time::timeout(LONGEST, collect(app, plan, session.release(), failure));
+    let kept = tokio::time::timeout(LONGEST, collect(app, plan, session, failure));
     let why = match kept.await {
         Ok(Ok(())) => return true,
         Ok(Err(failure)) => failure.to_string(),
@@ -105,7 +166,9 @@ pub(crate) async fn keep(app: &App, plan: &Plan, session: &Session, failure: &Fa
     false
 }
 
-async fn collect(app: &App, plan: &Plan, release: &Release, failure: &Failure) -> Result<(), Failure> {
+async fn collect(app: &App, plan: &Plan, session: &Session, failure: &Failure) -> Result<(), Failure> {
+    let release = session.release();
+    let mut recording = session.recording.lock().map(|text| text.clone()).unwrap_or_default();
     let mut view = app.cluster.view(app.namespace());
     let step = failure.step;
     let (seen, mask) = tokio::join!(view.changed(), Mask::load(app));
@@ -115,10 +178,13 @@ async fn collect(app: &App, plan: &Plan, release: &Release, failure: &Failure) -
     let mut lines = LINES;
     loop {
         let logs = logs(app, &found.pods, lines).await;
-        let archive = packed(&files(release, failure, &found, &logs, &mask));
+        let archive = packed(&files(release, failure, &found, &logs, &recording, &mask));
         let archive = archive.map_err(|error| unpackable(&error)).in_step(step)?;
-        if archive.len() <= Bundles::LARGEST || lines < 10 {
+        if archive.len() <= Bundles::LARGEST || (lines < 10 && recording.is_empty()) {
             return store(app).save(release.number, &archive).await.in_step(step);
+        }
+        if lines < 10 {
+            recording.clear();
         }
         lines /= 4;
     }
@@ -188,11 +254,12 @@ fn files(
     failure: &Failure,
     found: &Found<'_>,
     logs: &[(String, String)],
+    recording: &str,
     mask: &Mask,
 ) -> Vec<(String, String)> {
     let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     let mut files = vec![
-        ("failure.txt".to_owned(), told(failure)),
+        (FAILURE.to_owned(), told(failure)),
         ("release.json".to_owned(), serde_json::to_value(release).as_ref().map(pretty).unwrap_or_default()),
         ("events.txt".to_owned(), events(&found.events)),
     ];
@@ -201,6 +268,9 @@ fn files(
         Some((format!("objects/{}-{}.json", key.kind, key.name), pretty(object)))
     }));
     files.extend(logs.iter().cloned());
+    if !recording.is_empty() {
+        files.push((RECORDING.to_owned(), recording.to_owned()));
+    }
     files.into_iter().map(|(name, text)| (name, mask.hide(text))).collect()
 }
 

@@ -11,7 +11,7 @@ use crate::{
     App, Failure, Plan, checks,
     context::repository,
     error::{InStep, Problem},
-    finish,
+    finish, notify,
     plan::{self, Purpose, SavedPlan},
     session::Session,
     steps::{self, Clock},
@@ -237,6 +237,7 @@ pub(crate) async fn ship(
             let release = session.close(app, ReleaseStatus::Deployed, None).await?;
             finish::prune(app, &plan, &release, &mut session).await?;
             session.end(app).await;
+            notify::tell(app, &release, None).await;
             Ok(Done { release: Some(release), plan })
         }
         Err(failure) => Err(Box::pin(finish::failed(app, &plan, session, failure)).await),

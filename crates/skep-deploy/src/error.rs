@@ -232,3 +232,12 @@ fn each(failed: &[FailedWorkload], what: &str) -> String {
 fn checks(failed: &[FailedCheck]) -> String {
     failed.iter().map(FailedCheck::to_string).collect::<Vec<_>>().join("\n")
 }
+
+/// The last cause of a chain: `connection refused` says more than what is around it.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -9,7 +9,7 @@ use skep_model::{Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
 use crate::{
     App, Failure, Plan, Restoration, bundle,
     error::{InStep, Problem},
-    restore,
+    notify, restore,
     session::Session,
     status::status,
     steps::images::keeping_tag,
@@ -20,6 +20,7 @@ use crate::{
 pub(crate) async fn failed(app: &App, plan: &Plan, mut session: Session, mut failure: Failure) -> Failure {
     failure.release = Some(session.number());
     close_failed(app, &mut session, &failure).await;
+    let release = session.release().clone();
     // What comes again takes the pods away that show why.
     failure.bundle = restore::concerns_pods(&failure) && bundle::keep(app, plan, &session, &failure).await;
     failure.restoration = restore::after(app, plan, &mut session, &failure).await;
@@ -31,6 +32,7 @@ pub(crate) async fn failed(app: &App, plan: &Plan, mut session: Session, mut fai
         }),
     };
     session.end(app).await;
+    notify::tell(app, &release, Some(&failure)).await;
     failure
 }
 

@@ -1,6 +1,6 @@
 //! A deploy from its lock to its record: what must be given back and closed however it ends.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use jiff::Timestamp;
 use skep_cluster::{Force, Lock, LockError, RecordError, Route, Selector};
@@ -11,7 +11,7 @@ use skep_rollout::{Diagnosis, Past, Verdict};
 use crate::{
     App, Failure, Plan, adopt, diagnose,
     error::{InStep, Problem},
-    steps::Clock,
+    steps::{Clock, spans::Spans},
 };
 
 /// How often a lock that is waited for is looked at.
@@ -30,6 +30,10 @@ pub(crate) struct Session {
     restores: bool,
     /// Whether this release has changed the schema.
     migrated: bool,
+    /// What its rollout was judged by.
+    pub(crate) recording: Mutex<String>,
+    /// The pods of its rollout.
+    pub(crate) spans: Mutex<Spans>,
     pub(crate) clock: Clock,
 }
 
@@ -47,7 +51,8 @@ impl Session {
             (Outcome::Done, format!("release v{}", release.number))
         })?;
         app.emit.emit(Event::ReleaseOpened { number: release.number });
-        Ok(Self { lock, release, past, ill, restores: false, migrated: false, clock })
+        let (recording, spans) = (Mutex::default(), Mutex::default());
+        Ok(Self { lock, release, past, ill, restores: false, migrated: false, recording, spans, clock })
     }
 
     /// Opens the next record under the same lock.
@@ -67,6 +72,7 @@ impl Session {
         let (release, before) = opened?;
         app.emit.emit(Event::ReleaseOpened { number: release.number });
         (self.release, self.past, self.migrated, self.restores) = (release, before.past, false, true);
+        (self.recording, self.spans) = (Mutex::default(), Mutex::default());
         Ok(())
     }
 
@@ -163,6 +169,7 @@ impl Session {
     ) -> Result<Release, Failure> {
         self.clock.start(Step::Record);
         self.release.timings = self.clock.timings();
+        self.release.pods = self.spans.lock().map(|spans| spans.all()).unwrap_or_default();
         let closed = match self.release.close(status, Timestamp::now(), failure) {
             Ok(()) => app.releases().save(&self.release).await.in_step(Step::Record),
             Err(illegal) => Err(Failure::at(
@@ -276,6 +283,7 @@ async fn open_record(app: &App, plan: &Plan, reason: ReasonForRelease) -> Result
         inventory: plan.desired.inventory(),
         verify: Some(plan.checks(app).to_vec()),
         timings: Vec::new(),
+        pods: Vec::new(),
         failure: None,
     };
     store.open(&release).await.in_step(Step::Lock)?;

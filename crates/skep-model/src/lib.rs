@@ -21,7 +21,7 @@ pub use object::ObjectKey;
 pub use platform::{Platform, PlatformError};
 pub use project::{
     Build, Builder, Checks, Cluster, ConfigSet, Credentials, DockerBuild, Format, Image, LaidPath, Migrate,
-    NativeBuild, Project, Registry, RolloutPolicy, SecretSet, Substitute,
+    NativeBuild, Notify, NotifyUrl, Project, Registry, RolloutPolicy, SecretSet, Substitute,
 };
-pub use release::{IllegalTransition, ReasonForRelease, Release, ReleaseStatus, StepTiming};
+pub use release::{IllegalTransition, PodSpan, ReasonForRelease, Release, ReleaseStatus, StepTiming};
 pub use verify::{Check, RunCheck, UrlCheck};

@@ -47,6 +47,8 @@ pub struct Project {
     pub rollout: RolloutPolicy,
     /// What must go well before a release is called good.
     pub verify: Vec<Check>,
+    /// Whom the end of a release is told to.
+    pub notify: Option<Notify>,
     /// How many deployed releases are kept.
     pub keep_releases: usize,
 }
@@ -277,6 +279,26 @@ pub struct Migrate {
     pub timeout: Duration,
     /// Workloads (by name) that must be up before the migration, such as a database on the same machine.
     pub needs: Vec<String>,
+}
+
+/// Whom the end of each release is told to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// Where it is posted.
+    pub url: NotifyUrl,
+    /// The environment variable of whoever deploys that holds the key to sign with.
+    pub secret_env: Option<String>,
+    /// What is posted instead of the event itself: JSON with `{{summary}}` and its like in it.
+    pub template: Option<String>,
+}
+
+/// A webhook's URL. Those of chat services are secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotifyUrl {
+    /// Written in skep.yaml.
+    Plain(String),
+    /// The environment variable that holds it.
+    Env(String),
 }
 
 /// How patient a rollout is.

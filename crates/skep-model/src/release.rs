@@ -53,6 +53,9 @@ pub struct Release {
     /// How long each step took.
     #[serde(default)]
     pub timings: Vec<StepTiming>,
+    /// The pods that came, got ready and went while it was rolled out; of a large release not all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<PodSpan>,
     /// What went wrong, for a release that did not become good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -122,8 +125,29 @@ impl std::fmt::Display for ReasonForRelease {
 pub struct StepTiming {
     /// The step.
     pub step: Step,
+    /// When it began; `None` in the records of a Skep that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
     /// Milliseconds.
     pub millis: u64,
+}
+
+/// A pod's part in a rollout, by the clock of whoever watched it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodSpan {
+    /// Its workload, `Deployment/api`.
+    pub of: String,
+    /// Its name.
+    pub pod: String,
+    /// When it came; `None` if it was there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came: Option<Timestamp>,
+    /// When it was ready first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Timestamp>,
+    /// When it began to end, or was gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
 }
 
 /// A release that is already closed can't be closed again.

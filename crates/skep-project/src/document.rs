@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use skep_model::{AppName, Builder, Check, Checks, Format, Platform};
+use skep_model::{AppName, Builder, Check, Checks, Format, Notify, Platform};
 
 use crate::{
     error::{Fault, Problem},
     fields::{Field, Placed},
     images::{self, ImageDoc},
+    notify,
     registry::{self, RegistryDoc},
     sets::{self, ConfigDoc, SecretDoc},
     substitute::{self, SubstituteDoc},
@@ -32,6 +33,7 @@ pub(crate) const TOP_KEYS: &[&str] = &[
     "migrate",
     "rollout",
     "verify",
+    "notify",
     "keep-releases",
     "targets",
 ];
@@ -55,6 +57,7 @@ pub(crate) const TARGET_KEYS: &[&str] = &[
     "migrate",
     "rollout",
     "verify",
+    "notify",
     "keep-releases",
 ];
 
@@ -76,6 +79,7 @@ pub(crate) struct Document {
     pub(crate) migrate: Option<MigrateDoc>,
     pub(crate) rollout: RolloutDoc,
     pub(crate) verify: Vec<Check>,
+    pub(crate) notify: Option<Notify>,
     pub(crate) keep_releases: Option<usize>,
 }
 
@@ -121,6 +125,7 @@ impl Document {
             migrate: top.read("migrate", |field| migrate(&field))?,
             rollout: top.read("rollout", |field| rollout(&field))?.unwrap_or_default(),
             verify: top.read("verify", |field| field.items(|item| verify::check(&item)))?.unwrap_or_default(),
+            notify: top.read("notify", |field| notify::notify(&field))?,
             keep_releases: top.read("keep-releases", |field| keep_releases(&field))?,
         })
     }

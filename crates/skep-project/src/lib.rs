@@ -17,6 +17,7 @@ mod error;
 mod fields;
 mod images;
 mod load;
+mod notify;
 mod overlay;
 mod registry;
 mod resolve;

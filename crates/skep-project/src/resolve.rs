@@ -19,6 +19,7 @@ use crate::{
     fields::Placed,
     images::{BuildDoc, ImageDoc, NativeDoc},
     load::{LoadRequest, Loaded, Outside, Reads, Warning},
+    notify,
     registry::RegistryDoc,
     tree::{self, Value},
     verify,
@@ -74,6 +75,8 @@ pub(crate) fn project(
             soak: document.rollout.soak.unwrap_or_default(),
         },
         verify: document.verify.iter().filter(|check| !hive || verify::is_local(check)).cloned().collect(),
+        // A rehearsal on one's own machine is nobody else's news.
+        notify: document.notify.clone().filter(|notify| !hive || notify::is_local(notify)),
         keep_releases: document.keep_releases.unwrap_or(KEEP_RELEASES),
     };
     Ok(Loaded { project, warnings: world.warnings })

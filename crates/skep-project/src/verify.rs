@@ -60,7 +60,7 @@ fn within(fields: &Fields<'_>) -> Result<Duration, Fault> {
     Ok(fields.read("within", |within| within.duration())?.unwrap_or(WITHIN))
 }
 
-fn url(field: &Field<'_>) -> Result<String, Fault> {
+pub(crate) fn url(field: &Field<'_>) -> Result<String, Fault> {
     let text = field.text()?;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match rest {
@@ -91,6 +91,11 @@ fn days(field: &Field<'_>) -> Result<u32, Fault> {
 /// Whether a check can be about this machine: production's URLs prove nothing about a deploy to hive.
 pub(crate) fn is_local(check: &Check) -> bool {
     let Check::Url(UrlCheck { url, .. }) = check else { return true };
+    is_loopback(url)
+}
+
+/// Whether a URL's host is this machine, by its name.
+pub(crate) fn is_loopback(url: &str) -> bool {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {

@@ -14,6 +14,7 @@ mod log_line;
 mod patience;
 pub mod pod;
 mod pods;
+pub mod recording;
 mod rollout;
 mod soak;
 mod stuck;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -38,6 +39,16 @@ pub struct Observed<'a> {
     pub workload: Option<&'a Value>,
     /// What else there is in its namespace.
     pub around: &'a Around<'a>,
+}
+
+impl<'a> Observed<'a> {
+    /// The workload's pods, those of older templates too.
+    pub fn pods(&self) -> Vec<&'a Value> {
+        let Some(workload) = self.workload else { return Vec::new() };
+        let Pods { mut new, old, .. } = Pods::of(workload, *self);
+        new.extend(old);
+        new
+    }
 }
 
 /// The state of a rollout.
@@ -90,13 +101,14 @@ struct Mark {
 }
 
 /// What the containers of a namespace had behind them before a release was applied: crashes of that time are not its own.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Past {
-    containers: BTreeMap<(String, String), Before>,
+    /// By pod, then by container.
+    containers: BTreeMap<String, BTreeMap<String, Before>>,
     until: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Before {
     starts: u32,
     ready: bool,
@@ -105,11 +117,11 @@ struct Before {
 impl Past {
     /// Reads it off the pods.
     pub fn of_pods<'a>(pods: impl IntoIterator<Item = &'a Value>) -> Self {
-        let containers = pods.into_iter().flat_map(|pod| {
-            let (name, ready) = (text(&pod["metadata"], "name"), pod::is_ready(pod));
-            pod::starts(pod)
-                .into_iter()
-                .map(move |(container, starts)| ((name.clone(), container), Before { starts, ready }))
+        let containers = pods.into_iter().map(|pod| {
+            let ready = pod::is_ready(pod);
+            let starts = pod::starts(pod).into_iter();
+            let before = starts.map(|(container, starts)| (container, Before { starts, ready }));
+            (text(&pod["metadata"], "name"), before.collect())
         });
         Self { containers: containers.collect(), until: None }
     }
@@ -121,8 +133,13 @@ impl Past {
         Self { until: moment, ..self }
     }
 
+    /// Whether a pod was there.
+    pub fn knew(&self, pod: &str) -> bool {
+        self.containers.contains_key(pod)
+    }
+
     fn of(&self, pod: &str, container: &str) -> Before {
-        self.containers.get(&(pod.to_owned(), container.to_owned())).copied().unwrap_or_default()
+        self.containers.get(pod).and_then(|of| of.get(container)).copied().unwrap_or_default()
     }
 
     /// Whether a container's crash number `crashes`, of a run that began at `began`, belongs to it.
@@ -153,6 +170,11 @@ impl Rollout {
             refused: None,
             tolerance: Tolerance::OF_A_ROLLOUT,
         }
+    }
+
+    /// How long nothing may move.
+    pub fn no_progress(&self) -> Duration {
+        self.no_progress
     }
 
     /// Judges what is seen at one moment, with no rollout under way: what is wrong is wrong now, not at its third time.

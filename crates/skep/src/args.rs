@@ -28,8 +28,8 @@ Look
   plan, diff   What a deploy would do, and which services restart; each field
   status, describe   What runs now; all about one service
   diagnose     What is wrong with a service, with evidence and what to do
-  history, show   Every release that is kept and what it changed; one of them
-  bundle       What was found when a release failed: logs, events, objects
+  history, show, report   Every release that is kept; one of them; as a page
+  bundle, replay   What was found when a release failed; its rollout again
   logs, events   What the services print; what the cluster says of them
 
 This machine
@@ -131,6 +131,10 @@ pub(crate) enum Command {
     Describe(Describe),
     /// What was found when a release failed, as a file
     Bundle(Bundle),
+    /// One release as a page: what changed, where the time went, what went wrong
+    Report(Report),
+    /// Judge the rollout of a release that failed once more, from what was seen then
+    Replay(Replay),
     /// What a service's pods print
     Logs(Logs),
     /// What the cluster says of the services: its Events, oldest first
@@ -314,6 +318,19 @@ pub(crate) struct Bundle {
     /// The release, `12` or `v12`; the newest that failed if not given
     #[arg(value_parser = release_number)]
     pub(crate) release: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The release, `12` or `v12`; the newest if not given
+    #[arg(value_parser = release_number)]
+    pub(crate) release: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The release, `12` or `v12`, or the file of a bundle; the newest that failed if not given
+    pub(crate) of: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use skep_model::{Emit, Event, Outcome, Step, StepTiming};
 
 use crate::Failure;
@@ -9,7 +10,7 @@ use crate::Failure;
 #[derive(Debug)]
 pub(crate) struct Clock {
     emit: Emit,
-    current: Option<(Step, Instant)>,
+    current: Option<(Step, Instant, Timestamp)>,
     timings: Vec<StepTiming>,
 }
 
@@ -19,7 +20,7 @@ impl Clock {
     }
 
     pub(crate) fn start(&mut self, step: Step) {
-        self.current = Some((step, Instant::now()));
+        self.current = Some((step, Instant::now(), Timestamp::now()));
         self.emit.emit(Event::StepStarted { step });
     }
 
@@ -40,7 +41,7 @@ impl Clock {
 
     /// Ends the step that is being done, if one is: for what was interrupted.
     pub(crate) fn abandon(&mut self, summary: &str) {
-        if let Some((step, _)) = self.current {
+        if let Some((step, ..)) = self.current {
             self.end(step, Outcome::Failed, summary.to_owned());
         }
     }
@@ -48,7 +49,7 @@ impl Clock {
     /// The step that is being done, or was done last.
     pub(crate) fn step(&self) -> Step {
         self.current
-            .map(|(step, _)| step)
+            .map(|(step, ..)| step)
             .or(self.timings.last().map(|timing| timing.step))
             .unwrap_or(Step::Load)
     }
@@ -58,13 +59,13 @@ impl Clock {
     }
 
     fn end(&mut self, step: Step, outcome: Outcome, summary: String) {
-        let millis = match self.current.take() {
-            Some((current, since)) if current == step => {
-                u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+        let (started, millis) = match self.current.take() {
+            Some((current, since, at)) if current == step => {
+                (Some(at), u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX))
             }
-            _ => 0,
+            _ => (None, 0),
         };
-        self.timings.push(StepTiming { step, millis });
+        self.timings.push(StepTiming { step, started, millis });
         self.emit.emit(Event::StepFinished { step, outcome, summary, millis });
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod load;
 pub(crate) mod migrate;
 mod promote;
 pub(crate) mod roll;
+pub(crate) mod spans;
 pub(crate) mod stage;
 mod unblock;
 pub(crate) mod verify;

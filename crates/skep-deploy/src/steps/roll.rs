@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use skep_cluster::Snapshot;
 use skep_model::{Event, ObjectKey, Outcome, Step, WorkloadState};
-use skep_rollout::{Cause, Diagnosis, Events, Observed, Past, Rollout, Verdict, pod};
+use skep_rollout::{
+    Cause, Diagnosis, Events, Observed, Past, Rollout, Verdict, pod,
+    recording::{self, Recorder},
+};
 
 use super::{Clock, unblock::unblock};
 use crate::{
@@ -71,10 +74,12 @@ pub(crate) async fn await_ready(
     let past = session.map_or_else(|| Past::of_pods(seen.all("Pod")), |session| session.past.clone());
     let ill = session.map(|session| session.ill_before().clone()).unwrap_or_default();
     let mut waiting = Waiting::new(app, &past, workloads, ill);
+    let recorder = session.map(|session| waiting.recorder(app, past, session.number()));
+    let mut recorded = Recorded { session, recorder, before: Snapshot::default() };
     let mut wordless = None;
     loop {
         session.map_or(Ok(()), |session| session.may_write(step))?;
-        let failed = waiting.judge(app, view.latest());
+        let failed = waiting.judge(app, view.latest(), &mut recorded);
         let failed = waiting.set_apart(failed);
         let lacks_words = failed.iter().any(|(_, diagnosis)| diagnosis.cause.lacks_words());
         if lacks_words && wordless.get_or_insert_with(Instant::now).elapsed() < WORDS {
@@ -88,6 +93,7 @@ pub(crate) async fn await_ready(
             let migrated = session.is_some_and(Session::has_migrated);
             let failed = diagnose::all_explained(app, view.latest(), failed, migrated).await;
             waiting.tell_failed(app, &failed);
+            recorded.told();
             return Err(Failure::at(step, Problem::Rollout(failed)));
         }
         if waiting.is_over() {
@@ -100,6 +106,48 @@ pub(crate) async fn await_ready(
         tokio::select! {
             changed = view.changed() => { changed.in_step(step)?; }
             () = tokio::time::sleep(next) => {}
+        }
+    }
+}
+
+/// What is kept of the watching, for the bundle of a release that fails.
+struct Recorded<'s> {
+    session: Option<&'s Session>,
+    recorder: Option<Recorder>,
+    /// What had been noted.
+    before: Snapshot,
+}
+
+impl Recorded<'_> {
+    fn note(&mut self, now: Timestamp, seen: &Snapshot, verdicts: Vec<(String, String)>) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let (changed, gone) = seen.since(&self.before);
+        let gone = gone.into_iter().map(|(kind, name)| (kind.to_owned(), name)).collect();
+        recorder.note(now, changed.into_iter().cloned().collect(), gone, verdicts);
+        self.before = seen.clone();
+    }
+
+    fn see(&self, workload: &ObjectKey, pods: &[&Value], now: Timestamp) {
+        if let Some(session) = self.session
+            && let Ok(mut spans) = session.spans.lock()
+        {
+            spans.see(workload, pods, &session.past, now);
+        }
+    }
+
+    fn told(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.told(Timestamp::now());
+        }
+    }
+}
+
+impl Drop for Recorded<'_> {
+    fn drop(&mut self) {
+        if let (Some(session), Some(recorder)) = (self.session, &self.recorder)
+            && let Ok(mut kept) = session.recording.lock()
+        {
+            recorder.text().clone_into(&mut kept);
         }
     }
 }
@@ -124,15 +172,40 @@ impl Waiting {
         Self { since: Instant::now(), rollouts, ill }
     }
 
+    /// Begins the recording of what follows.
+    fn recorder(&self, app: &App, past: Past, release: u64) -> Recorder {
+        let named = |(key, (rollout, _)): (&ObjectKey, &(Rollout, _))| {
+            let patience = u64::try_from(rollout.no_progress().as_millis()).unwrap_or(u64::MAX);
+            ((key.kind.clone(), key.name.clone()), patience)
+        };
+        Recorder::new(&recording::Start {
+            version: Recorder::version(),
+            at: Timestamp::now(),
+            release,
+            schema_exit_code: app.schema_exit_code,
+            past,
+            workloads: self.rollouts.iter().map(named).collect(),
+        })
+    }
+
     /// Judges all, tells what is new, forgets what is ready, and returns what has failed.
-    fn judge(&mut self, app: &App, seen: &Snapshot) -> Vec<(ObjectKey, Diagnosis)> {
+    fn judge(
+        &mut self,
+        app: &App,
+        seen: &Snapshot,
+        recorded: &mut Recorded<'_>,
+    ) -> Vec<(ObjectKey, Diagnosis)> {
         let around = around(seen);
         let now = Timestamp::now();
+        let mut verdicts = Vec::new();
         let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut failed = Vec::new();
         self.rollouts.retain(|key, (rollout, said)| {
             let observed = Observed { workload: seen.get(&key.kind, &key.name), around: &around };
-            let (state, is_waited_for) = match rollout.step(observed, now) {
+            recorded.see(key, &observed.pods(), now);
+            let verdict = rollout.step(observed, now);
+            verdicts.push((format!("{}/{}", key.kind, key.name), recording::words(&verdict)));
+            let (state, is_waited_for) = match verdict {
                 Verdict::Progressing { ready, wanted, old, waiting_for, failing } => {
                     let deadline = Some(rollout.deadline());
                     (WorkloadState::Progressing { ready, wanted, old, deadline, waiting_for, failing }, true)
@@ -150,6 +223,7 @@ impl Waiting {
             }
             is_waited_for
         });
+        recorded.note(now, seen, verdicts);
         failed
     }
 

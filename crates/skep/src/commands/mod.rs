@@ -20,6 +20,8 @@ mod man_pages;
 mod operate;
 mod plan;
 mod promote;
+mod replay;
+mod report;
 mod rollback;
 mod run;
 mod secret;
@@ -62,7 +64,9 @@ fn only_looks(command: &Command) -> bool {
         | Command::Diagnose(_)
         | Command::History
         | Command::Show(_)
-        | Command::Bundle(_) => true,
+        | Command::Bundle(_)
+        | Command::Replay(_)
+        | Command::Report(_) => true,
         _ => false,
     }
 }
@@ -115,6 +119,8 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
         Command::Unlock(unlock) => unlock::run(settings, &unlock).await,
         Command::Secret(secret) => secret::run(settings, secret).await,
         Command::Bundle(bundle) => bundle::run(settings, &bundle).await,
+        Command::Replay(replay) => return replay::run(settings, &replay).await,
+        Command::Report(wanted) => report::run(settings, &wanted).await,
         Command::Show(show) => show::run(settings, &show).await,
         Command::Events(events) => events::run(settings, events).await,
         Command::Logs(logs) => logs::run(settings, logs).await,

@@ -1,5 +1,6 @@
 //! What is said at the end: the result, or the error with its evidence and a hint. The only place that makes text of errors.
 
+mod page;
 mod plan;
 mod release;
 
@@ -19,6 +20,7 @@ use crate::{
     view::{annotate, duration, summarize},
 };
 
+pub(crate) use page::page;
 pub(crate) use plan::{config_diff, diff, plan, plan_json};
 use release::millis_between;
 pub(crate) use release::{entry_json, entry_line, release, release_json, release_line};

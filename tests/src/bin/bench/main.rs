@@ -8,6 +8,7 @@
 
 mod app;
 mod fleet;
+mod verdicts;
 
 use std::{
     fs,
@@ -32,6 +33,7 @@ fn main() {
     if std::env::var_os("SKEP_TEST_KUBECONFIG").is_some_and(|path| !path.is_empty()) {
         return;
     }
+    verdicts::of_the_gallery();
     fleet::two_hundred_services();
     fleet::fifty_releases();
     hive_start();

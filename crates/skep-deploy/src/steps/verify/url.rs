@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use x509_parser::parse_x509_certificate;
 
 use super::{FailedCheck, path};
-use crate::{App, Plan};
+use crate::{App, Plan, error::innermost};
 
 /// How long one answer may take.
 const ONE_TRY: Duration = Duration::from_secs(10);
@@ -157,12 +157,4 @@ fn client(url: &Url) -> reqwest::Result<Client> {
         builder = builder.resolve(host, here);
     }
     builder.build()
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
