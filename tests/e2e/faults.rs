@@ -3,10 +3,12 @@
 
 use std::{
     env, fs,
+    process::Stdio,
+    thread,
     time::{Duration, Instant},
 };
 
-use skep_tests::{Fault, FaultyApi, Outcome, World};
+use skep_tests::{Fault, FaultyApi, Outcome, World, eventually};
 
 /// The target that leads over the faulty way.
 fn faulty(world: &World) -> FaultyApi {
@@ -111,6 +113,38 @@ fn a_deploy_with_nothing_to_do_makes_three_round_trips_and_takes_no_lock() {
         "{seen:?}"
     );
     assert!(api.round_trips() <= 3, "{} in {:?}: {seen:?}", api.round_trips(), began.elapsed());
+}
+
+/// A control plane that is restarted, or a network that is away: half a minute in the middle of a rollout.
+#[test]
+fn an_api_that_is_away_for_30_seconds_is_waited_for_and_the_verdict_is_right() {
+    const AWAY: Duration = Duration::from_secs(30);
+    let world = World::new();
+    let api = faulty(&world);
+    world.project.append("skep.yaml", "rollout: { no-progress: 20s }\n");
+    world.skep(&["deploy", "-t", "faulty"]).ok();
+    let shipped_through_an_outage = |release: &str| -> Outcome {
+        world.project.write("release", release);
+        let mut command = world.command(&["deploy", "-t", "faulty"]);
+        let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("skep starts");
+        let generation = || world.object("deployment", "shop")["metadata"]["generation"].as_u64();
+        let before = generation();
+        eventually("the roll to begin", Duration::from_secs(30), || (generation() != before).then_some(()));
+        api.is_away(true);
+        thread::sleep(AWAY);
+        api.is_away(false);
+        deploy.wait_with_output().expect("it was started").into()
+    };
+    // It is ready after 15 s, twice, of which nobody sees anything: no progress for longer than the policy allows.
+    let well = shipped_through_an_outage("slow 15\n").ok();
+    well.says("the cluster has not answered for 1")
+        .says("the cluster answers again after")
+        .says("is live on faulty");
+    let broken = shipped_through_an_outage("crash no config\n").code(30);
+    broken.says("the cluster answers again after").says("panic: no config").says("v2 runs again, as v4");
+    world.skep(&["unlock", "-t", "faulty", "--reason", "a test"]).ok().says("is not locked");
+    world.project.write("release", "fine\n");
+    world.skep(&["deploy", "-t", "faulty"]).ok();
 }
 
 /// Only what can't be mended by another try may end a deploy: a token that is refused, and the writes that are fences.

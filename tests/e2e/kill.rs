@@ -86,3 +86,56 @@ fn ctrl_c_stops_cleanly_and_says_where_things_stand() {
     world.skep(&["history"]).ok().says("interrupted");
     assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
 }
+
+/// A polite signal at each step that a deploy has: it ends, leaves no lock and no open record, and the next deploy goes on from there.
+#[test]
+fn promise_5_a_signal_at_any_step_stops_cleanly_and_the_next_deploy_goes_on() {
+    let world = World::new();
+    if world.is_hive() {
+        world.project.append("skep.yaml", "verify: [http://shop.localhost:8080/]\n");
+    }
+    world.project.edit(
+        "skep.yaml",
+        "\nconfig:",
+        "\nmigrate: { manifest: migrate/job.yaml, timeout: 30s }\nconfig:",
+    );
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: { name: shop-migrate }\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers: [{ name: migrate, image: shop, args: [migrate, \"300\", \"0\"] }]\n";
+    world.project.write("migrate/job.yaml", job);
+    let deploy = |signal: Option<(&str, &str)>| -> (Option<i32>, Vec<String>) {
+        let mut command = world.command(&["deploy", "--output", "json"]);
+        let mut deploy = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("skep starts");
+        let pid = deploy.id().to_string();
+        let mut steps = Vec::new();
+        for line in BufReader::new(deploy.stdout.take().expect("piped")).lines().map_while(Result::ok) {
+            let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            let Some(step) = line["step"].as_str().filter(|_| line["type"] == "step-started") else {
+                continue;
+            };
+            steps.push(step.to_owned());
+            if let Some((signal, _)) = signal.filter(|(_, at)| *at == step) {
+                drop(skep_tests::Outcome::of(std::process::Command::new("kill").args([signal, &pid])));
+            }
+        }
+        (deploy.wait().expect("it was started").code(), steps)
+    };
+    let (code, steps) = deploy(None);
+    assert!(code == Some(0) && steps.len() > 8, "{steps:?}");
+    for (number, step) in steps.iter().enumerate() {
+        let signal = ["-INT", "-TERM", "-HUP"][number % 3];
+        world.project.write("release", &format!("{number}\n"));
+        world.project.write("shop.env", &format!("GREETING=hello {number}\n"));
+        let (code, _) = deploy(Some((signal, step)));
+        // The last steps may be over before the signal arrives.
+        assert!(code == Some(130) || code == Some(0), "{signal} in {step}: {code:?}");
+        let history = world.skep(&["history", "--output", "json"]).ok().json();
+        assert!(
+            history.iter().all(|release| release["status"] != "pending"),
+            "{signal} in {step}: {history:?}"
+        );
+        world.skep(&["unlock", "--reason", "a test"]).ok().says("is not locked");
+        assert!(world.get("/").is_ok(), "{signal} in {step}: nothing serves");
+        world.skep(&["deploy"]).ok();
+        let page = format!("hello {number} from {number}\n");
+        assert_eq!(world.get("/"), Ok(page), "{signal} in {step}");
+    }
+}

@@ -17,8 +17,13 @@ use axum::{
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt;
 use serde_json::json;
-use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    sync::{oneshot, watch},
+};
 
 use crate::World;
 
@@ -77,6 +82,8 @@ struct Shared {
     upstream: String,
     client: reqwest::Client,
     calls: Mutex<Calls>,
+    /// Whether nobody answers, and connections that were open are cut.
+    away: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -109,7 +116,8 @@ impl FaultyApi {
         let upstream = line.trim().rsplit(' ').next().expect("an address").to_owned();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let shared = Arc::new(Shared { upstream, client, calls: Mutex::default() });
+        let away = watch::Sender::new(false);
+        let shared = Arc::new(Shared { upstream, client, calls: Mutex::default(), away });
         let (stop, stopped) = oneshot::channel();
         let (ready, address) = std::sync::mpsc::channel();
         let served = Arc::clone(&shared);
@@ -151,6 +159,11 @@ impl FaultyApi {
     /// From now on requests are counted anew, and each takes so much longer.
     pub fn is_farther_by(&self, delay: Duration) {
         *self.shared.calls() = Calls { delay, ..Calls::default() };
+    }
+
+    /// Whether nobody answers from now on, and what is open is cut.
+    pub fn is_away(&self, away: bool) {
+        self.shared.away.send_replace(away);
     }
 
     /// How many requests had to wait for the answer of one before, in the longest chain of such.
@@ -202,6 +215,9 @@ impl Shared {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+    if *shared.away.borrow() {
+        return lost();
+    }
     let delay = shared.calls().delay;
     match shared.fault(&request) {
         None if !delay.is_zero() => {
@@ -264,7 +280,11 @@ async fn forward(shared: &Shared, request: Request, cut: Option<Cut>) -> Respons
         }
     }
     let body = match cut {
-        None => Body::from_stream(answer.bytes_stream()),
+        None => {
+            let mut away = shared.away.subscribe();
+            let cut = async move { drop(away.wait_for(|away| *away).await) };
+            Body::from_stream(answer.bytes_stream().take_until(Box::pin(cut)))
+        }
         Some(Cut::Off) => Body::from_stream(broken()),
         Some(Cut::Gone) => {
             let status = status(StatusCode::GONE, "Expired", "too old resource version");

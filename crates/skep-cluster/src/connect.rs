@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,6 +21,8 @@ use crate::{ClusterError, Route, error::field_conflicts, objects::bytes, routes}
 
 /// How long one request may take with all its tries, watches and logs apart.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// The same for a cluster that has answered before.
+const COMES_BACK: Duration = Duration::from_secs(60);
 /// The pauses before a request is tried again. What says itself when to come back (429, 503, 504) the client below has tried before.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),
@@ -33,6 +38,8 @@ pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 pub struct Cluster {
     pub(crate) client: Client,
     server: Arc<str>,
+    /// Whether it has ever answered.
+    answered: Arc<AtomicBool>,
     /// Routes of kinds that are not built in, found by discovery.
     found: Arc<Mutex<BTreeMap<(String, String), Route>>>,
 }
@@ -72,7 +79,7 @@ impl Cluster {
             .map_err(|error| unusable(error.to_string()))?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = crate::transport::client(config).map_err(|error| unusable(error.to_string()))?;
-        Ok(Self { client, server: server.into(), found: Arc::default() })
+        Ok(Self { client, server: server.into(), answered: Arc::default(), found: Arc::default() })
     }
 
     /// The API's URL.
@@ -150,27 +157,39 @@ impl Cluster {
         what: &str,
         request: Request<Vec<u8>>,
     ) -> Result<Value, ClusterError> {
-        let pauses = if may_be_sent_twice(&request) { PAUSES.as_slice() } else { &[] };
-        let mut pauses = pauses.iter();
+        let again = may_be_sent_twice(&request);
+        let mut pauses = PAUSES.iter();
         let tried = async {
             loop {
-                match self.client.request::<Value>(request.clone()).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => match pauses.next() {
-                        Some(pause) if passes(&error) => {
-                            tracing::debug!(%error, verb, what, "will be tried again");
-                            tokio::time::sleep(*pause).await;
-                        }
-                        _ => return Err(error),
-                    },
+                let error = match self.client.request::<Value>(request.clone()).await {
+                    Ok(answer) => {
+                        self.answered.store(true, Ordering::Relaxed);
+                        return Ok(answer);
+                    }
+                    Err(error) => error,
+                };
+                let lost = !matches!(error, kube::Error::Api(_));
+                if !lost {
+                    self.answered.store(true, Ordering::Relaxed);
+                }
+                // A cluster that has answered before comes back: its API is being restarted, or the network is away for a moment.
+                let longer =
+                    (lost && self.answered.load(Ordering::Relaxed)).then(|| &PAUSES[PAUSES.len() - 1]);
+                match pauses.next().or(longer) {
+                    Some(pause) if again && passes(&error) => {
+                        tracing::debug!(%error, verb, what, "will be tried again");
+                        tokio::time::sleep(*pause).await;
+                    }
+                    _ => return Err(error),
                 }
             }
         };
-        match tokio::time::timeout(DEADLINE, tried).await {
+        let deadline = if self.answered.load(Ordering::Relaxed) { COMES_BACK } else { DEADLINE };
+        match tokio::time::timeout(deadline, tried).await {
             Ok(answer) => answer.map_err(|error| ClusterError::from_kube(&self.server, verb, what, error)),
             Err(_) => Err(ClusterError::Unreachable {
                 server: self.server.to_string(),
-                why: format!("no good answer to {verb} {what} within {} s", DEADLINE.as_secs()),
+                why: format!("no good answer to {verb} {what} within {} s", deadline.as_secs()),
             }),
         }
     }

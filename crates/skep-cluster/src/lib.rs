@@ -20,7 +20,7 @@ pub use apply::{Applied, Force, MANAGER, OPERATOR};
 pub use bundles::Bundles;
 pub use connect::{Cluster, Server};
 pub use error::{ClusterError, FieldConflict};
-pub use lease::{Holder, Lock, LockError, unlock};
+pub use lease::{Holder, Lock, LockError, OUTAGE, unlock};
 pub use logs::LogQuery;
 pub use objects::Selector;
 pub use releases::{RecordError, Releases};

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use futures::{FutureExt, StreamExt, stream::SelectAll};
@@ -11,6 +12,7 @@ use kube::{
     api::{ApiResource, DynamicObject},
     runtime::{
         WatchStreamExt,
+        utils::Backoff,
         watcher::{self, Event},
     },
 };
@@ -96,6 +98,27 @@ impl std::fmt::Debug for View {
     }
 }
 
+/// The pauses before a lost watch is taken up again: soon, and then every two seconds, so that an API that is back is seen at once.
+#[derive(Debug, Default)]
+struct Patient {
+    tries: u32,
+}
+
+impl Iterator for Patient {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.tries = (self.tries + 1).min(4);
+        Some(Duration::from_millis(125 << self.tries))
+    }
+}
+
+impl Backoff for Patient {
+    fn reset(&mut self) {
+        self.tries = 0;
+    }
+}
+
 impl Cluster {
     /// Watches the namespace. Dropped connections are taken up again where they were.
     pub fn view(&self, namespace: &str) -> View {
@@ -114,7 +137,7 @@ impl Cluster {
                 plural: route.plural,
             };
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-            let stream = watcher::watcher(api, watcher::Config::default()).default_backoff();
+            let stream = watcher::watcher(api, watcher::Config::default()).backoff(Patient::default());
             events.push(stream.map(move |event| (watched, event)).boxed());
             missing += 1;
         }

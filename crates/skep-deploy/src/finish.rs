@@ -118,7 +118,7 @@ async fn remove(app: &App, plan: &Plan, release: &Release, session: &Session) ->
         .collect();
     let mut removed = 0;
     for key in unneeded {
-        session.may_write(Step::Prune)?;
+        session.may_write(Step::Prune).await?;
         // Somebody may have made another one under an old name: that is not ours to remove.
         let ours = app.cluster.get(key).await.in_step(Step::Prune)?.is_some_and(|live| app.owns(&live));
         if ours && app.cluster.delete(key).await.in_step(Step::Prune)? {
@@ -127,7 +127,7 @@ async fn remove(app: &App, plan: &Plan, release: &Release, session: &Session) ->
         }
     }
     for release in old {
-        session.may_write(Step::Prune)?;
+        session.may_write(Step::Prune).await?;
         let_go_of_images(app, release, &kept).await?;
         bundle::store(app).remove(release.number).await.in_step(Step::Prune)?;
         store.remove(release.number).await.in_step(Step::Prune)?;

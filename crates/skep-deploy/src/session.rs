@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use jiff::Timestamp;
 use skep_cluster::{Force, Lock, LockError, RecordError, Route, Selector};
-use skep_model::{Event, ObjectKey, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
+use skep_model::{Emit, Event, ObjectKey, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
 
 use skep_rollout::{Diagnosis, Past, Verdict};
 
@@ -21,6 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Session {
     lock: Lock,
+    emit: Emit,
     release: Release,
     /// What the pods had behind them before anything was written, or since the schema was last changed.
     pub(crate) past: Past,
@@ -52,7 +53,8 @@ impl Session {
         })?;
         app.emit.emit(Event::ReleaseOpened { number: release.number });
         let (recording, spans) = (Mutex::default(), Mutex::default());
-        Ok(Self { lock, release, past, ill, restores: false, migrated: false, recording, spans, clock })
+        let emit = app.emit.clone();
+        Ok(Self { lock, emit, release, past, ill, restores: false, migrated: false, recording, spans, clock })
     }
 
     /// Opens the next record under the same lock.
@@ -64,7 +66,7 @@ impl Session {
     ) -> Result<(), Failure> {
         self.clock = Clock::new(&app.emit);
         self.clock.start(Step::Lock);
-        self.may_write(Step::Lock)?;
+        self.may_write(Step::Lock).await?;
         let opened = tokio::try_join!(open_record(app, plan, reason), Before::look(app, plan));
         let opened = self.clock.settle(Step::Lock, opened, |(release, _)| {
             (Outcome::Done, format!("release v{}", release.number))
@@ -105,10 +107,25 @@ impl Session {
         self.clock.step()
     }
 
-    /// Asked before each write.
-    pub(crate) fn may_write(&self, step: Step) -> Result<(), Failure> {
+    /// Asked before each write, and while others' work is awaited. A cluster that does not answer is waited for; answers for how long that
+    /// was.
+    pub(crate) async fn may_write(&self, step: Step) -> Result<Duration, Failure> {
         self.lock.is_at(&step.to_string());
-        self.lock.still_held().in_step(step)
+        let unsure = |since: Duration| {
+            let message = format!(
+                "the cluster has not answered for {} s: nothing is written and nothing is judged until it does, for {} s at the most",
+                since.as_secs(),
+                skep_cluster::OUTAGE.as_secs()
+            );
+            self.emit.emit(Event::Warning { message });
+        };
+        let away = self.lock.hold(unsure).await.in_step(step)?;
+        if !away.is_zero() {
+            let message =
+                format!("the cluster answers again after {} s, and the lock is still held", away.as_secs());
+            self.emit.emit(Event::Warning { message });
+        }
+        Ok(away)
     }
 
     /// A container that started before the migration's end has met another schema: its crashes prove nothing about this release.

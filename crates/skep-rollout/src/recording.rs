@@ -64,6 +64,9 @@ pub struct Frame {
     /// What was said that had not been said before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub said: BTreeMap<String, String>,
+    /// For how many milliseconds nothing had been seen, when the cluster did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<u64>,
     /// Whether this is when people were told that it had failed, causes and all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub told: bool,
@@ -75,7 +78,7 @@ pub struct Frame {
 impl Frame {
     fn at(at: Timestamp) -> Self {
         let (changed, gone, said) = Default::default();
-        Self { at, changed, gone, said, told: false, cut: false }
+        Self { at, changed, gone, said, blind: None, told: false, cut: false }
     }
 }
 
@@ -127,6 +130,12 @@ impl Recorder {
         if !(changed.is_empty() && gone.is_empty() && said.is_empty()) {
             self.line(&Frame { changed, gone, said, ..Frame::at(at) });
         }
+    }
+
+    /// Notes that nothing was seen for so long.
+    pub fn was_blind(&mut self, at: Timestamp, away: Duration) {
+        let millis = u64::try_from(away.as_millis()).unwrap_or(u64::MAX);
+        self.line(&Frame { blind: Some(millis), ..Frame::at(at) });
     }
 
     /// Notes that people have been told.
@@ -200,6 +209,10 @@ impl Recording {
         let mut objects: BTreeMap<Name, Value> = BTreeMap::new();
         let (mut said, mut all) = (BTreeMap::new(), Vec::new());
         for frame in self.frames.iter().filter(|frame| !frame.told && !frame.cut) {
+            if let Some(millis) = frame.blind {
+                rollouts.values_mut().for_each(|rollout| rollout.was_blind(Duration::from_millis(millis)));
+                continue;
+            }
             for object in &frame.changed {
                 objects.insert(name_of(object), object.clone());
             }

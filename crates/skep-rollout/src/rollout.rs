@@ -238,6 +238,13 @@ impl Rollout {
         self.patient(counts, waiting_for, failing, now, why)
     }
 
+    /// Nothing was seen for so long: that is no time without progress.
+    pub fn was_blind(&mut self, away: Duration) {
+        for at in [&mut self.last_progress].into_iter().chain(&mut self.refused) {
+            *at = at.saturating_add(away).unwrap_or(Timestamp::MAX);
+        }
+    }
+
     /// When, with no further event, the verdict would change: the caller's timer.
     pub fn deadline(&self) -> Timestamp {
         let patience = self.out_of_patience();

@@ -1,7 +1,7 @@
 //! The deploy lock: a `coordination.k8s.io` Lease that frees itself when its holder dies.
 //!
 //! A lease is dead when it has not changed for its duration by the observer's own clock: clocks of two machines are never
-//! compared. The holder stops writing when [`STOP_BEFORE`] of the duration is left since its last acknowledged renewal, by
+//! compared. The holder writes nothing when [`STOP_BEFORE`] of the duration is left since its last acknowledged renewal, by
 //! the larger of monotonic and wall time, because a laptop that slept has missed its renewals without noticing.
 
 mod holder;
@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 pub use self::holder::Holder;
-use self::renew::Renewal;
+use self::renew::{Renewal, Standing};
 use crate::{Cluster, ClusterError};
 
 /// How long a lease lives without renewal.
@@ -27,6 +27,8 @@ const STOP_BEFORE: Duration = Duration::from_secs(5);
 const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// How often a lease that goes away under our hands is taken anew.
 const TRIES: u32 = 5;
+/// How long an API may be away before a deploy gives up: restarts of a control plane take a minute.
+pub const OUTAGE: Duration = Duration::from_secs(120);
 /// How often a lease that may be dead is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -65,7 +67,7 @@ pub enum LockError {
     Cluster(#[from] ClusterError),
 }
 
-/// The lock, held. Writing is allowed while [`Lock::still_held`] says so; [`Lock::release`] gives it back.
+/// The lock, held. Writing is allowed once [`Lock::hold`] has answered; [`Lock::release`] gives it back.
 #[derive(Debug)]
 pub struct Lock {
     app: AppName,
@@ -117,12 +119,30 @@ impl Lock {
         self.renewal.is_at(step);
     }
 
-    /// Asked before each write.
+    /// Asked before each write. While the API does not answer nobody knows whose the lock is, and this waits, with `unsure` told once:
+    /// an API that comes back and knows no other holder has not been missed. Answers for how long it had been away.
     ///
     /// # Errors
-    /// [`LockError::Lost`] when the last acknowledged renewal is too old or somebody else holds it.
-    pub fn still_held(&self) -> Result<(), LockError> {
-        self.renewal.check().map_err(|why| LockError::Lost { app: self.app.clone(), why })
+    /// [`LockError::Lost`] when somebody else holds it, or nobody has answered for [`OUTAGE`].
+    pub async fn hold(&self, unsure: impl Fn(Duration)) -> Result<Duration, LockError> {
+        let lost = |why| LockError::Lost { app: self.app.clone(), why };
+        let mut away = Duration::ZERO;
+        loop {
+            match self.renewal.standing() {
+                Standing::Held => return Ok(away),
+                Standing::Lost(why) => return Err(lost(why)),
+                Standing::Unsure(since) if since >= OUTAGE => {
+                    return Err(lost(format!("no renewal was acknowledged for {} s", since.as_secs())));
+                }
+                Standing::Unsure(since) => {
+                    if away.is_zero() {
+                        unsure(since);
+                    }
+                    away = since;
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        }
     }
 
     /// Gives the lock back, if it is still ours.

@@ -20,6 +20,16 @@ struct Acknowledged {
     stolen: Option<String>,
 }
 
+/// How sure the holder of a lease may be of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    Held,
+    /// No renewal was acknowledged for so long: it may be ours still, and nothing may be written until that is known.
+    Unsure(Duration),
+    /// Why it is somebody else's, or nobody's.
+    Lost(String),
+}
+
 #[derive(Debug)]
 pub(super) struct Renewal {
     last: Arc<Mutex<Acknowledged>>,
@@ -56,21 +66,17 @@ impl Renewal {
         }
     }
 
-    /// # Errors
-    /// Why the lease must be taken for lost.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// How sure we are of the lease now.
+    pub(super) fn standing(&self) -> Standing {
         let Ok(last) = self.last.lock() else {
-            return Err("its renewal failed".to_owned());
+            return Standing::Lost("its renewal failed".to_owned());
         };
         if let Some(holder) = &last.stolen {
-            return Err(holder.clone());
+            return Standing::Lost(holder.clone());
         }
         let wall = last.wall.elapsed().unwrap_or_default();
         let since = last.monotonic.elapsed().max(wall);
-        if since >= self.good_for {
-            return Err(format!("no renewal was acknowledged for {} s", since.as_secs()));
-        }
-        Ok(())
+        if since >= self.good_for { Standing::Unsure(since) } else { Standing::Held }
     }
 
     /// The lease as it was when it was ours for the last time; `None` when it no longer is.

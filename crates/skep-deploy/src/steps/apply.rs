@@ -61,13 +61,13 @@ async fn make_room(
     step: Step,
 ) -> Result<(), Failure> {
     for key in objects.iter().filter_map(ObjectKey::of).filter(|key| plan.recreates(key)) {
-        session.may_write(step)?;
+        session.may_write(step).await?;
         app.cluster.delete(&key).await.in_step(step)?;
         let message = format!("{key} is deleted, and made anew once it is gone");
         app.emit.emit(Event::Warning { message });
         let since = Instant::now();
         while app.cluster.get(&key).await.in_step(step)?.is_some() {
-            session.may_write(step)?;
+            session.may_write(step).await?;
             if since.elapsed() > GONE_WITHIN {
                 let what = format!("{key} is still there {} s after it was deleted", GONE_WITHIN.as_secs());
                 let hint =
@@ -90,7 +90,7 @@ pub(crate) async fn wave(
     force: Force,
     changes: impl Fn(&Value) -> bool,
 ) -> Result<(), Failure> {
-    session.may_write(step)?;
+    session.may_write(step).await?;
     let substituted = &plan.desired.substituted;
     let filled: Vec<Value> = objects.iter().map(|object| substituted.fill(object).into_owned()).collect();
     let applied = app.cluster.apply_all(&filled, force).await;

@@ -56,7 +56,7 @@ async fn gate(app: &App, plan: &Plan, job: &Value, session: &mut Session) -> Res
         Some(JobState::Complete) => return Ok(Gate::WasComplete),
         Some(JobState::Running) => Gate::Joined,
         Some(JobState::Failed { .. }) => {
-            session.may_write(Step::Migrate)?;
+            session.may_write(Step::Migrate).await?;
             remove(app, &key).await?;
             Gate::Ran
         }
@@ -91,7 +91,7 @@ async fn watch(app: &App, session: &Session, key: &ObjectKey) -> Result<Option<T
     loop {
         let (verdict, completed) = {
             let seen = view.changed().await.in_step(Step::Migrate)?;
-            session.may_write(Step::Migrate)?;
+            session.may_write(Step::Migrate).await?;
             logs.follow(seen, key);
             (judge(&mut rollout, seen, key), completion_time(seen, key))
         };

@@ -28,6 +28,9 @@ const LOOK_UP: Duration = Duration::from_secs(2);
 /// How long the words of a probe are waited for that has failed by its conditions: a busy kubelet sends its Events late.
 pub(crate) const WORDS: Duration = Duration::from_secs(1);
 
+/// How long the watches may take to come back once the cluster answers again.
+const SIGHT: Duration = Duration::from_secs(3);
+
 /// How long one that was not well before may take to get well, now that what it needs may have come.
 const CONVALESCENCE: Duration = Duration::from_secs(60);
 
@@ -78,7 +81,17 @@ pub(crate) async fn await_ready(
     let mut recorded = Recorded { session, recorder, before: Snapshot::default() };
     let mut wordless = None;
     loop {
-        session.map_or(Ok(()), |session| session.may_write(step))?;
+        if let Some(session) = session {
+            let away = session.may_write(step).await?;
+            if !away.is_zero() {
+                waiting.was_blind(away);
+                recorded.was_blind(away);
+                // The watches are a moment behind the lock.
+                if let Ok(changed) = tokio::time::timeout(SIGHT, view.changed()).await {
+                    changed.in_step(step)?;
+                }
+            }
+        }
         let failed = waiting.judge(app, view.latest(), &mut recorded);
         let failed = waiting.set_apart(failed);
         let lacks_words = failed.iter().any(|(_, diagnosis)| diagnosis.cause.lacks_words());
@@ -135,6 +148,12 @@ impl Recorded<'_> {
         }
     }
 
+    fn was_blind(&mut self, away: Duration) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.was_blind(Timestamp::now(), away);
+        }
+    }
+
     fn told(&mut self) {
         if let Some(recorder) = &mut self.recorder {
             recorder.told(Timestamp::now());
@@ -170,6 +189,11 @@ impl Waiting {
         };
         let rollouts = workloads.iter().filter_map(|object| ObjectKey::of(object)).map(new).collect();
         Self { since: Instant::now(), rollouts, ill }
+    }
+
+    /// Nothing was seen for so long: that is no time without progress.
+    fn was_blind(&mut self, away: Duration) {
+        self.rollouts.values_mut().for_each(|(rollout, _)| rollout.was_blind(away));
     }
 
     /// Begins the recording of what follows.

@@ -31,7 +31,7 @@ pub(super) async fn soak(app: &App, plan: &Plan, session: &Session) -> Result<()
     let mut view = app.cluster.view(app.namespace());
     let mut wordless = None;
     loop {
-        session.may_write(Step::Verify)?;
+        session.may_write(Step::Verify).await?;
         let next = match wordless {
             None => (Instant::now() + LOOK_UP).min(end),
             Some(since) => since + WORDS,
