@@ -112,7 +112,7 @@ fn status_goes_on_and_shows_what_changes() {
     world.skep(&["deploy"]).ok();
     let (mut status, path) = follow(&world, &["status", "--watch"]);
     said(&path, "2/2 ready");
-    world.project.write("release", "two\n");
+    world.project.write("release", "slow 3\n");
     world.skep(&["deploy"]).ok();
     said(&path, "v2");
     said(&path, "its readiness probe");

@@ -8,6 +8,7 @@ mod cluster;
 #[expect(dead_code, reason = "shared with the tests of crates/skep-registry")]
 mod docker_registry;
 mod example;
+mod far_node;
 mod fault;
 pub mod gallery;
 mod ground;
@@ -21,6 +22,7 @@ mod world;
 
 pub use cluster::not_run;
 pub use example::{Answer, Example};
+pub use far_node::{FarNode, SCHEDULER};
 pub use fault::{Fault, FaultyApi};
 pub use ground::{Footprint, Ground, Mount, after, behind_mounts, wrapped};
 pub use honeydue::HoneyDue;

@@ -11,6 +11,9 @@ use crate::action::{Action, Step};
 use crate::kind::Kind;
 use crate::{object, selector};
 
+/// Which pods are its own, by `spec.schedulerName`.
+const NAME: &str = "default-scheduler";
+
 /// Looks at one pod. `node`: the Node object; it tells by `spec.unschedulable` and its Ready condition whether pods can run.
 /// `pods`: those of all namespaces, which share the node; `claims`: the PersistentVolumeClaims of the pod's namespace.
 pub(crate) fn step<C: Borrow<Value>>(
@@ -21,7 +24,8 @@ pub(crate) fn step<C: Borrow<Value>>(
     now: Timestamp,
 ) -> Step {
     let mut step = Step::default();
-    if !object::text(pod, "/spec/nodeName").is_empty() || object::is_deleting(pod) {
+    let is_ours = matches!(object::text(pod, "/spec/schedulerName"), "" | NAME);
+    if !is_ours || !object::text(pod, "/spec/nodeName").is_empty() || object::is_deleting(pod) {
         return step;
     }
     if !object::array(pod, "/spec/schedulingGates").is_empty() {
@@ -118,7 +122,7 @@ fn insufficient<C: Borrow<Value>>(pod: &Value, node: &Value, pods: &[C]) -> Opti
     let placed = || {
         let others = pods.iter().map(Borrow::borrow);
         others.filter(|other| {
-            !object::text(other, "/spec/nodeName").is_empty() && !replicaset::is_finished(other)
+            object::text(other, "/spec/nodeName") == object::name(node) && !replicaset::is_finished(other)
         })
     };
     let there =
@@ -274,7 +278,11 @@ mod tests {
     }
 
     #[test]
-    fn bound_and_leaving_pods_are_left_alone() {
+    fn bound_pods_and_those_of_another_scheduler_are_left_alone() {
+        assert_eq!(
+            step(&pod(&json!({"schedulerName": "far"})), &node(true), NONE, NONE, Timestamp::UNIX_EPOCH),
+            Step::default()
+        );
         assert_eq!(
             step(&pod(&json!({"nodeName": "n"})), &node(true), NONE, NONE, Timestamp::UNIX_EPOCH),
             Step::default()

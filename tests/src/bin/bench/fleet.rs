@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use skep_tests::{Outcome, World, program};
+use skep_tests::{FarNode, Outcome, SCHEDULER, World, program};
 
 use super::{median, row, spawn, timed};
 
@@ -154,6 +154,48 @@ pub(super) fn two_hundred_services() {
     row("plan of 200 services, 1,000 objects, all changed", runs[2].0, spawn(), "2000 ms");
     let peak = runs.iter().map(|(_, peak)| *peak).max().unwrap_or(0) / 1024;
     println!("{:<78} {peak:>7} MB {:>10} {:>10}", "  its memory, at the most", "-", "150 MB");
+}
+
+/// 200 services with five pods each, all replaced at once: what watching them costs.
+pub(super) fn a_thousand_pods() {
+    let world = World::new();
+    world.project.remove("k8s/shop.yaml");
+    world.project.remove("k8s/traffic.yaml");
+    let service = |number: usize| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: s{number} }}\nspec:\n  replicas: 5\n  selector: {{ matchLabels: {{ app: s{number} }} }}\n  template:\n    metadata: {{ labels: {{ app: s{number} }} }}\n    spec:\n      schedulerName: {SCHEDULER}\n      containers: [{{ name: s, image: shop, envFrom: [{{ configMapRef: {{ name: shop-config }} }}] }}]\n"
+        )
+    };
+    for number in 0..200 {
+        world.project.write(&format!("k8s/s{number}.yaml"), &service(number));
+    }
+    world.skep(&["hive", "start"]).ok();
+    let node = FarNode::join(&world, Duration::from_secs(10));
+    world.skep(&["deploy", "--quiet"]).ok();
+    world.project.write("shop.env", "GREETING=good evening\n");
+    let mut command = world.command(&["deploy", "--skip-build", "--output", "json"]);
+    let mut deploy = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("skep starts");
+    let process = Path::new("/proc").join(deploy.id().to_string());
+    let (began, mut peak, mut busy) = (Instant::now(), 0, Duration::ZERO);
+    while deploy.try_wait().expect("it can be waited for").is_none() {
+        peak = peak.max(high_water(&process.join("status")));
+        busy = busy.max(processor_time(&process.join("stat")));
+        thread::sleep(Duration::from_millis(20));
+    }
+    let took = began.elapsed();
+    drop(node);
+    row("a deploy of 200 services that replaces 1,000 pods, 10 s each", took, spawn(), "-");
+    println!("{:<78} {:>7} MB {:>10} {:>10}", "  its memory, at the most", peak / 1024, "-", "150 MB");
+    let share = busy.as_secs_f64() / took.as_secs_f64() * 100.0;
+    println!("{:<78} {share:>7.1} %  {:>10} {:>10}", "  of a core, from start to end", "-", "20 %");
+}
+
+/// The processor time that a process has taken, in the hundredths of a second that Linux counts by.
+fn processor_time(stat: &Path) -> Duration {
+    let stat = fs::read_to_string(stat).unwrap_or_default();
+    // The name, in parentheses, may hold anything.
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ').skip(11).take(2);
+    Duration::from_millis(fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10)
 }
 
 /// As many kept releases as anybody wants: what they cost a deploy that has nothing to do, and whoever looks back.

@@ -35,6 +35,7 @@ fn main() {
     }
     verdicts::of_the_gallery();
     fleet::two_hundred_services();
+    fleet::a_thousand_pods();
     fleet::fifty_releases();
     hive_start();
     let world = World::new();
