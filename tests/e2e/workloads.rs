@@ -117,6 +117,33 @@ fn a_broken_stateful_set_is_told_and_its_broken_pod_gives_way_to_the_good_releas
     world.kubectl(&["rollout", "status", "statefulset/db", "--timeout=20s"]).ok();
 }
 
+/// Nothing can come in the place of a pod that does not go, not even the good release.
+#[test]
+fn a_pod_that_a_finalizer_holds_is_named_and_so_is_the_restore_that_it_keeps_from_happening() {
+    let Some(world) = World::on_hive("its namespace could not be removed from a cluster that stays") else {
+        return;
+    };
+    let held = SET.replace(
+        "labels: { app: db } }\n    spec:",
+        "labels: { app: db }, finalizers: [example.com/hold] }\n    spec:",
+    );
+    assert_ne!(held, SET);
+    let world = only(world, &held);
+    world.project.append("skep.yaml", "rollout: { no-progress: 5s }\n");
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    let failed = world.skep(&["deploy", "--output", "json"]).code(31);
+    let error = failed.json().into_iter().find(|line| line["type"] == "error").expect("an error");
+    assert_eq!(error["causes"][0]["cause"], "stuck-terminating", "{error:#}");
+    let message = error["message"].as_str().unwrap_or_default();
+    assert!(message.contains("db-2") && message.contains("example.com/hold"), "{message}");
+    assert_eq!(error["restoration"]["is"], "failed", "{error:#}");
+    assert!(
+        error["restoration"]["why"].as_str().is_some_and(|why| why.contains("example.com/hold")),
+        "{error:#}"
+    );
+}
+
 #[test]
 fn a_stateful_set_keeps_its_names_and_volumes() {
     let Some(world) =

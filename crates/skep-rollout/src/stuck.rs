@@ -28,7 +28,8 @@ pub(crate) fn diagnosis(
     if let Some(diagnosis) = waiting.filter_map(|pod| of_pod(pod, &observed.around.events, seconds)).next() {
         return Some(diagnosis);
     }
-    let ending = old.iter().find(|pod| pod::is_leaving(pod))?;
+    // A StatefulSet's pod stands in its own successor's place, whatever its template.
+    let ending = old.iter().chain(pods).find(|pod| pod::is_leaving(pod))?;
     Some(Diagnosis::of_workload(terminating(ending, now)?))
 }
 
