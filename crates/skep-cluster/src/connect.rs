@@ -216,6 +216,8 @@ fn passes(error: &kube::Error) -> bool {
         kube::Error::Api(status) if status.code == 409 => field_conflicts(status).is_empty(),
         kube::Error::Api(status) => matches!(status.code, 429 | 500 | 502 | 503 | 504),
         kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+        // An answer that ends in its middle.
+        kube::Error::SerdeError(error) => error.is_eof(),
         _ => false,
     }
 }
