@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use skep_tests::{Outcome, World};
+use skep_tests::{Outcome, World, eventually};
 
 #[test]
 fn an_unknown_key_of_the_project_file() {
@@ -96,11 +96,13 @@ fn a_cluster_that_never_answers_is_told_and_can_be_left() {
 
     let mut look = world.command(&["status", "-t", "far"]);
     let look = look.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("Skep starts");
-    std::thread::sleep(Duration::from_secs(2));
+    silent.set_nonblocking(true).expect("it can be asked");
+    let connected = eventually("Skep to connect", Duration::from_secs(20), || silent.accept().ok());
     let stopped = Instant::now();
     Outcome::of(Command::new("kill").args(["-INT", &look.id().to_string()])).ok();
     Outcome::from(look.wait_with_output().expect("Skep ends")).code(130).says("stopped");
     assert!(stopped.elapsed() < Duration::from_secs(10), "{:?}", stopped.elapsed());
+    drop(connected);
 
     let started = Instant::now();
     let told = world.skep(&["status", "-t", "far"]).code(10);

@@ -1,7 +1,7 @@
 //! roll: every workload of the release is awaited, changed or not, from one live view and a pure verdict each.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -79,7 +79,7 @@ pub(crate) async fn await_ready(
     let mut waiting = Waiting::new(app, &past, workloads, ill);
     let recorder = session.map(|session| waiting.recorder(app, past, session.number()));
     let mut recorded = Recorded { session, recorder, before: Snapshot::default() };
-    let mut wordless = None;
+    let (mut wordless, mut unblocked) = (None, BTreeSet::new());
     loop {
         if let Some(session) = session {
             let away = session.may_write(step).await?;
@@ -113,7 +113,7 @@ pub(crate) async fn await_ready(
             return Ok(());
         }
         if session.is_some() {
-            unblock(app, view.latest(), waiting.rollouts.keys()).await;
+            unblock(app, view.latest(), waiting.rollouts.keys(), &mut unblocked).await;
         }
         let next = waiting.next_deadline().min(LOOK_UP);
         tokio::select! {

@@ -1,6 +1,8 @@
 //! A StatefulSet's broken pod: its controller replaces no pod while one of an older template is not ready, so what would mend it never comes.
 //! Kubernetes leaves that to whoever watches; here it is the rollout itself.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use skep_cluster::Snapshot;
@@ -12,13 +14,23 @@ use crate::{App, owned::owned_by};
 /// How long an old pod must have been unready: one that just starts may be ready in a moment.
 const SINCE: SignedDuration = SignedDuration::from_secs(10);
 
-/// Deletes the old pods that keep these workloads' new ones from coming, and says so.
-pub(crate) async fn unblock(app: &App, seen: &Snapshot, workloads: impl Iterator<Item = &ObjectKey>) {
+/// Deletes the old pods that keep these workloads' new ones from coming, and says so. `tried`: the uids of those that were told of; each is
+/// tried once.
+pub(crate) async fn unblock(
+    app: &App,
+    seen: &Snapshot,
+    workloads: impl Iterator<Item = &ObjectKey>,
+    tried: &mut BTreeSet<String>,
+) {
     let pods = seen.all("Pod");
     for key in workloads.filter(|key| key.kind == "StatefulSet") {
         let Some(set) = seen.get(&key.kind, &key.name) else { continue };
         for pod in in_the_way(set, &owned_by(set, &pods), Timestamp::now()) {
             let Some(pod_key) = ObjectKey::of(pod) else { continue };
+            let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+            if tried.contains(uid) {
+                continue;
+            }
             let name = &pod_key.name;
             let message = match app.cluster.delete_unchanged(&pod_key, pod).await {
                 Ok(()) => format!(
@@ -31,6 +43,7 @@ pub(crate) async fn unblock(app: &App, seen: &Snapshot, workloads: impl Iterator
                     app.namespace()
                 ),
             };
+            tried.insert(uid.to_owned());
             app.emit.emit(Event::Warning { message });
         }
     }
