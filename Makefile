@@ -54,7 +54,7 @@ ci:
 	time $(MAKE) lint
 	time cargo check --package skep --no-default-features
 	time PROFILE=quick $(MAKE) dist
-	time SKEP_TEST_DIST=$(CURDIR)/target/dist NEXTEST_PROFILE=ci $(MAKE) test
+	time SKEP_SEEDS=1000 SKEP_TEST_DIST=$(CURDIR)/target/dist NEXTEST_PROFILE=ci $(MAKE) test
 	time $(MAKE) up
 	time $(MAKE) check-pages
 	time $(MAKE) up

@@ -21,6 +21,7 @@ const ROOMS: &[&str] = &[
     "skep-proxy",
     "skep-registryd",
     "skep-model",
+    "skep-ambient",
 ];
 
 fn metadata() -> Metadata {
@@ -141,6 +142,37 @@ fn rust_files(dir: &Path, found: &mut BTreeSet<std::path::PathBuf>) {
             rust_files(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.insert(path);
+        }
+    }
+}
+
+/// A simulation decides what time it is and what chance brings: whoever acts over time asks `skep-ambient`.
+#[test]
+fn time_and_chance_come_from_one_room() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let asked = [
+        "Timestamp::now()",
+        "SystemTime::now()",
+        "time::{Duration, Instant}",
+        "std::time::Instant",
+        "rand::",
+        "Uuid::new_v4",
+    ];
+    let mut files = BTreeSet::new();
+    for room in [
+        "skep-deploy/src",
+        "skep-cluster/src",
+        "skep-apiserver/src",
+        "skep-hive/src/controllers",
+        "skep-hive/src/reconcile",
+    ] {
+        rust_files(&root.join(room), &mut files);
+    }
+    assert!(files.len() > 100, "the rooms were moved: {}", files.len());
+    for file in files.iter().filter(|file| !file.ends_with("tests.rs")) {
+        let text = fs::read_to_string(file).expect("a source file");
+        for asked in asked {
+            assert!(!text.contains(asked), "{} asks {asked}, and no simulation can answer", file.display());
         }
     }
 }

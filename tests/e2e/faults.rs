@@ -126,9 +126,9 @@ fn an_api_that_is_away_for_30_seconds_is_waited_for_and_the_verdict_is_right() {
     let shipped_through_an_outage = |release: &str| -> Outcome {
         world.project.write("release", release);
         let mut command = world.command(&["deploy", "-t", "faulty"]);
-        let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("skep starts");
         let generation = || world.object("deployment", "shop")["metadata"]["generation"].as_u64();
         let before = generation();
+        let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("skep starts");
         eventually("the roll to begin", Duration::from_secs(30), || (generation() != before).then_some(()));
         api.is_away(true);
         thread::sleep(AWAY);

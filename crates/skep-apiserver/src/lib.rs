@@ -34,7 +34,7 @@ pub use resources::{
     DeleteOptions, Patch, PatchOptions, Preconditions, Propagation, Resources, ResourcesConfig, Subresource,
 };
 pub use schedule::Schedule;
-pub use server::{ApiServer, CredentialsError, LogRequest, PodLogs, ServeConfig, ServeError};
+pub use server::{ApiConnections, ApiServer, CredentialsError, LogRequest, PodLogs, ServeConfig, ServeError};
 pub use status::{Cause, Details, Status};
 pub use store::StoreError;
 pub use watch::{Watch, WatchEvent};

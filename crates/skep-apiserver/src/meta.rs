@@ -94,7 +94,7 @@ pub(crate) fn drop_nulls(value: &mut Value) {
 
 /// The time as objects carry it: RFC 3339 with whole seconds.
 pub(crate) fn now() -> String {
-    seconds(Timestamp::now())
+    seconds(skep_ambient::now())
 }
 
 /// A time as objects carry it: RFC 3339 with whole seconds.

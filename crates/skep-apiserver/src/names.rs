@@ -1,7 +1,5 @@
 //! Names: what may be one, and how one is made up.
 
-use uuid::Uuid;
-
 /// The letters that Kubernetes makes names from: no vowels, so no words.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// A made-up name has at most 63 bytes, so that it can be a label's value too.
@@ -9,7 +7,7 @@ const LONGEST_PREFIX: usize = 58;
 
 /// The prefix and five random letters.
 pub(crate) fn generated(prefix: &str) -> String {
-    let random = Uuid::new_v4().into_bytes();
+    let random = skep_ambient::uuid().into_bytes();
     let letters = random.iter().take(5).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
     let end = prefix.floor_char_boundary(LONGEST_PREFIX);
     prefix[..end].chars().chain(letters).collect()

@@ -5,11 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::watch;
 
 use crate::kind::Kind;
 use crate::meta;
-use crate::store::{Change, Store, Verb};
+use crate::store::{Change, Store, Subscription, Verb};
 
 /// One thing that a watcher learns.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +29,7 @@ pub struct Watch {
     namespace: Option<String>,
     version: u64,
     ready: VecDeque<WatchEvent>,
-    latest: watch::Receiver<u64>,
+    news: Subscription,
     /// What the watcher believes to exist: lets it catch up when it has fallen further behind than changes are kept.
     known: BTreeMap<(String, String), Arc<Value>>,
 }
@@ -47,14 +46,14 @@ impl WatchEvent {
 
 impl Watch {
     pub(crate) fn new(store: Arc<Store>, kind: Kind, namespace: Option<&str>) -> Self {
-        let latest = store.subscribe();
+        let news = store.subscribe();
         let mut watch = Self {
             store,
             kind,
             namespace: namespace.map(str::to_owned),
             version: 0,
             ready: VecDeque::new(),
-            latest,
+            news,
             known: BTreeMap::new(),
         };
         watch.catch_up();
@@ -68,7 +67,7 @@ impl Watch {
                 return Some(event);
             }
             // Marked as seen before looking, so that a change in between wakes the wait below.
-            self.latest.borrow_and_update();
+            self.news.catch_up();
             match self.store.changes_since(self.version, self.kind, self.namespace.as_deref()) {
                 Ok((changes, version)) => {
                     self.version = version;
@@ -77,7 +76,7 @@ impl Watch {
                 Err(_) => self.catch_up(),
             }
             if self.ready.is_empty() {
-                self.latest.changed().await.ok()?;
+                self.news.changed().await;
             }
         }
     }

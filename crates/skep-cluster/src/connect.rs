@@ -10,12 +10,15 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, header::CONTENT_TYPE};
+use bytes::Bytes;
+use http::{Method, Request, Response, header::CONTENT_TYPE};
 use kube::{
     Client, Config,
+    client::Body,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::{Value, json};
+use tower::{BoxError, Service};
 
 use crate::{ClusterError, Route, error::field_conflicts, objects::bytes, routes};
 
@@ -80,6 +83,19 @@ impl Cluster {
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = crate::transport::client(config).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { client, server: server.into(), answered: Arc::default(), found: Arc::default() })
+    }
+
+    /// Uses a cluster whose API is whatever `service` answers: one in the same process, say.
+    pub fn over<S, B>(service: S, server: &str) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError> + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let client = crate::transport::over(service, "default");
+        Self { client, server: server.into(), answered: Arc::default(), found: Arc::default() }
     }
 
     /// The API's URL.

@@ -20,6 +20,8 @@ pub use apply::{Applied, Force, MANAGER, OPERATOR};
 pub use bundles::Bundles;
 pub use connect::{Cluster, Server};
 pub use error::{ClusterError, FieldConflict};
+/// What requests and answers of [`Cluster::over`] are made of.
+pub use kube::client::Body;
 pub use lease::{Holder, Lock, LockError, OUTAGE, unlock};
 pub use logs::LogQuery;
 pub use objects::Selector;

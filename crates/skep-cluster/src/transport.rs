@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client as Http, connect::HttpConnector},
@@ -10,14 +12,28 @@ use hyper_util::{
 };
 use kube::{
     Client, Config,
-    client::{ConfigExt as _, retry::RetryPolicy},
+    client::{Body, ConfigExt as _, retry::RetryPolicy},
 };
-use tower::{BoxError, ServiceBuilder, retry::RetryLayer};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _, retry::RetryLayer};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How often a connection that says nothing is asked whether it lives, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(10);
+
+/// A client for whatever answers as an API does. Behind this everything is as with a connection.
+pub(crate) fn over<S, B>(service: S, default_namespace: &str) -> Client
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let service = service.map_err(Into::<BoxError>::into);
+    let service = ServiceBuilder::new().layer(RetryLayer::new(RetryPolicy::server_retry())).service(service);
+    Client::new(service, default_namespace)
+}
 
 /// A client for this configuration. Behind a proxy it is kube's own.
 pub(crate) fn client(mut config: Config) -> Result<Client, kube::Error> {

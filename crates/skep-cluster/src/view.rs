@@ -1,10 +1,6 @@
 //! A live view of what a rollout looks at: one watch per kind over the namespace, merged into one snapshot.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::SelectAll};
 use kube::{
@@ -38,7 +34,7 @@ const EVENT: &str = "Event";
 /// What the namespace holds now, by kind, then name.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    objects: HashMap<&'static str, BTreeMap<String, Arc<Value>>>,
+    objects: BTreeMap<&'static str, BTreeMap<String, Arc<Value>>>,
 }
 
 impl Snapshot {
@@ -84,7 +80,7 @@ pub struct View {
     snapshot: Snapshot,
     /// Kinds whose first list has not come yet: nothing may be judged before.
     missing: usize,
-    arriving: HashMap<&'static str, BTreeMap<String, Arc<Value>>>,
+    arriving: BTreeMap<&'static str, BTreeMap<String, Arc<Value>>>,
     events: SelectAll<futures::stream::BoxStream<'static, KindEvent>>,
     server: String,
     /// When the first list must have come; and what kept it from coming.
@@ -144,7 +140,7 @@ impl Cluster {
         View {
             snapshot: Snapshot::default(),
             missing,
-            arriving: HashMap::new(),
+            arriving: BTreeMap::new(),
             events,
             server: self.url().to_owned(),
             first_by: Instant::now() + DEADLINE,

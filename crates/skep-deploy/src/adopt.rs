@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use skep_cluster::{Force, MANAGER, RecordError, Route, Selector};
 use skep_manifest::{ConfigReference, Salt, config_references, is_workload};
@@ -98,7 +97,7 @@ impl Origin {
             objects.extend(is_ours.then_some(set.copy));
         }
         let inventory = skep_manifest::inventory(objects.iter().chain(&versions));
-        let now = Timestamp::now();
+        let now = skep_ambient::now();
         let release = Release {
             format: Release::FORMAT,
             app: app.project.app.to_string(),

@@ -139,6 +139,7 @@ where
 pub async fn deploy_saved(app: &App, saved: SavedPlan) -> Result<Done, Failure> {
     let mut clock = Clock::new(&app.emit);
     let plan = tokio::select! {
+        biased;
         plan = saved.revive(app, &mut clock) => plan?,
         () = app.cancel.cancelled() => return Err(Failure::at(Step::Plan, Problem::Interrupted)),
     };
@@ -160,6 +161,7 @@ pub async fn deploy_saved(app: &App, saved: SavedPlan) -> Result<Done, Failure> 
 pub async fn plan(app: &App, request: &DeployRequest) -> Result<Plan, Failure> {
     let mut clock = Clock::new(&app.emit);
     let planned = tokio::select! {
+        biased;
         planned = prepare(app, request, Purpose::Show, &mut clock) => planned,
         () = app.cancel.cancelled() => Err(Failure::at(Step::Plan, Problem::Interrupted)),
     };
@@ -172,6 +174,7 @@ pub async fn plan(app: &App, request: &DeployRequest) -> Result<Plan, Failure> {
 async fn deploy_once(app: &App, request: &DeployRequest) -> Result<Done, Failure> {
     let mut clock = Clock::new(&app.emit);
     let planned = tokio::select! {
+        biased;
         planned = prepare(app, request, Purpose::Ship, &mut clock) => Some(planned),
         () = app.cancel.cancelled() => None,
     };
@@ -196,6 +199,7 @@ pub(crate) async fn settle(app: &App, plan: &Plan, clock: &mut Clock) -> Result<
         steps::verify::check(app, plan, clock).await
     };
     tokio::select! {
+        biased;
         up = up => up,
         () = app.cancel.cancelled() => Err(Failure::at(Step::Roll, Problem::Interrupted)),
     }
@@ -229,6 +233,7 @@ pub(crate) async fn ship(
 ) -> Result<Done, Failure> {
     let mut session = Session::open(app, &plan, reason, clock).await?;
     let outcome = tokio::select! {
+        biased;
         outcome = change_the_cluster(app, &plan, &mut session) => outcome,
         () = app.cancel.cancelled() => Err(Failure::at(session.step(), Problem::Interrupted)),
     };

@@ -2,7 +2,6 @@
 //! registry with the login of whoever deploys, the cluster's complaints. `skep diagnose` asks the same when no deploy runs.
 
 use futures::{StreamExt, future::join_all};
-use jiff::Timestamp;
 use skep_cluster::{LogQuery, Snapshot};
 use skep_model::{ImageRef, ObjectKey, Step};
 use skep_registry::RegistryError;
@@ -82,7 +81,7 @@ pub(crate) async fn looked_at(app: &App, seen: &Snapshot, key: &ObjectKey, mask:
 
 pub(crate) fn look(app: &App, seen: &Snapshot, key: &ObjectKey) -> Verdict {
     let observed = Observed { workload: seen.get(&key.kind, &key.name), around: &around(seen) };
-    Rollout::look(observed, app.patience(), app.schema_exit_code, Timestamp::now())
+    Rollout::look(observed, app.patience(), app.schema_exit_code, skep_ambient::now())
 }
 
 /// The true causes, with their evidence.

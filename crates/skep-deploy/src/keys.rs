@@ -79,7 +79,7 @@ impl Keys {
         let made = &mut self.made;
         let make = || {
             *made = true;
-            rand::random::<[u8; RANDOM]>().iter().map(|byte| format!("{byte:02x}")).collect()
+            skep_ambient::bytes::<RANDOM>().iter().map(|byte| format!("{byte:02x}")).collect()
         };
         self.values.entry(name).or_insert_with(make).clone()
     }

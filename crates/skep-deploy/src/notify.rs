@@ -108,7 +108,7 @@ async fn post(notify: &Notify, news: &Value) -> Result<(), String> {
         None => None,
     };
     let client = Client::builder().timeout(ONE_TRY).build().map_err(|error| error.to_string())?;
-    let delivery = format!("{:032x}", rand::random::<u128>());
+    let delivery = hex::encode(skep_ambient::bytes::<16>());
     let mut pauses = PAUSES.iter();
     loop {
         let mut request = client

@@ -89,6 +89,7 @@ pub(crate) async fn after(
     }
     let number = session.number();
     let prepared = tokio::select! {
+        biased;
         prepared = prepare(app, failed, session, failure) => prepared,
         () = app.cancel.cancelled() => Err(left("you stopped it")),
     };
@@ -234,6 +235,7 @@ async fn put_back(
 ) -> Result<Release, Failure> {
     session.reopen(app, plan, reason(to, failed)).await?;
     let outcome = tokio::select! {
+        biased;
         outcome = stage_and_bring_up(app, plan, session) => outcome,
         () = app.cancel.cancelled() => Err(Failure::at(session.step(), Problem::Interrupted)),
     };

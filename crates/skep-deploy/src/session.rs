@@ -187,7 +187,7 @@ impl Session {
         self.clock.start(Step::Record);
         self.release.timings = self.clock.timings();
         self.release.pods = self.spans.lock().map(|spans| spans.all()).unwrap_or_default();
-        let closed = match self.release.close(status, Timestamp::now(), failure) {
+        let closed = match self.release.close(status, skep_ambient::now(), failure) {
             Ok(()) => app.releases().save(&self.release).await.in_step(Step::Record),
             Err(illegal) => Err(Failure::at(
                 Step::Record,
@@ -218,6 +218,7 @@ pub(crate) async fn give_back(app: &App, lock: Lock) {
 /// is one of a dead process.
 pub(crate) async fn take(app: &App) -> Result<Lock, Failure> {
     tokio::select! {
+        biased;
         taken = take_or_wait(app) => taken.in_step(Step::Lock),
         () = app.cancel.cancelled() => Err(Failure::at(Step::Lock, Problem::Interrupted)),
     }
@@ -278,7 +279,7 @@ async fn open_record(app: &App, plan: &Plan, reason: ReasonForRelease) -> Result
     }
     for dead in known.iter_mut().filter(|release| release.status == ReleaseStatus::Pending) {
         let why = "Skep ended before the outcome was known".to_owned();
-        if dead.close(ReleaseStatus::Interrupted, Timestamp::now(), Some(why)).is_ok() {
+        if dead.close(ReleaseStatus::Interrupted, skep_ambient::now(), Some(why)).is_ok() {
             store.save(dead).await.in_step(Step::Lock)?;
         }
     }
@@ -288,7 +289,7 @@ async fn open_record(app: &App, plan: &Plan, reason: ReasonForRelease) -> Result
         number: newest + 1,
         status: ReleaseStatus::Pending,
         reason,
-        created: Timestamp::now(),
+        created: skep_ambient::now(),
         closed: None,
         by: format!("{}@{}", app.author.holder.user, app.author.holder.host),
         commit: plan.desired.commit.clone(),

@@ -13,4 +13,6 @@ mod pods;
 mod reconcile;
 mod selector;
 
+pub use controllers::job::RetryDelay;
 pub use hive::{HiveAddress, HiveConfig, HiveError, run};
+pub use reconcile::Controllers;

@@ -54,7 +54,7 @@ impl Resources {
         let turn = self.store.turn();
         self.check_namespace(kind, &object)?;
         if kind == Kind::EVENT && !options.dry_run {
-            self.expire_events(&turn, jiff::Timestamp::now());
+            self.expire_events(&turn, skep_ambient::now());
         }
         lifecycle::begin(kind, &mut object);
         (kind.0.rules.default)(&mut object);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{DeleteOptions, Propagation, Resources, lifecycle, not_stored};
@@ -115,7 +114,7 @@ fn step(kind: Kind, live: &Value, options: &DeleteOptions) -> Step {
 }
 
 fn mark(kind: Kind, object: &mut Value, grace: i64) {
-    let deadline = Timestamp::now() + Duration::from_secs(grace.unsigned_abs());
+    let deadline = skep_ambient::now() + Duration::from_secs(grace.unsigned_abs());
     meta::set(object, "deletionTimestamp", Some(Value::from(meta::seconds(deadline))));
     meta::set(object, "deletionGracePeriodSeconds", Some(Value::from(grace)));
     if let Some(generation) = meta::number(object, "/metadata/generation") {

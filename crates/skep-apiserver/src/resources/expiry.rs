@@ -62,8 +62,10 @@ mod tests {
         let made = resources.create_now(Kind::EVENT, event, &WriteOptions::by("test"));
         assert!(made.is_ok());
         let after = |minutes: u64| {
-            resources
-                .expire_events(&resources.store.turn(), Timestamp::now() + Duration::from_secs(60 * minutes));
+            resources.expire_events(
+                &resources.store.turn(),
+                skep_ambient::now() + Duration::from_secs(60 * minutes),
+            );
             resources.list(Kind::EVENT, None).len()
         };
         assert_eq!(after(50), 1);

@@ -45,7 +45,7 @@ pub(super) fn begin(kind: Kind, object: &mut Value) {
     {
         metadata.remove(key);
     }
-    metadata.insert("uid".to_owned(), Value::from(uuid::Uuid::new_v4().to_string()));
+    metadata.insert("uid".to_owned(), Value::from(skep_ambient::uuid().to_string()));
     metadata.insert("creationTimestamp".to_owned(), Value::from(meta::now()));
     if kind.info().generation {
         metadata.insert("generation".to_owned(), Value::from(1));

@@ -66,7 +66,7 @@ impl Credentials {
         let token = match read(&folder.join("token"))? {
             Some(token) => token,
             None => {
-                let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+                let token = format!("{}{}", skep_ambient::uuid().simple(), skep_ambient::uuid().simple());
                 write(&folder.join("token"), &token)?;
                 token
             }

@@ -53,7 +53,7 @@ pub(super) async fn read(context: &Context, key: &Key, query: &Query) -> Result<
         (Some(seconds), _) => {
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
             Some(
-                Timestamp::from_second(Timestamp::now().as_second().saturating_sub(seconds))
+                Timestamp::from_second(skep_ambient::now().as_second().saturating_sub(seconds))
                     .unwrap_or(Timestamp::MIN),
             )
         }

@@ -23,6 +23,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -129,6 +130,29 @@ impl ApiServer {
     }
 }
 
+/// The API without a listener and without TLS: for whoever has connections of its own, in the same process say.
+#[derive(Clone)]
+pub struct ApiConnections(Arc<Context>);
+
+impl std::fmt::Debug for ApiConnections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiConnections")
+    }
+}
+
+impl ApiConnections {
+    /// Whoever brings `token` as its bearer is let in.
+    #[must_use]
+    pub fn new(resources: Resources, logs: Arc<dyn PodLogs>, token: String) -> Self {
+        Self(Arc::new(Context { resources, logs, token, ending: CancellationToken::new() }))
+    }
+
+    /// Answers what comes over a connection, until it ends.
+    pub async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        speak(stream, self.0.clone()).await;
+    }
+}
+
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, context: Arc<Context>) {
     let mut connections = JoinSet::new();
     loop {
@@ -159,6 +183,11 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, context: Arc<Conte
         tracing::debug!("a connection to the API ended before its TLS handshake");
         return;
     };
+    speak(stream, context).await;
+}
+
+/// Answers what comes over a connection, until it ends.
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, context: Arc<Context>) {
     let ending = context.ending.clone();
     let service = service_fn(move |request| {
         let context = context.clone();
@@ -168,6 +197,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, context: Arc<Conte
     let connection = server.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let result = tokio::select! {
+        biased;
         result = connection.as_mut() => result,
         () = ending.cancelled() => {
             connection.as_mut().graceful_shutdown();

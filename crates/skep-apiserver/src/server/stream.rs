@@ -19,7 +19,7 @@ use super::view::View;
 use crate::kind::Kind;
 use crate::selector::Selector;
 use crate::status::{Cause, Status};
-use crate::store::{Change, Store, Verb};
+use crate::store::{Change, Store, Subscription, Verb};
 
 /// How long a watch lasts when the client does not say.
 const DEFAULT_TIMEOUT: u64 = 30 * 60;
@@ -36,7 +36,7 @@ struct Stream {
     /// Everything up to here has been told.
     version: u64,
     ready: VecDeque<Bytes>,
-    latest: tokio::sync::watch::Receiver<u64>,
+    news: Subscription,
     bookmarks: Option<Interval>,
     deadline: Instant,
     ending: CancellationToken,
@@ -63,7 +63,7 @@ pub(super) fn watch(
         view: View::of(&asked.headers, query.get("includeObject")),
         version: 0,
         ready: VecDeque::new(),
-        latest: store.subscribe(),
+        news: store.subscribe(),
         bookmarks: bookmarks.then(ticking),
         deadline: Instant::now() + Duration::from_secs(seconds.min(24 * 3600)),
         ending: context.ending.clone(),
@@ -156,7 +156,7 @@ impl Stream {
             if self.over {
                 return None;
             }
-            self.latest.borrow_and_update();
+            self.news.catch_up();
             match self.store.changes_since(self.version, stored(self.kind), self.namespace.as_deref()) {
                 Ok((changes, version)) => {
                     changes.iter().for_each(|change| self.take(change));
@@ -174,8 +174,9 @@ impl Stream {
                 }
             };
             tokio::select! {
-                changed = self.latest.changed() => self.over = changed.is_err(),
+                biased;
                 () = self.ending.cancelled() => self.over = true,
+                () = self.news.changed() => {}
                 () = tokio::time::sleep_until(self.deadline) => {
                     self.over = true;
                     if self.bookmarks.is_some() {

@@ -4,6 +4,7 @@
 //! that a writer is answered only then. Rules about what may be written are not here: see [`crate::resources`].
 
 mod disk;
+mod news;
 mod ring;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,11 +12,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde_json::Value;
-use tokio::sync::watch;
 
 use disk::Disk;
 pub use disk::StoreError;
 pub(crate) use disk::Synced;
+use news::News;
+pub(crate) use news::Subscription;
 use ring::Ring;
 pub(crate) use ring::{Change, Verb};
 
@@ -31,7 +33,7 @@ pub(crate) struct Store {
     state: RwLock<State>,
     /// Held from reading an object to writing its successor. Never across an await.
     writer: Mutex<()>,
-    latest: watch::Sender<u64>,
+    news: News,
     disk: Option<Disk>,
 }
 
@@ -77,7 +79,7 @@ impl Store {
 
     fn new(objects: HashMap<Kind, Objects>, version: u64, disk: Option<Disk>) -> Self {
         let state = State { objects, version, ring: Ring::starting_at(version) };
-        Self { state: RwLock::new(state), writer: Mutex::new(()), latest: watch::Sender::new(version), disk }
+        Self { state: RwLock::new(state), writer: Mutex::new(()), news: News::starting_at(version), disk }
     }
 
     /// Waits for the right to write. Must not be held across an await.
@@ -127,8 +129,8 @@ impl Store {
     }
 
     /// Tells the version of each change.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.latest.subscribe()
+    pub(crate) fn subscribe(&self) -> Subscription {
+        self.news.subscribe()
     }
 
     /// The changes after `version` that concern a kind (and namespace), with the version up to which this is complete.
@@ -181,7 +183,7 @@ impl Store {
         };
         state.ring.push(Change { version, key, verb, object: object.clone(), previous });
         drop(state);
-        self.latest.send_replace(version);
+        self.news.tell(version);
         (object, synced)
     }
 

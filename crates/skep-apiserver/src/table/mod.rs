@@ -74,7 +74,7 @@ pub(crate) fn table(
     head: bool,
     rows: RowObject,
 ) -> Value {
-    let now = Timestamp::now();
+    let now = skep_ambient::now();
     let row = |object: &Value| {
         let cells = (columns.cells)(object, now);
         match rows {

@@ -217,7 +217,7 @@ fn doing(step: Option<&str>) -> String {
 }
 
 fn lease(key: &ObjectKey, me: &Holder, resource_version: Option<&str>) -> Value {
-    let now = Timestamp::now();
+    let now = skep_ambient::now();
     let mut lease = json!({
         "apiVersion": key.api_version,
         "kind": key.kind,

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use crate::Cluster;
 #[derive(Debug, Clone)]
 struct Acknowledged {
     monotonic: Instant,
-    wall: SystemTime,
+    wall: Timestamp,
     stolen: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl Renewal {
         good_for: Duration,
         every: Duration,
     ) -> Self {
-        let now = Acknowledged { monotonic: Instant::now(), wall: SystemTime::now(), stolen: None };
+        let now = Acknowledged { monotonic: Instant::now(), wall: skep_ambient::now(), stolen: None };
         let last = Arc::new(Mutex::new(now));
         let step = Arc::new(Mutex::new(super::FIRST_STEP.to_owned()));
         let (stop, stopped) = oneshot::channel();
@@ -74,7 +74,7 @@ impl Renewal {
         if let Some(holder) = &last.stolen {
             return Standing::Lost(holder.clone());
         }
-        let wall = last.wall.elapsed().unwrap_or_default();
+        let wall = skep_ambient::now().duration_since(last.wall).try_into().unwrap_or_default();
         let since = last.monotonic.elapsed().max(wall);
         if since >= self.good_for { Standing::Unsure(since) } else { Standing::Held }
     }
@@ -103,14 +103,15 @@ async fn renew(
     let mine = lease["spec"]["holderIdentity"].clone();
     loop {
         tokio::select! {
+            biased;
             _ = &mut stopped => return Some(lease),
             () = tokio::time::sleep(every) => {}
         }
-        let (monotonic, wall) = (Instant::now(), SystemTime::now());
+        let (monotonic, wall) = (Instant::now(), skep_ambient::now());
         if let Ok(step) = step.lock() {
             lease["metadata"]["annotations"][super::STEP] = json!(*step);
         }
-        lease["spec"]["renewTime"] = json!(super::micro(Timestamp::now()));
+        lease["spec"]["renewTime"] = json!(super::micro(skep_ambient::now()));
         match cluster.replace(&lease, "skep").await {
             Ok(renewed) => {
                 lease = renewed;

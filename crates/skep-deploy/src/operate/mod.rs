@@ -3,7 +3,6 @@
 
 mod run;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use skep_cluster::{OPERATOR, Route, Selector};
 use skep_model::{ObjectKey, Outcome, Step};
@@ -62,6 +61,7 @@ pub async fn operate(app: &App, operations: &[(String, Operation)]) -> Result<()
     let locked = session::take(app).await;
     let lock = clock.settle(Step::Lock, locked, |_| (Outcome::Done, String::new()))?;
     let done = tokio::select! {
+        biased;
         done = carry_out(app, &workloads, &mut clock) => done,
         () = app.cancel.cancelled() => Err(Failure::at(clock.step(), Problem::Interrupted)),
     };
@@ -98,7 +98,7 @@ async fn write(app: &App, workload: &Value, operation: &Operation) -> Result<(),
     let Some(key) = ObjectKey::of(workload) else { return Ok(()) };
     let patch = match operation {
         Operation::Restart => {
-            let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            let now = skep_ambient::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let annotations = json!({"kubectl.kubernetes.io/restartedAt": now});
             json!({"spec": {"template": {"metadata": {"annotations": annotations}}}})
         }

@@ -55,6 +55,7 @@ pub(crate) async fn run_within(
     let key = ObjectKey::of(&job).ok_or_else(|| Failure::at(Step::Apply, no_pod(&request.service)))?;
     app.cluster.create(&job, OPERATOR).await.in_step(Step::Apply)?;
     let ended = tokio::select! {
+        biased;
         ended = follow(app, &key, &mut each) => ended.map(Some),
         () = tokio::time::sleep(longest) => Ok(None),
         () = app.cancel.cancelled() => Err(Failure::at(Step::Roll, Problem::Interrupted)),
@@ -89,7 +90,7 @@ fn job(app: &App, workload: &Value, request: &RunRequest, longest: Duration) -> 
         }
         container.insert("command".to_owned(), json!(request.command));
     }
-    let name = format!("{}-run-{:06x}", request.service, rand::random::<u32>() & 0xff_ffff);
+    let name = format!("{}-run-{}", request.service, hex::encode(skep_ambient::bytes::<3>()));
     if let Some(pod) = pod.as_object_mut() {
         pod.insert("containers".to_owned(), json!([container]));
         pod.insert("restartPolicy".to_owned(), json!("Never"));

@@ -121,7 +121,7 @@ impl SavedPlan {
         }
         Ok(Self {
             format: Self::FORMAT,
-            made: Timestamp::now(),
+            made: skep_ambient::now(),
             app: app.project.app.to_string(),
             target: app.project.target.clone(),
             server: app.cluster.url().to_owned(),

@@ -1,10 +1,11 @@
 //! apply: everything else is written, wave by wave, all objects of a wave at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use skep_cluster::Force;
 use skep_model::{Event, ObjectKey, Outcome, Step};
+use tokio::time::Instant;
 
 use crate::{
     App, Failure, Plan, adopt,
@@ -65,17 +66,23 @@ async fn make_room(
         app.cluster.delete(&key).await.in_step(step)?;
         let message = format!("{key} is deleted, and made anew once it is gone");
         app.emit.emit(Event::Warning { message });
-        let since = Instant::now();
-        while app.cluster.get(&key).await.in_step(step)?.is_some() {
-            session.may_write(step).await?;
-            if since.elapsed() > GONE_WITHIN {
-                let what = format!("{key} is still there {} s after it was deleted", GONE_WITHIN.as_secs());
-                let hint =
-                    format!("something holds it: look at `metadata.finalizers` of {key}, then deploy again");
-                return Err(Failure::at(step, Problem::Project { what, hint }));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
+        gone(app, session, &key, step).await?;
+    }
+    Ok(())
+}
+
+/// Waits until an object that was deleted is gone.
+pub(super) async fn gone(app: &App, session: &Session, key: &ObjectKey, step: Step) -> Result<(), Failure> {
+    let since = Instant::now();
+    while app.cluster.get(key).await.in_step(step)?.is_some() {
+        session.may_write(step).await?;
+        if since.elapsed() > GONE_WITHIN {
+            let what = format!("{key} is still there {} s after it was deleted", GONE_WITHIN.as_secs());
+            let hint =
+                format!("something holds it: look at `metadata.finalizers` of {key}, then deploy again");
+            return Err(Failure::at(step, Problem::Project { what, hint }));
         }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(())
 }

@@ -1,9 +1,8 @@
 //! Says when steps begin and end, and remembers how long each took.
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 use skep_model::{Emit, Event, Outcome, Step, StepTiming};
+use tokio::time::Instant;
 
 use crate::Failure;
 
@@ -20,7 +19,7 @@ impl Clock {
     }
 
     pub(crate) fn start(&mut self, step: Step) {
-        self.current = Some((step, Instant::now(), Timestamp::now()));
+        self.current = Some((step, Instant::now(), skep_ambient::now()));
         self.emit.emit(Event::StepStarted { step });
     }
 

@@ -56,8 +56,7 @@ async fn gate(app: &App, plan: &Plan, job: &Value, session: &mut Session) -> Res
         Some(JobState::Complete) => return Ok(Gate::WasComplete),
         Some(JobState::Running) => Gate::Joined,
         Some(JobState::Failed { .. }) => {
-            session.may_write(Step::Migrate).await?;
-            remove(app, &key).await?;
+            remove(app, session, &key).await?;
             Gate::Ran
         }
         None => Gate::Ran,
@@ -71,36 +70,38 @@ async fn gate(app: &App, plan: &Plan, job: &Value, session: &mut Session) -> Res
     Ok(how)
 }
 
-async fn remove(app: &App, key: &ObjectKey) -> Result<(), Failure> {
+/// Deletes the Job of a migration that failed, and waits until it is gone.
+async fn remove(app: &App, session: &Session, key: &ObjectKey) -> Result<(), Failure> {
+    session.may_write(Step::Migrate).await?;
     app.cluster.delete(key).await.in_step(Step::Migrate)?;
-    let mut view = app.cluster.view(app.namespace());
-    loop {
-        let seen = view.changed().await.in_step(Step::Migrate)?;
-        if seen.get("Job", &key.name).is_none() {
-            return Ok(());
-        }
-    }
+    apply::gone(app, session, key, Step::Migrate).await
 }
 
 /// Waits for the Job's end; when that was, by the cluster's clock.
 async fn watch(app: &App, session: &Session, key: &ObjectKey) -> Result<Option<Timestamp>, Failure> {
     let mut rollout =
-        Rollout::new(app.patience(), app.schema_exit_code, session.past.clone(), Timestamp::now());
+        Rollout::new(app.patience(), app.schema_exit_code, session.past.clone(), skep_ambient::now());
     let mut view = app.cluster.view(app.namespace());
     let mut logs = Logs::new(app);
+    let mut was_there = false;
+    view.changed().await.in_step(Step::Migrate)?;
     loop {
-        let (verdict, completed) = {
-            let seen = view.changed().await.in_step(Step::Migrate)?;
-            session.may_write(Step::Migrate).await?;
-            logs.follow(seen, key);
-            (judge(&mut rollout, seen, key), completion_time(seen, key))
-        };
-        match verdict {
+        session.may_write(Step::Migrate).await?;
+        let seen = view.latest();
+        logs.follow(seen, key);
+        was_there |= seen.get("Job", &key.name).is_some();
+        match judge(&mut rollout, seen, key, was_there) {
             Verdict::Ready { .. } => {
+                let completed = completion_time(seen, key);
                 logs.finish().await;
                 return Ok(completed);
             }
-            Verdict::Progressing { .. } => {}
+            // The lock is looked at though nothing moves: a migration may take its time.
+            Verdict::Progressing { .. } => {
+                if let Ok(changed) = tokio::time::timeout(roll::LOOK_UP, view.changed()).await {
+                    changed.in_step(Step::Migrate)?;
+                }
+            }
             Verdict::Failed(diagnosis) => {
                 let log = logs.finish().await;
                 return Err(Failure::at(Step::Migrate, Problem::Migration { diagnosis, log }));
@@ -113,9 +114,10 @@ fn completion_time(seen: &Snapshot, key: &ObjectKey) -> Option<Timestamp> {
     seen.get("Job", &key.name)?["status"]["completionTime"].as_str()?.parse().ok()
 }
 
-fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey) -> Verdict {
+fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey, was_there: bool) -> Verdict {
     let around = around(seen);
-    let Some(job) = seen.get("Job", &key.name) else {
+    let workload = seen.get("Job", &key.name);
+    if workload.is_none() && !was_there {
         // Just created: the watch of jobs may be behind the apply's answer.
         return Verdict::Progressing {
             ready: 0,
@@ -124,14 +126,15 @@ fn judge(rollout: &mut Rollout, seen: &Snapshot, key: &ObjectKey) -> Verdict {
             waiting_for: "the job".to_owned(),
             failing: None,
         };
-    };
-    match rollout.step(Observed { workload: Some(job), around: &around }, Timestamp::now()) {
+    }
+    let verdict = rollout.step(Observed { workload, around: &around }, skep_ambient::now());
+    match (verdict, workload) {
         // A Job whose pod can't start has no condition yet; a final symptom of the pod is final for it.
-        moving @ Verdict::Progressing { .. } => {
+        (moving @ Verdict::Progressing { .. }, Some(job)) => {
             roll::final_symptom(&owned_by(job, &seen.all("Pod")), &around.events)
                 .map_or(moving, Verdict::Failed)
         }
-        verdict => verdict,
+        (verdict, _) => verdict,
     }
 }
 

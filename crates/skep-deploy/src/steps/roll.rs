@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use skep_rollout::{
     Cause, Diagnosis, Events, Observed, Past, Rollout, Verdict, pod,
     recording::{self, Recorder},
 };
+use tokio::time::Instant;
 
 use super::{Clock, unblock::unblock};
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// How often the lock is looked at while nothing moves.
-const LOOK_UP: Duration = Duration::from_secs(2);
+pub(super) const LOOK_UP: Duration = Duration::from_secs(2);
 
 /// How long the words of a probe are waited for that has failed by its conditions: a busy kubelet sends its Events late.
 pub(crate) const WORDS: Duration = Duration::from_secs(1);
@@ -97,6 +98,7 @@ pub(crate) async fn await_ready(
         let lacks_words = failed.iter().any(|(_, diagnosis)| diagnosis.cause.lacks_words());
         if lacks_words && wordless.get_or_insert_with(Instant::now).elapsed() < WORDS {
             tokio::select! {
+                biased;
                 changed = view.changed() => { changed.in_step(step)?; }
                 () = tokio::time::sleep(WORDS / 10) => {}
             }
@@ -117,6 +119,7 @@ pub(crate) async fn await_ready(
         }
         let next = waiting.next_deadline().min(LOOK_UP);
         tokio::select! {
+            biased;
             changed = view.changed() => { changed.in_step(step)?; }
             () = tokio::time::sleep(next) => {}
         }
@@ -150,13 +153,13 @@ impl Recorded<'_> {
 
     fn was_blind(&mut self, away: Duration) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.was_blind(Timestamp::now(), away);
+            recorder.was_blind(skep_ambient::now(), away);
         }
     }
 
     fn told(&mut self) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.told(Timestamp::now());
+            recorder.told(skep_ambient::now());
         }
     }
 }
@@ -181,7 +184,7 @@ struct Waiting {
 
 impl Waiting {
     fn new(app: &App, past: &Past, workloads: &[&Value], ill: BTreeMap<ObjectKey, Diagnosis>) -> Self {
-        let now = Timestamp::now();
+        let now = skep_ambient::now();
         let new = |key| {
             let patience = app.patience();
             let patience = if ill.contains_key(&key) { patience.min(CONVALESCENCE) } else { patience };
@@ -204,7 +207,7 @@ impl Waiting {
         };
         Recorder::new(&recording::Start {
             version: Recorder::version(),
-            at: Timestamp::now(),
+            at: skep_ambient::now(),
             release,
             schema_exit_code: app.schema_exit_code,
             past,
@@ -220,7 +223,7 @@ impl Waiting {
         recorded: &mut Recorded<'_>,
     ) -> Vec<(ObjectKey, Diagnosis)> {
         let around = around(seen);
-        let now = Timestamp::now();
+        let now = skep_ambient::now();
         let mut verdicts = Vec::new();
         let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut failed = Vec::new();
@@ -281,7 +284,7 @@ impl Waiting {
 
     fn next_deadline(&self) -> Duration {
         let soonest = self.rollouts.values().map(|(rollout, _)| rollout.deadline()).min();
-        let left = soonest.map(|at| at.duration_since(Timestamp::now()));
+        let left = soonest.map(|at| at.duration_since(skep_ambient::now()));
         let left: Duration = left.and_then(|left| left.try_into().ok()).unwrap_or_default();
         left.max(Duration::from_millis(100))
     }

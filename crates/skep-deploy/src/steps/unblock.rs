@@ -25,7 +25,7 @@ pub(crate) async fn unblock(
     let pods = seen.all("Pod");
     for key in workloads.filter(|key| key.kind == "StatefulSet") {
         let Some(set) = seen.get(&key.kind, &key.name) else { continue };
-        for pod in in_the_way(set, &owned_by(set, &pods), Timestamp::now()) {
+        for pod in in_the_way(set, &owned_by(set, &pods), skep_ambient::now()) {
             let Some(pod_key) = ObjectKey::of(pod) else { continue };
             let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
             if tried.contains(uid) {

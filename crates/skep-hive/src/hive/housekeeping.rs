@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use skep_apiserver::Resources;
 use skep_model::Digest;
@@ -40,7 +39,7 @@ impl Broom {
     }
 
     async fn sweep(&self) {
-        recorder::expire(&self.resources, Timestamp::now()).await;
+        recorder::expire(&self.resources, skep_ambient::now()).await;
         let images = in_use(&self.resources);
         let found = self.images.found_here(&images);
         let digests: HashSet<Digest> = found.iter().filter_map(|image| image.digest.parse().ok()).collect();

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use jiff::Timestamp;
 use skep_apiserver::{ApiServer, Resources, ResourcesConfig};
 use skep_model::Platform;
 use skep_node::{Level, Network, NetworkPlan, Node, NodeConfig, NodeError, PodUpdate};
@@ -138,7 +137,7 @@ impl Parts {
             registry: registry_address,
             ingress: ports::first(&traffic.ingress),
             kubeconfig,
-            started: Timestamp::now(),
+            started: skep_ambient::now(),
         };
         Ok(Self { address, api, node, traffic, dns, tasks, stop })
     }
@@ -233,7 +232,7 @@ async fn plant(
 /// No pod runs yet, whatever its object says.
 async fn recover(resources: &Resources) -> Result<(), HiveError> {
     let pods = resources.list(Kind::POD, None);
-    let actions = pods.iter().filter_map(|pod| recovery::recovered(pod, Timestamp::now())).collect();
+    let actions = pods.iter().filter_map(|pod| recovery::recovered(pod, skep_ambient::now())).collect();
     Ok(carry_out(resources, actions, "kubelet").await?)
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn plant(resources: &Resources, machine: &Machine<'_>) -> Resul
     make(resources, ingress_class()).await?;
     make(resources, machine.node()).await?;
     let Some(node) = resources.get(Kind::NODE, None, machine.name) else { return Ok(()) };
-    if let Some(Action::Status(node)) = Action::status(&node, machine.status(&node, Timestamp::now())) {
+    if let Some(Action::Status(node)) = Action::status(&node, machine.status(&node, skep_ambient::now())) {
         resources.update_status(node, MANAGER).await?;
     }
     Ok(())

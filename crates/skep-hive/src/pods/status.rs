@@ -33,7 +33,7 @@ pub(super) async fn write(
         if object::uid(&pod) != uid {
             return Ok(());
         }
-        let merged = merged(&pod, &told, Timestamp::now());
+        let merged = merged(&pod, &told, skep_ambient::now());
         if pod.get("status") == Some(&merged) {
             return Ok(());
         }

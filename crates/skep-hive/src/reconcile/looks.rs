@@ -38,7 +38,7 @@ impl Controllers {
     }
 
     fn decide(&self, work: &Work) -> Step {
-        let now = Timestamp::now();
+        let now = skep_ambient::now();
         let space = work.namespace.as_str();
         let list = |kind| self.resources.list(kind, Some(space));
         let get = |kind| self.resources.get(kind, Some(space), &work.name);
@@ -161,7 +161,7 @@ impl Controllers {
             .and_then(|kind| self.resources.get(kind, Some(&work.namespace), &work.name));
         let Some(owner) = owner else { return Ok(()) };
         let mut actions: Vec<_> = match work.controller {
-            Controller::ReplicaSet => replicaset::refused(&owner, &refusal.message, Timestamp::now()),
+            Controller::ReplicaSet => replicaset::refused(&owner, &refusal.message, skep_ambient::now()),
             _ => None,
         }
         .into_iter()

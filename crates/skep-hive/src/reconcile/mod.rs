@@ -10,7 +10,7 @@ pub(crate) mod recorder;
 mod timers;
 mod write;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use crate::kind::{self, Kind};
 const CONCURRENT: usize = 32;
 
 /// A controller and the object that it should look at.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Work {
     pub(crate) controller: Controller,
     /// "" for cluster-scoped objects.
@@ -38,7 +38,7 @@ pub(crate) struct Work {
     pub(crate) name: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Controller {
     Deployment,
     ReplicaSet,
@@ -65,12 +65,15 @@ pub(crate) enum Controller {
 
 /// What the controllers work with.
 #[derive(Clone, Debug)]
-pub(crate) struct Controllers {
-    pub(crate) resources: Resources,
-    pub(crate) node: String,
+pub struct Controllers {
+    /// The API.
+    pub resources: Resources,
+    /// The one node's name.
+    pub node: String,
     /// Directories of PersistentVolumeClaims: `<volumes>/<namespace>/<claim>`.
-    pub(crate) volumes: PathBuf,
-    pub(crate) retry: RetryDelay,
+    pub volumes: PathBuf,
+    /// How long a Job waits before its next try.
+    pub retry: RetryDelay,
 }
 
 /// What a look led to: when to look again, if time alone decides.
@@ -78,25 +81,25 @@ type Outcome = (Work, Result<Option<Timestamp>, Status>);
 
 /// The loop's own state.
 struct Queue {
-    dirty: HashSet<Work>,
-    in_flight: HashSet<Work>,
-    failures: HashMap<Work, u32>,
+    dirty: BTreeSet<Work>,
+    in_flight: BTreeSet<Work>,
+    failures: BTreeMap<Work, u32>,
     timers: Timers,
 }
 
 impl Controllers {
     /// Runs until `shutdown`, then lets the looks in flight finish.
-    pub(crate) async fn run(self, shutdown: CancellationToken) {
+    pub async fn run(self, shutdown: CancellationToken) {
         let mut events = watch_all(&self.resources);
         let mut queue = Queue {
-            dirty: HashSet::from([Work::garbage()]),
-            in_flight: HashSet::new(),
-            failures: HashMap::new(),
+            dirty: BTreeSet::from([Work::garbage()]),
+            in_flight: BTreeSet::new(),
+            failures: BTreeMap::new(),
             timers: Timers::default(),
         };
         let mut looks: FuturesUnordered<BoxFuture<'_, Outcome>> = FuturesUnordered::new();
         loop {
-            queue.dirty.extend(queue.timers.due(Timestamp::now()));
+            queue.dirty.extend(queue.timers.due(skep_ambient::now()));
             for work in queue.startable() {
                 looks.push(Box::pin(self.look_at(work)));
             }
@@ -154,7 +157,7 @@ impl Queue {
                 *failures += 1;
                 let delay = Duration::from_millis(50 << (*failures).min(10)).min(Duration::from_secs(30));
                 tracing::warn!(?work, error = %status, ?delay, "a controller's write was refused");
-                self.timers.set(work, Timestamp::now() + delay);
+                self.timers.set(work, skep_ambient::now() + delay);
             }
         }
     }

@@ -32,7 +32,7 @@ pub(crate) async fn record(resources: &Resources, note: Note) {
     // The same thing told again lands on the same name: repetition needs no memory here.
     let same = json!([note.about, note.reason, note.message, note.warning, note.component]);
     let name = format!("{}.{}", object::text(&note.about, "/name"), object::hash(&same, 0));
-    let now = object::stamp(Timestamp::now());
+    let now = object::stamp(skep_ambient::now());
     let written = match resources.get(Kind::EVENT, Some(namespace), &name) {
         Some(told) => {
             let count = object::integer(&told, "/count").unwrap_or(1) + 1;

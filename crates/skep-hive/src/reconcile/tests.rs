@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use skep_apiserver::{DeleteOptions, Patch, PatchOptions, Propagation, Resources, ResourcesConfig};
 use tokio::task::JoinHandle;
@@ -103,7 +102,7 @@ async fn pretend_kubelet(resources: Resources, shutdown: CancellationToken) {
             };
             let mut pod = Value::clone(&pod);
             pod["status"] = json!({"phase": phase, "podIP": "10.98.0.2", "conditions": [{"type": "Ready",
-                "status": "True", "lastTransitionTime": object::stamp(Timestamp::now())}]});
+                "status": "True", "lastTransitionTime": object::stamp(skep_ambient::now())}]});
             drop(resources.update_status(pod, "kubelet").await);
         }
     }

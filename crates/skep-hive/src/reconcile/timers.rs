@@ -1,6 +1,6 @@
 //! When to look again at what only time changes.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use super::Work;
 
 /// The earliest time at which each piece of work wants to be looked at.
 #[derive(Debug, Default)]
-pub(super) struct Timers(HashMap<Work, Timestamp>);
+pub(super) struct Timers(BTreeMap<Work, Timestamp>);
 
 impl Timers {
     /// Replaces the time of `work`: the latest look knows best.
@@ -19,14 +19,14 @@ impl Timers {
 
     /// Takes the work whose time has come.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Work> {
-        self.0.extract_if(|_, at| *at <= now).map(|(work, _)| work).collect()
+        self.0.extract_if(.., |_, at| *at <= now).map(|(work, _)| work).collect()
     }
 
     /// Waits until something is due; for ever if nothing is set.
     pub(super) async fn wait(&self) {
         match self.0.values().min() {
             Some(at) => {
-                let left = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+                let left = Duration::try_from(at.duration_since(skep_ambient::now())).unwrap_or_default();
                 tokio::time::sleep(left).await;
             }
             None => std::future::pending().await,

@@ -124,7 +124,7 @@ fn shown(body: &str) -> String {
 fn left(tls: Option<&TlsInfo>) -> Option<i64> {
     let (_, certificate) = parse_x509_certificate(tls?.peer_certificate()?).ok()?;
     let end = certificate.validity().not_after.timestamp();
-    Some((end - jiff::Timestamp::now().as_second()) / SECONDS_OF_A_DAY)
+    Some((end - skep_ambient::now().as_second()) / SECONDS_OF_A_DAY)
 }
 
 /// The URL as it is on this machine: `:8080` of a `*.localhost` host is hive's ingress, whatever its port.

@@ -24,9 +24,11 @@ pub(crate) const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
 /// How long a Job waits before it tries again after failures: `initial`, doubling up to `max`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RetryDelay {
-    pub(crate) initial: Duration,
-    pub(crate) max: Duration,
+pub struct RetryDelay {
+    /// After the first failure.
+    pub initial: Duration,
+    /// At the most.
+    pub max: Duration,
 }
 
 impl Default for RetryDelay {
