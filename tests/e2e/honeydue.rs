@@ -170,13 +170,14 @@ fn with_another_database_pod(app: &HoneyDue) {
     let before = pod();
     let asked = app.world().load_on("api.localhost", "/api/ready/", 20);
     app.kubectl(&["delete", before.trim(), "--timeout=60s"]).ok();
-    eventually("another database to be there", PATIENCE, || {
-        (app.object("deployment", "postgres")["status"]["readyReplicas"] == 1).then_some(())
+    // The Deployment's status may still be that of the pod before.
+    let after = eventually("another database pod", PATIENCE, || {
+        Some(pod()).filter(|after| !after.trim().is_empty() && *after != before)
     });
+    app.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", after.trim()]).ok();
     await_ready(app);
     let unready = asked.stop().bad;
     assert!(unready.iter().any(|answer| answer.starts_with("503")), "readiness knew of it: {unready:?}");
-    assert_ne!(pod(), before);
 }
 
 fn with_its_hive_killed(app: &HoneyDue) {

@@ -20,7 +20,7 @@ use kube::{
 use serde_json::{Value, json};
 use tower::{BoxError, Service};
 
-use crate::{ClusterError, Route, error::field_conflicts, objects::bytes, routes};
+use crate::{ClusterError, Route, error::field_conflicts, lease::Fence, objects::bytes, routes};
 
 /// How long one request may take with all its tries, watches and logs apart.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -43,6 +43,8 @@ pub struct Cluster {
     server: Arc<str>,
     /// Whether it has ever answered.
     answered: Arc<AtomicBool>,
+    /// The lock that is held here.
+    pub(crate) fence: Fence,
     /// Routes of kinds that are not built in, found by discovery.
     found: Arc<Mutex<BTreeMap<(String, String), Route>>>,
 }
@@ -82,7 +84,13 @@ impl Cluster {
             .map_err(|error| unusable(error.to_string()))?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = crate::transport::client(config).map_err(|error| unusable(error.to_string()))?;
-        Ok(Self { client, server: server.into(), answered: Arc::default(), found: Arc::default() })
+        Ok(Self {
+            client,
+            server: server.into(),
+            answered: Arc::default(),
+            fence: Fence::default(),
+            found: Arc::default(),
+        })
     }
 
     /// Uses a cluster whose API is whatever `service` answers: one in the same process, say.
@@ -95,7 +103,13 @@ impl Cluster {
         B::Error: Into<BoxError>,
     {
         let client = crate::transport::over(service, "default");
-        Self { client, server: server.into(), answered: Arc::default(), found: Arc::default() }
+        Self {
+            client,
+            server: server.into(),
+            answered: Arc::default(),
+            fence: Fence::default(),
+            found: Arc::default(),
+        }
     }
 
     /// The API's URL.
@@ -174,9 +188,14 @@ impl Cluster {
         request: Request<Vec<u8>>,
     ) -> Result<Value, ClusterError> {
         let again = may_be_sent_twice(&request);
+        let fenced = is_fenced(&request);
         let mut pauses = PAUSES.iter();
+        let failed = |error| ClusterError::from_kube(&self.server, verb, what, error);
         let tried = async {
             loop {
+                if fenced {
+                    self.fence.pass().await?;
+                }
                 let error = match self.client.request::<Value>(request.clone()).await {
                     Ok(answer) => {
                         self.answered.store(true, Ordering::Relaxed);
@@ -196,13 +215,13 @@ impl Cluster {
                         tracing::debug!(%error, verb, what, "will be tried again");
                         tokio::time::sleep(*pause).await;
                     }
-                    _ => return Err(error),
+                    _ => return Err(failed(error)),
                 }
             }
         };
         let deadline = if self.answered.load(Ordering::Relaxed) { COMES_BACK } else { DEADLINE };
         match tokio::time::timeout(deadline, tried).await {
-            Ok(answer) => answer.map_err(|error| ClusterError::from_kube(&self.server, verb, what, error)),
+            Ok(answer) => answer,
             Err(_) => Err(ClusterError::Unreachable {
                 server: self.server.to_string(),
                 why: format!("no good answer to {verb} {what} within {} s", deadline.as_secs()),
@@ -224,6 +243,15 @@ fn may_be_sent_twice(request: &Request<Vec<u8>>) -> bool {
         Method::PUT => !request.body().windows(17).any(|text| text == b"\"resourceVersion\""),
         _ => false,
     }
+}
+
+/// Whether it may only be sent while the lock is held, if one was taken: a write, but for the lease and for what Skep keeps in records of
+/// its own, which say what was and have fences of their own.
+fn is_fenced(request: &Request<Vec<u8>>) -> bool {
+    let uri = request.uri();
+    let rehearses = uri.query().is_some_and(|query| query.contains("dryRun=All"));
+    let own = uri.path().rsplit('/').next().is_some_and(|name| name.starts_with("skep."));
+    *request.method() != Method::GET && !rehearses && !own
 }
 
 /// Whether another try may go better: a server's stumble, a lost connection, or an apply that met another writer.

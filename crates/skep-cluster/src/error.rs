@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use kube::core::Status;
 use thiserror::Error;
 
+use crate::LockError;
+
 /// A field that another manager owns with another value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldConflict {
@@ -47,6 +49,9 @@ pub enum ClusterError {
         /// The API's message.
         message: String,
     },
+    /// The lock that it was to be written under is lost. It was not sent.
+    #[error(transparent)]
+    Fenced(Box<LockError>),
     /// Server-side apply found fields that others own.
     #[error("{object} has fields that others own: {}", list(.conflicts))]
     Conflict {
@@ -71,6 +76,15 @@ pub enum ClusterError {
         /// What is wrong with it.
         why: String,
     },
+}
+
+impl From<LockError> for ClusterError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Cluster(error) => error,
+            lost => Self::Fenced(Box::new(lost)),
+        }
+    }
 }
 
 impl ClusterError {
@@ -124,6 +138,7 @@ impl ClusterError {
                 "remove the field from the manifest if the other manager is right, or take it back with `kubectl apply --server-side --force-conflicts`".to_owned(),
             ),
             Self::UnknownKind { .. } => Some("install the CustomResourceDefinition first, or check `apiVersion` and `kind`".to_owned()),
+            Self::Fenced(_) => Some("nothing more was written; deploy again".to_owned()),
             Self::Refused { .. } | Self::Answer { .. } => None,
         }
     }

@@ -61,7 +61,7 @@ pub enum Problem {
     Registry(#[from] RegistryError),
     /// The cluster failed.
     #[error(transparent)]
-    Cluster(#[from] ClusterError),
+    Cluster(ClusterError),
     /// The lock is held, or was lost.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -113,6 +113,16 @@ pub struct FailedWorkload {
     pub diagnosis: Diagnosis,
     /// The last lines of the log that shows it.
     pub log: Vec<String>,
+}
+
+/// A write that was not sent because the lock was lost is a lost lock.
+impl From<ClusterError> for Problem {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Fenced(lost) => Self::Lock(*lost),
+            other => Self::Cluster(other),
+        }
+    }
 }
 
 impl From<PushError> for Problem {

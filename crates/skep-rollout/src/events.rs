@@ -62,7 +62,8 @@ pub(crate) fn probe_failure(
     events.iter().rev().find_map(|event| failure_of(event, probe, container))
 }
 
-/// What a container's probe has said most often: once in a while it asks a program that just starts, and that is not what ends it.
+/// What a container's probe has said most often, of what the program itself answered if it has: now and then a probe asks one that just
+/// starts or ends, and that is not what ends it.
 pub(crate) fn usual_probe_failure(
     events: &[&Value],
     probe: &str,
@@ -71,7 +72,8 @@ pub(crate) fn usual_probe_failure(
     let times = |event: &Value| event["count"].as_u64().or(event["series"]["count"].as_u64()).unwrap_or(1);
     let failures =
         events.iter().filter_map(|event| Some((times(event), failure_of(event, Some(probe), container)?)));
-    failures.max_by_key(|(times, _)| *times).map(|(_, failure)| failure)
+    let is_answer = |failure: &ProbeFailure| !failure.said.contains("connection refused");
+    failures.max_by_key(|(times, failure)| (is_answer(failure), *times)).map(|(_, failure)| failure)
 }
 
 fn failure_of(event: &Value, probe: Option<&str>, container: Option<&str>) -> Option<ProbeFailure> {

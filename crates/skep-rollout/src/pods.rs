@@ -8,7 +8,7 @@ use crate::Observed;
 pub(crate) struct Pods<'a> {
     pub(crate) new: Vec<&'a Value>,
     pub(crate) old: Vec<&'a Value>,
-    /// The newest ReplicaSet of a Deployment.
+    /// The ReplicaSet that a Deployment wants now; `None` until it shows.
     pub(crate) set: Option<&'a Value>,
 }
 
@@ -19,7 +19,11 @@ impl<'a> Pods<'a> {
         match workload["kind"].as_str() {
             Some("Deployment") => {
                 let sets = around.replica_sets_of(workload);
-                let set = sets.iter().copied().max_by_key(|set| revision(set));
+                let set = sets
+                    .iter()
+                    .copied()
+                    .filter(|set| has_template_of(set, workload))
+                    .max_by_key(|set| revision(set));
                 let pods_of = |set: &Value| around.pods_of(set).to_vec();
                 let others =
                     sets.iter().copied().filter(|one| !set.is_some_and(|set| std::ptr::eq(set, *one)));
@@ -47,6 +51,20 @@ impl<'a> Pods<'a> {
             _ => Self { new: mine().collect(), old: Vec::new(), set: None },
         }
     }
+}
+
+/// Whether a ReplicaSet makes the pods that its Deployment wants now: Kubernetes' own rule. The newest revision that is seen may be that of
+/// another template, because each kind has a watch of its own: one that goes back to an old ReplicaSet shows before it does.
+fn has_template_of(set: &Value, deployment: &Value) -> bool {
+    let (one, other) = (&set["spec"]["template"], &deployment["spec"]["template"]);
+    one["spec"] == other["spec"]
+        && one["metadata"]["annotations"] == other["metadata"]["annotations"]
+        && labels(one) == labels(other)
+}
+
+fn labels(template: &Value) -> Vec<(&String, &Value)> {
+    let labels = template["metadata"]["labels"].as_object().into_iter().flatten();
+    labels.filter(|(name, _)| *name != "pod-template-hash").collect()
 }
 
 fn revision(set: &Value) -> u64 {

@@ -4,6 +4,7 @@
 //! compared. The holder writes nothing when [`STOP_BEFORE`] of the duration is left since its last acknowledged renewal, by
 //! the larger of monotonic and wall time, because a laptop that slept has missed its renewals without noticing.
 
+mod fence;
 mod holder;
 mod renew;
 
@@ -15,8 +16,12 @@ use skep_model::{AppName, ObjectKey};
 use thiserror::Error;
 use tokio::time::Instant;
 
+pub(crate) use self::fence::Fence;
 pub use self::holder::Holder;
-use self::renew::{Renewal, Standing};
+use self::{
+    fence::Fenced,
+    renew::{Renewal, Standing},
+};
 use crate::{Cluster, ClusterError};
 
 /// How long a lease lives without renewal.
@@ -74,6 +79,8 @@ pub struct Lock {
     cluster: Cluster,
     key: ObjectKey,
     renewal: Renewal,
+    /// Of the cluster that it was taken by.
+    _fenced: Fenced,
 }
 
 impl Lock {
@@ -111,7 +118,8 @@ impl Lock {
         };
         let renewal =
             Renewal::start(cluster.clone(), key.clone(), lease, DURATION - STOP_BEFORE, RENEW_EVERY);
-        Ok(Self { app: app.clone(), cluster: cluster.clone(), key, renewal })
+        let fenced = cluster.fence.raise(app, renewal.hold());
+        Ok(Self { app: app.clone(), cluster: cluster.clone(), key, renewal, _fenced: fenced })
     }
 
     /// Notes the step that is being done, for those who wait.
@@ -128,7 +136,7 @@ impl Lock {
         let lost = |why| LockError::Lost { app: self.app.clone(), why };
         let mut away = Duration::ZERO;
         loop {
-            match self.renewal.standing() {
+            match self.renewal.hold().standing() {
                 Standing::Held => return Ok(away),
                 Standing::Lost(why) => return Err(lost(why)),
                 Standing::Unsure(since) if since >= OUTAGE => {

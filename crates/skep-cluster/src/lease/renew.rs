@@ -30,14 +30,35 @@ pub(super) enum Standing {
     Lost(String),
 }
 
+/// What is known of a lease that was taken. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Hold {
+    last: Arc<Mutex<Acknowledged>>,
+    good_for: Duration,
+}
+
 #[derive(Debug)]
 pub(super) struct Renewal {
-    last: Arc<Mutex<Acknowledged>>,
+    hold: Hold,
     /// What the holder is doing; written with the next renewal.
     step: Arc<Mutex<String>>,
-    good_for: Duration,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Option<Value>>,
+}
+
+impl Hold {
+    /// How sure we are of the lease now.
+    pub(super) fn standing(&self) -> Standing {
+        let Ok(last) = self.last.lock() else {
+            return Standing::Lost("its renewal failed".to_owned());
+        };
+        if let Some(holder) = &last.stolen {
+            return Standing::Lost(holder.clone());
+        }
+        let wall = skep_ambient::now().duration_since(last.wall).try_into().unwrap_or_default();
+        let since = last.monotonic.elapsed().max(wall);
+        if since >= self.good_for { Standing::Unsure(since) } else { Standing::Held }
+    }
 }
 
 impl Renewal {
@@ -54,7 +75,12 @@ impl Renewal {
         let (stop, stopped) = oneshot::channel();
         let told = (Arc::clone(&last), Arc::clone(&step));
         let task = tokio::spawn(renew(cluster, key, lease, every, told, stopped));
-        Self { last, step, good_for, stop, task }
+        Self { hold: Hold { last, good_for }, step, stop, task }
+    }
+
+    /// What is known of the lease.
+    pub(super) fn hold(&self) -> &Hold {
+        &self.hold
     }
 
     /// Notes what the holder is doing.
@@ -64,19 +90,6 @@ impl Renewal {
         {
             step.clone_into(&mut now);
         }
-    }
-
-    /// How sure we are of the lease now.
-    pub(super) fn standing(&self) -> Standing {
-        let Ok(last) = self.last.lock() else {
-            return Standing::Lost("its renewal failed".to_owned());
-        };
-        if let Some(holder) = &last.stolen {
-            return Standing::Lost(holder.clone());
-        }
-        let wall = skep_ambient::now().duration_since(last.wall).try_into().unwrap_or_default();
-        let since = last.monotonic.elapsed().max(wall);
-        if since >= self.good_for { Standing::Unsure(since) } else { Standing::Held }
     }
 
     /// The lease as it was when it was ours for the last time; `None` when it no longer is.

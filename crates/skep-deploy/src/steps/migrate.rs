@@ -81,10 +81,9 @@ async fn remove(app: &App, session: &Session, key: &ObjectKey) -> Result<(), Fai
 async fn watch(app: &App, session: &Session, key: &ObjectKey) -> Result<Option<Timestamp>, Failure> {
     let mut rollout =
         Rollout::new(app.patience(), app.schema_exit_code, session.past.clone(), skep_ambient::now());
-    let mut view = app.cluster.view(app.namespace());
+    let mut view = roll::first_look(app, Some(session), Step::Migrate).await?;
     let mut logs = Logs::new(app);
     let mut was_there = false;
-    view.changed().await.in_step(Step::Migrate)?;
     loop {
         session.may_write(Step::Migrate).await?;
         let seen = view.latest();

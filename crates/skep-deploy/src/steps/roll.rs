@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_cluster::Snapshot;
+use skep_cluster::{Snapshot, View};
 use skep_model::{Event, ObjectKey, Outcome, Step, WorkloadState};
 use skep_rollout::{
     Cause, Diagnosis, Events, Observed, Past, Rollout, Verdict, pod,
@@ -73,9 +73,9 @@ pub(crate) async fn await_ready(
     step: Step,
     workloads: &[&Value],
 ) -> Result<(), Failure> {
-    let mut view = app.cluster.view(app.namespace());
-    let seen = view.changed().await.in_step(step)?;
-    let past = session.map_or_else(|| Past::of_pods(seen.all("Pod")), |session| session.past.clone());
+    let mut view = first_look(app, session, step).await?;
+    let past =
+        session.map_or_else(|| Past::of_pods(view.latest().all("Pod")), |session| session.past.clone());
     let ill = session.map(|session| session.ill_before().clone()).unwrap_or_default();
     let mut waiting = Waiting::new(app, &past, workloads, ill);
     let recorder = session.map(|session| waiting.recorder(app, past, session.number()));
@@ -122,6 +122,21 @@ pub(crate) async fn await_ready(
             biased;
             changed = view.changed() => { changed.in_step(step)?; }
             () = tokio::time::sleep(next) => {}
+        }
+    }
+}
+
+/// A view that has seen everything once. A cluster that goes away at just that moment is waited for as at any other.
+pub(super) async fn first_look(app: &App, session: Option<&Session>, step: Step) -> Result<View, Failure> {
+    loop {
+        let mut view = app.cluster.view(app.namespace());
+        let Err(error) = view.changed().await else { return Ok(view) };
+        let away = match session {
+            Some(session) => session.may_write(step).await?,
+            None => Duration::ZERO,
+        };
+        if away.is_zero() {
+            return Err(Failure::at(step, error));
         }
     }
 }

@@ -37,7 +37,7 @@ use skep_registry::{Client, ClientConfig};
 use tokio_util::sync::CancellationToken;
 
 use observer::{NAMESPACE, Observer};
-use scenario::{Act, Stop, Version};
+use scenario::{Act, Faults, Stop, Version};
 use wire::{TOKEN, Wire};
 
 /// How many seeds are run where nobody says.
@@ -138,6 +138,20 @@ fn whatever_happens_to_deploys_the_promises_hold() {
     }
 }
 
+/// The network goes away under a request, is away for longer than the lock lives without it, and comes back to a deploy of somebody else's.
+#[test]
+fn a_request_that_is_tried_again_never_meets_anothers_deploy() {
+    for request in (25..75).step_by(2) {
+        let away = Some((request, Duration::from_secs(25)));
+        let cut_off = Act { faults: Faults { per_mille: 0, away }, ..Act::calm(Version::good(2)) };
+        let another = Act { beside: Some(Duration::from_secs(1)), ..Act::calm(Version::good(3)) };
+        let told = played(u64::from(request), |_| {
+            vec![Act::calm(Version::good(1)), cut_off.clone(), another.clone()]
+        });
+        assert_eq!(told.broken, None, "from request {request} on: {}", told.story.join("\n"));
+    }
+}
+
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 0..20 {
@@ -160,6 +174,11 @@ struct Told {
 }
 
 fn run(seed: u64) -> Told {
+    played(seed, scenario::draw)
+}
+
+/// Plays what is drawn, in a world of its own.
+fn played(seed: u64, draw: impl FnOnce(&mut StdRng) -> Vec<Act>) -> Told {
     // It can be installed once; another run has done so.
     _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -168,7 +187,7 @@ fn run(seed: u64) -> Told {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let _simulated = Simulated::begin(day, seed);
         let mut rng = StdRng::seed_from_u64(seed);
-        let acts = scenario::draw(&mut rng);
+        let acts = draw(&mut rng);
         World::new(&acts, &mut rng).await.play(acts, &mut rng).await
     })
 }

@@ -193,12 +193,12 @@ impl Act {
         let per_mille = [0, 0, 20, 100, 300][rng.random_range(0..5)];
         let seconds =
             |rng: &mut StdRng, longest: u64| Duration::from_millis(rng.random_range(0..longest * 1000));
-        let away = rng.random_bool(0.25).then(|| (rng.random_range(1..150), seconds(rng, 100)));
+        let away = rng.random_bool(0.3).then(|| (rng.random_range(1..150), seconds(rng, 100)));
         Self {
             version: Version::draw(rng, number),
             stop,
             faults: Faults { per_mille, away },
-            beside: rng.random_bool(0.25).then(|| seconds(rng, 30)),
+            beside: rng.random_bool(0.35).then(|| seconds(rng, 30)),
             waits: rng.random_bool(0.5),
             restores: rng.random_bool(0.8),
         }
