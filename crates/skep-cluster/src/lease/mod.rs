@@ -103,8 +103,8 @@ impl Lock {
                 None => cluster.create(&lease(&key, me, None), "skep").await,
                 Some(found) => {
                     wait_until_dead(cluster, &key, app, &found).await?;
-                    let latest = cluster.get(&key).await?.unwrap_or(found);
-                    let version = latest["metadata"]["resourceVersion"].as_str();
+                    // The very lease that was seen dead: somebody else may have taken it since, and is alive.
+                    let version = found["metadata"]["resourceVersion"].as_str();
                     cluster.replace(&lease(&key, me, version), "skep").await
                 }
             };

@@ -138,6 +138,13 @@ fn whatever_happens_to_deploys_the_promises_hold() {
     }
 }
 
+/// Two that wait for the same dead lock: the second must not take it from the first. A seed found that.
+#[test]
+fn a_lock_that_two_waited_for_is_had_by_one() {
+    let told = run(1258);
+    assert_eq!(told.broken, None, "{}", told.story.join("\n"));
+}
+
 /// The network goes away under a request, is away for longer than the lock lives without it, and comes back to a deploy of somebody else's.
 #[test]
 fn a_request_that_is_tried_again_never_meets_anothers_deploy() {
