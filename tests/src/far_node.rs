@@ -25,7 +25,7 @@ pub const SCHEDULER: &str = "far";
 
 const NODE: &str = "far";
 /// How often pods are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How many requests are under way at once.
 const AT_ONCE: usize = 16;
 

@@ -18,6 +18,7 @@ mod project;
 mod reach;
 mod skep;
 mod wait;
+mod watch;
 mod world;
 
 pub use cluster::not_run;
@@ -30,4 +31,5 @@ pub use load::{Load, Tally};
 pub use project::Project;
 pub use skep::{Outcome, dist, program};
 pub use wait::eventually;
+pub use watch::Watch;
 pub use world::{PATIENCE, World};

@@ -16,6 +16,7 @@ use crate::{
     cluster::{self, Foreign},
     program,
     reach::Reach,
+    watch::Watch,
 };
 
 /// A cluster and a project to ship to it. Dropped, it stops its hive, or gives back its namespace on a cluster that is not its own.
@@ -165,6 +166,11 @@ impl World {
         shell.args(["-ec", &script]).current_dir(self.path());
         shell.envs(kubectl.get_envs().filter_map(|(name, value)| Some((name, value?))));
         Outcome::of(&mut shell).ok()
+    }
+
+    /// Watches all objects of a kind through kubectl.
+    pub fn watch(&self, kind: &str) -> Watch {
+        Watch::begin(self, kind)
     }
 
     pub(crate) fn kubectl_command(&self) -> Command {

@@ -11,6 +11,7 @@ mod error;
 mod lease;
 mod logs;
 mod objects;
+mod plain;
 mod releases;
 mod routes;
 mod transport;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures::{FutureExt, StreamExt, stream::SelectAll};
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject},
+    api::ApiResource,
     runtime::{
         WatchStreamExt,
         utils::Backoff,
@@ -15,7 +15,7 @@ use kube::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{Cluster, ClusterError, Route, connect::DEADLINE, error::innermost};
+use crate::{Cluster, ClusterError, Route, connect::DEADLINE, error::innermost, plain::Plain};
 
 /// The kinds that rollouts are judged by.
 const KINDS: &[Watched] = &[
@@ -73,7 +73,7 @@ struct Watched {
     kind: &'static str,
 }
 
-type KindEvent = (Watched, Result<Event<DynamicObject>, watcher::Error>);
+type KindEvent = (Watched, Result<Event<Plain>, watcher::Error>);
 
 /// A stream of changes, folded into a [`Snapshot`].
 pub struct View {
@@ -132,7 +132,7 @@ impl Cluster {
                 kind: kind.to_owned(),
                 plural: route.plural,
             };
-            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+            let api: Api<Plain> = Api::namespaced_with(self.client.clone(), namespace, &resource);
             let stream = watcher::watcher(api, watcher::Config::default()).backoff(Patient::default());
             events.push(stream.map(move |event| (watched, event)).boxed());
             missing += 1;
@@ -192,7 +192,7 @@ impl View {
     fn take(
         &mut self,
         watched: Watched,
-        event: Result<Event<DynamicObject>, watcher::Error>,
+        event: Result<Event<Plain>, watcher::Error>,
     ) -> Result<bool, ClusterError> {
         let kind = watched.kind;
         match event {
@@ -201,7 +201,7 @@ impl View {
                 Ok(false)
             }
             Ok(Event::InitApply(object)) => {
-                if let Some((name, object)) = watched.plain(object) {
+                if let Some((name, object)) = watched.named(object) {
                     self.arriving.entry(kind).or_default().insert(name, object);
                 }
                 Ok(false)
@@ -216,14 +216,14 @@ impl View {
                 Ok(true)
             }
             Ok(Event::Apply(object)) => {
-                if let Some((name, object)) = watched.plain(object) {
+                if let Some((name, object)) = watched.named(object) {
                     self.snapshot.objects.entry(kind).or_default().insert(name, object);
                 }
                 Ok(true)
             }
             Ok(Event::Delete(object)) => {
-                if let Some(name) = object.metadata.name {
-                    self.snapshot.objects.entry(kind).or_default().remove(&name);
+                if let Some(name) = object.name() {
+                    self.snapshot.objects.entry(kind).or_default().remove(name);
                 }
                 Ok(true)
             }
@@ -256,14 +256,8 @@ impl View {
 }
 
 impl Watched {
-    /// The object as it would be read alone: lists leave `apiVersion` and `kind` out of their items.
-    fn plain(self, mut object: DynamicObject) -> Option<(String, Arc<Value>)> {
-        let name = object.metadata.name.clone()?;
-        // Half of a pod is who wrote which field of it; nobody here asks.
-        object.metadata.managed_fields = None;
-        let mut object = serde_json::to_value(object).ok()?;
-        object["apiVersion"] = self.api_version.into();
-        object["kind"] = self.kind.into();
-        Some((name, Arc::new(object)))
+    fn named(self, object: Plain) -> Option<(String, Arc<Value>)> {
+        let name = object.name()?.to_owned();
+        Some((name, Arc::new(object.of_kind(self.api_version, self.kind))))
     }
 }

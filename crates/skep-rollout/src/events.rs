@@ -32,7 +32,7 @@ impl<'a> Events<'a> {
         by_object
             .values_mut()
             .flat_map(HashMap::values_mut)
-            .for_each(|about| about.sort_by_key(|event| when(event)));
+            .for_each(|about| about.sort_by_key(|&event| when(event)));
         Self(by_object)
     }
 
@@ -42,9 +42,10 @@ impl<'a> Events<'a> {
     }
 }
 
-fn when(event: &Value) -> String {
-    let times = ["lastTimestamp", "eventTime", "firstTimestamp"].iter().map(|key| text(event, key));
-    times.into_iter().find(|time| !time.is_empty()).unwrap_or_default()
+fn when(event: &Value) -> &str {
+    let mut times =
+        ["lastTimestamp", "eventTime", "firstTimestamp"].iter().filter_map(|key| event[*key].as_str());
+    times.find(|time| !time.is_empty()).unwrap_or_default()
 }
 
 /// The message of the newest Event with one of these reasons.

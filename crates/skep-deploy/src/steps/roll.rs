@@ -32,6 +32,13 @@ pub(crate) const WORDS: Duration = Duration::from_secs(1);
 /// How long the watches may take to come back once the cluster answers again.
 const SIGHT: Duration = Duration::from_secs(3);
 
+/// Looking takes one part of the time in so many, at the most: of hundreds of services something changes all the time, and a look is at
+/// all of them. What comes meanwhile is seen together.
+const SHARE: u32 = 10;
+
+/// How long a look may be put off by that.
+const LATEST: Duration = Duration::from_millis(250);
+
 /// How long one that was not well before may take to get well, now that what it needs may have come.
 const CONVALESCENCE: Duration = Duration::from_secs(60);
 
@@ -93,8 +100,10 @@ pub(crate) async fn await_ready(
                 }
             }
         }
+        let began = Instant::now();
         let failed = waiting.judge(app, view.latest(), &mut recorded);
         let failed = waiting.set_apart(failed);
+        let took = began.elapsed();
         let lacks_words = failed.iter().any(|(_, diagnosis)| diagnosis.cause.lacks_words());
         if lacks_words && wordless.get_or_insert_with(Instant::now).elapsed() < WORDS {
             tokio::select! {
@@ -117,6 +126,7 @@ pub(crate) async fn await_ready(
         if session.is_some() {
             unblock(app, view.latest(), waiting.rollouts.keys(), &mut unblocked).await;
         }
+        tokio::time::sleep((took * (SHARE - 1)).min(LATEST)).await;
         let next = waiting.next_deadline().min(LOOK_UP);
         tokio::select! {
             biased;

@@ -1,6 +1,7 @@
 //! A fleet: five services beside the same job by kapp and by a kubectl script, where those are installed; and two hundred.
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::Path,
     process::{Command, Stdio},
@@ -8,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
 use skep_tests::{FarNode, Outcome, SCHEDULER, World, program};
 
 use super::{median, row, spawn, timed};
@@ -25,7 +27,7 @@ pub(super) fn five_services() {
     }
     let lines = world.skep(&["deploy", "--output", "json"]).ok().json();
     let own = ["load", "check", "plan", "lock", "stage", "apply", "record", "prune"];
-    let millis = |line: &serde_json::Value| line["millis"].as_u64().unwrap_or(0);
+    let millis = |line: &Value| line["millis"].as_u64().unwrap_or(0);
     let steps = lines.iter().filter(|line| line["type"] == "step-finished");
     let share: u64 = steps.filter(|line| own.iter().any(|step| line["step"] == *step)).map(millis).sum();
     row(
@@ -120,6 +122,54 @@ fn as_kubectl_needs_them(world: &World) -> String {
         all += &format!("---\n{}", text.replace("image: shop", &format!("image: \"{image}\"")));
     }
     all
+}
+
+/// What a deploy adds to the time that its slowest service needs by itself: before the cluster has the first new template, and after the
+/// last new pod is available.
+pub(super) fn what_it_adds() {
+    let world = World::new();
+    world.project.add_services(&OTHERS);
+    world.skep(&["deploy", "--quiet"]).ok();
+    let watch = world.watch("deployments");
+    let mut number = 0;
+    let mut figures: Vec<(Duration, Duration)> = (0..5)
+        .map(|_| {
+            number += 1;
+            world.project.write("shop.env", &format!("GREETING=hello {number}\n"));
+            while watch.next(SETTLED).is_some() {}
+            let began = Instant::now();
+            world.skep(&["deploy", "--skip-build", "--quiet"]).ok();
+            let ended = Instant::now();
+            let (mut first, mut last, mut open) = (None, began, BTreeSet::new());
+            while let Some((at, deployment)) = watch.next(SETTLED) {
+                let name = deployment["metadata"]["name"].to_string();
+                first.get_or_insert(at);
+                if is_rolled(&deployment) {
+                    if open.remove(&name) {
+                        last = at;
+                    }
+                } else {
+                    open.insert(name);
+                }
+            }
+            let first = first.expect("a new template shows");
+            assert!(open.is_empty() && last > first, "each service was rolled: {open:?}");
+            (first - began + ended.saturating_duration_since(last), last - first)
+        })
+        .collect();
+    figures.sort();
+    let (added, own) = figures[2];
+    row("what a deploy of 5 services adds to its slowest one", added, spawn(), "300 ms");
+    println!("{:<78} {:>7} ms", "  which by itself needed", own.as_millis());
+}
+
+/// How long nothing changes once all has been seen.
+const SETTLED: Duration = Duration::from_millis(500);
+
+fn is_rolled(deployment: &Value) -> bool {
+    let (status, wanted) = (&deployment["status"], &deployment["spec"]["replicas"]);
+    status["observedGeneration"] == deployment["metadata"]["generation"]
+        && ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|count| status[count] == *wanted)
 }
 
 /// 200 services, 1,000 objects, no pods: what a plan of one changed key costs.

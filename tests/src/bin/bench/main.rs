@@ -33,6 +33,7 @@ fn main() {
     if std::env::var_os("SKEP_TEST_KUBECONFIG").is_some_and(|path| !path.is_empty()) {
         return;
     }
+    fleet::what_it_adds();
     verdicts::of_the_gallery();
     fleet::two_hundred_services();
     fleet::a_thousand_pods();
