@@ -2,10 +2,13 @@
 //! registry with the login of whoever deploys, the cluster's complaints. `skep diagnose` asks the same when no deploy runs.
 
 use futures::{StreamExt, future::join_all};
-use skep_cluster::{LogQuery, Snapshot};
+use serde_json::Value;
+use skep_cluster::{LogQuery, Route, Selector, Snapshot};
 use skep_model::{ImageRef, ObjectKey, Step};
 use skep_registry::RegistryError;
-use skep_rollout::{Cause, Diagnosis, Events, Evidence, LogWanted, Observed, RegistrySays, Rollout, Verdict};
+use skep_rollout::{
+    Cause, Diagnosis, Events, Evidence, LogWanted, Nodes, Observed, RegistrySays, Rollout, Verdict,
+};
 
 use crate::{
     App, Failure,
@@ -108,9 +111,11 @@ async fn explained(
 ) -> FailedWorkload {
     let events = Events::new(&seen.all("Event"));
     let pod = diagnosis.pod.as_deref().and_then(|name| seen.get("Pod", name));
-    let (log, registry) = tokio::join!(last_lines(app, &diagnosis), asked(app, &diagnosis));
+    let (log, registry, nodes) =
+        tokio::join!(last_lines(app, &diagnosis), asked(app, &diagnosis), nodes(app, &diagnosis));
     let log: Vec<String> = log.into_iter().map(|line| mask.hide(line)).collect();
-    let evidence = Evidence { pod, events: Some(&events), log: &log, registry, migrated };
+    let nodes = nodes.as_ref().map(|(nodes, pods)| Nodes { nodes, pods: pods.as_deref() });
+    let evidence = Evidence { pod, events: Some(&events), log: &log, registry, nodes, migrated };
     let diagnosis = skep_rollout::explain(diagnosis, evidence);
     let mut log = log;
     log.drain(..log.len().saturating_sub(SHOWN));
@@ -130,6 +135,17 @@ async fn asked(app: &App, diagnosis: &Diagnosis) -> Option<RegistrySays> {
         Err(RegistryError::Denied { .. }) => Some(RegistrySays::Refused),
         Err(_) => None,
     }
+}
+
+/// The nodes that don't take a pod, and the pods that they have. Who may see a namespace alone learns nothing here.
+async fn nodes(app: &App, diagnosis: &Diagnosis) -> Option<(Vec<Value>, Option<Vec<Value>>)> {
+    let Cause::Unschedulable { .. } = &diagnosis.cause else { return None };
+    let list = async |kind| {
+        let route = Route::built_in("v1", kind)?;
+        app.cluster.list(&route, None, &Selector::default()).await.ok()
+    };
+    let (nodes, pods) = tokio::join!(list("Node"), list("Pod"));
+    Some((nodes?, pods))
 }
 
 /// What the cluster has complained of about a workload and its pods: a probe's own error says more than "not ready".

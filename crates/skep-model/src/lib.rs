@@ -10,6 +10,7 @@ mod name;
 mod object;
 mod platform;
 mod project;
+mod quantity;
 mod release;
 mod verify;
 
@@ -23,5 +24,6 @@ pub use project::{
     Build, Builder, Checks, Cluster, ConfigSet, Credentials, DockerBuild, Format, Image, LaidPath, Migrate,
     NativeBuild, Notify, NotifyUrl, Project, Registry, RolloutPolicy, SecretSet, Substitute,
 };
+pub use quantity::{Quantity, QuantityError};
 pub use release::{IllegalTransition, PodSpan, ReasonForRelease, Release, ReleaseStatus, StepTiming};
 pub use verify::{Check, RunCheck, UrlCheck};

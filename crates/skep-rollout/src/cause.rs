@@ -122,6 +122,8 @@ pub enum Cause {
     Unschedulable {
         /// The scheduler's message.
         message: String,
+        /// What the nodes themselves say, each in a few words: how much is left, which taint.
+        nodes: Vec<String>,
     },
     /// The namespace's quota has no room for its pods.
     QuotaExceeded {
@@ -299,6 +301,9 @@ impl Cause {
                 "lower `resources.requests`, free or add a node, or correct `nodeSelector` and tolerations".to_owned()
             }
             Self::QuotaExceeded { .. } => "raise the ResourceQuota, lower the requests, or let a roll make do with fewer pods: `maxSurge: 0`, `maxUnavailable: 1`".to_owned(),
+            Self::PodsRefused { message } if message.contains("error looking up service account") => {
+                "add the ServiceAccount to the manifests, or correct `serviceAccountName`".to_owned()
+            }
             Self::PodsRefused { .. } => "change what it objects to, or ask who runs that webhook or policy".to_owned(),
             Self::VolumePending { .. } => "check the claim's `storageClassName` and size: `kubectl get storageclass` shows what there is".to_owned(),
             Self::MountFailed { .. } => "check the volume's name and who else uses it".to_owned(),
@@ -413,7 +418,10 @@ impl fmt::Display for Cause {
                 let said = or_nothing(said);
                 write!(f, "it was ready, and then its readiness probe ({asks}) failed: {said}")
             }
-            Self::Unschedulable { message } => write!(f, "no node can take it: {message}"),
+            Self::Unschedulable { message, nodes } => {
+                write!(f, "no node can take it: {}", message.trim_end_matches('.'))?;
+                nodes.iter().try_for_each(|why| write!(f, "; {why}"))
+            }
             Self::QuotaExceeded { message } => write!(f, "the namespace's quota is used up: {message}"),
             Self::PodsRefused { message } => write!(f, "its pods are refused: {message}"),
             Self::VolumePending { claim, message } => {

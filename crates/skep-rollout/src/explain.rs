@@ -4,8 +4,9 @@
 use serde_json::Value;
 
 use crate::{
-    Cause, Diagnosis, Events, events,
+    Cause, Diagnosis, Events, Nodes, events,
     log_line::{self, Said},
+    nodes::Say,
     workload::text,
 };
 
@@ -20,6 +21,8 @@ pub struct Evidence<'a> {
     pub log: &'a [String],
     /// What the registry says of the image to whoever deploys.
     pub registry: Option<RegistrySays>,
+    /// The cluster's nodes, as far as whoever deploys may see them.
+    pub nodes: Option<Nodes<'a>>,
     /// Whether this release has changed the schema.
     pub migrated: bool,
 }
@@ -51,6 +54,13 @@ pub fn explain(mut diagnosis: Diagnosis, evidence: Evidence<'_>) -> Diagnosis {
         Cause::CrashLoop { crashes, exit_code, reason, .. } => {
             crash(container.as_deref(), crashes, exit_code, reason, evidence)
         }
+        Cause::Unschedulable { message, .. } => match evidence.pod.zip(evidence.nodes) {
+            None => Cause::Unschedulable { message, nodes: Vec::new() },
+            Some((pod, nodes)) => match nodes.say(pod) {
+                Say::Trouble { node, message } => Cause::NodeTrouble { node, message },
+                Say::Reasons(nodes) => Cause::Unschedulable { message, nodes },
+            },
+        },
         other => other,
     };
     diagnosis

@@ -67,7 +67,7 @@ fn of_pod(pod: &Value, events: &Events<'_>, seconds: i64) -> Option<Diagnosis> {
                 let message = said.last().map_or(message, |event| text(event, "message"));
                 diagnosed(None, Cause::VolumePending { claim, message }, None)
             }
-            None => diagnosed(None, Cause::Unschedulable { message }, None),
+            None => diagnosed(None, Cause::Unschedulable { message, nodes: Vec::new() }, None),
         };
     }
     if let Some(message) = events::newest(about, &["NodeNotReady"]) {

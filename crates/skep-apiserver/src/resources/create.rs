@@ -58,6 +58,9 @@ impl Resources {
         }
         lifecycle::begin(kind, &mut object);
         (kind.0.rules.default)(&mut object);
+        if kind == Kind::POD {
+            self.check_service_account(&object)?;
+        }
         if kind == Kind::SERVICE {
             self.addresses.assign(self, &mut object, None)?;
         }
@@ -75,6 +78,19 @@ impl Resources {
         ownership.record(kind, &mut object, None, options);
         let (object, synced) = self.put(&turn, key, object, options);
         Ok((Written { object, created: true, warnings }, synced))
+    }
+
+    /// A pod's ServiceAccount is there before it; each namespace has a `default` one, whether it shows or not.
+    fn check_service_account(&self, pod: &Value) -> Result<(), Status> {
+        let account = meta::text(pod, "/spec/serviceAccountName").unwrap_or("default");
+        let namespace = meta::namespace(pod).unwrap_or_default();
+        if account == "default" || self.store.get(Kind::SERVICE_ACCOUNT, Some(namespace), account).is_some() {
+            return Ok(());
+        }
+        let why = format!(
+            "error looking up service account {namespace}/{account}: serviceaccount \"{account}\" not found"
+        );
+        Err(Status::forbidden("pods", meta::name(pod), &why))
     }
 
     fn check_namespace(&self, kind: Kind, object: &Value) -> Result<(), Status> {

@@ -30,9 +30,11 @@ pub(crate) fn step(
         Err(actions) => return Step { actions, again: None },
     };
     let mut step = Step::default();
-    let template = set.pointer("/spec/template").cloned().unwrap_or_default();
+    let mut template = set.pointer("/spec/template").cloned().unwrap_or_default();
+    tolerate(&mut template);
     let wanted = scheduler::may_run(&template["spec"], node);
-    let look = Look { set, node, now, update: history.update_hash(), wanted };
+    let may_stay = scheduler::may_stay(&template["spec"], node);
+    let look = Look { set, node, now, update: history.update_hash(), wanted, may_stay };
     if !object::is_deleting(set) {
         look.correct(&mine, &template, &mut step);
     }
@@ -40,12 +42,33 @@ pub(crate) fn step(
     step
 }
 
+/// What keeps other pods away does not keep these: they are what watches over a node in trouble.
+fn tolerate(template: &mut Value) {
+    let borne = [
+        ("not-ready", "NoExecute"),
+        ("unreachable", "NoExecute"),
+        ("disk-pressure", "NoSchedule"),
+        ("memory-pressure", "NoSchedule"),
+        ("pid-pressure", "NoSchedule"),
+        ("unschedulable", "NoSchedule"),
+    ];
+    let mut tolerations = object::array(template, "/spec/tolerations").to_vec();
+    let added = borne.map(|(key, effect)| {
+        json!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": effect})
+    });
+    tolerations.extend(added);
+    template["spec"]["tolerations"] = json!(tolerations);
+}
+
 struct Look<'a> {
     set: &'a Value,
     node: &'a Value,
     now: Timestamp,
     update: &'a str,
+    /// Whether a pod may come to the node.
     wanted: bool,
+    /// Whether one that is there may stay.
+    may_stay: bool,
 }
 
 impl Look<'_> {
@@ -57,8 +80,10 @@ impl Look<'_> {
             step.push(Action::delete(Kind::POD, pod));
             step.push(Action::warning(self.set, "FailedDaemonPod", message));
         }
-        if !self.wanted {
+        if !self.may_stay {
             running.iter().for_each(|pod| step.push(Action::delete(Kind::POD, pod)));
+        }
+        if !self.wanted {
             return;
         }
         if mine.is_empty() {
@@ -186,6 +211,32 @@ mod tests {
     fn with_a_surge_the_old_pod_stays_until_the_new_one_is_there() {
         let world = rolled(1, |pods| assert!(pods >= 1));
         assert_eq!(object::text(&world.one("Pod"), "/spec/containers/0/image"), "two");
+    }
+
+    #[test]
+    fn a_taint_keeps_new_pods_away_and_one_that_ends_pods_ends_these() {
+        let pods = |key: &str, effect: &str, there: bool| {
+            let mut world = World::new();
+            if there {
+                world.create(set(0));
+                world.settled();
+            }
+            world.taints = json!([{"key": key, "effect": effect}]);
+            if !there {
+                world.create(set(0));
+            }
+            world.settled();
+            world.all("Pod").len()
+        };
+        for (key, effect, stay, come) in [
+            ("for", "PreferNoSchedule", 1, 1),
+            ("for", "NoSchedule", 1, 0),
+            ("for", "NoExecute", 0, 0),
+            ("node.kubernetes.io/disk-pressure", "NoSchedule", 1, 1),
+            ("node.kubernetes.io/not-ready", "NoExecute", 1, 1),
+        ] {
+            assert_eq!((pods(key, effect, true), pods(key, effect, false)), (stay, come), "{key}:{effect}");
+        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::{object, selector};
 /// Which pods are its own, by `spec.schedulerName`.
 const NAME: &str = "default-scheduler";
 
+/// The effects of a taint that keep a pod from coming.
+const KEEPS_AWAY: &[&str] = &["NoSchedule", "NoExecute"];
+
 /// Looks at one pod. `node`: the Node object; it tells by `spec.unschedulable` and its Ready condition whether pods can run.
 /// `pods`: those of all namespaces, which share the node; `claims`: the PersistentVolumeClaims of the pod's namespace.
 pub(crate) fn step<C: Borrow<Value>>(
@@ -77,12 +80,19 @@ fn obstacle(pod: &Value, node: &Value) -> Option<String> {
     if object::flag(node, "/spec/unschedulable") && !of_daemon {
         return Some("node(s) were unschedulable".to_owned());
     }
+    let is_tainted = || is_tainted(&pod["spec"], node, KEEPS_AWAY);
     mismatch(&pod["spec"], node)
+        .or_else(|| is_tainted().then(|| "node(s) had untolerated taint(s)".to_owned()))
 }
 
-/// Whether a template's pods may run there at all, room or not.
+/// Whether a template's pods may come to run there, room or not.
 pub(super) fn may_run(spec: &Value, node: &Value) -> bool {
-    mismatch(spec, node).is_none()
+    mismatch(spec, node).is_none() && !is_tainted(spec, node, KEEPS_AWAY)
+}
+
+/// Whether those that run there may stay.
+pub(super) fn may_stay(spec: &Value, node: &Value) -> bool {
+    mismatch(spec, node).is_none() && !is_tainted(spec, node, &["NoExecute"])
 }
 
 fn mismatch(spec: &Value, node: &Value) -> Option<String> {
@@ -103,6 +113,25 @@ fn mismatch(spec: &Value, node: &Value) -> Option<String> {
         return Some("node(s) didn't match Pod's node affinity/selector".to_owned());
     }
     None
+}
+
+/// Whether the node has a taint of such an effect that the template's pods don't tolerate.
+fn is_tainted(spec: &Value, node: &Value, effects: &[&str]) -> bool {
+    let mut taints = object::array(node, "/spec/taints").iter();
+    taints.any(|taint| effects.contains(&object::text(taint, "/effect")) && !is_tolerated(taint, spec))
+}
+
+fn is_tolerated(taint: &Value, spec: &Value) -> bool {
+    let same =
+        |toleration: &Value, field: &str| object::text(toleration, field) == object::text(taint, field);
+    let open = |toleration: &Value, field: &str| object::text(toleration, field).is_empty();
+    let fits = |toleration: &Value| {
+        let exists = object::text(toleration, "/operator") == "Exists";
+        (open(toleration, "/effect") || same(toleration, "/effect"))
+            && (same(toleration, "/key") || (open(toleration, "/key") && exists))
+            && (exists || same(toleration, "/value"))
+    };
+    object::array(spec, "/tolerations").iter().any(fits)
 }
 
 /// A term of a node affinity: by labels, and by the node's name.
@@ -260,6 +289,27 @@ mod tests {
         let waits = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
         assert_eq!(seen(&[claim("Pending")]), waits);
         assert_eq!(seen(&[claim("Bound")]), "");
+    }
+
+    #[test]
+    fn a_taint_keeps_those_away_that_do_not_tolerate_it() {
+        let mut node = node(true);
+        node["spec"]["taints"] = json!([{"key": "for", "value": "db", "effect": "NoSchedule"}, {"key": "slow", "effect": "PreferNoSchedule"}]);
+        let why = |tolerations: Value| {
+            message(&step(
+                &pod(&json!({"tolerations": tolerations})),
+                &node,
+                NONE,
+                NONE,
+                Timestamp::UNIX_EPOCH,
+            ))
+        };
+        let kept_away = "0/1 nodes are available: 1 node(s) had untolerated taint(s).";
+        assert_eq!(why(json!([])), kept_away);
+        assert_eq!(why(json!([{"key": "for", "operator": "Equal", "value": "web"}])), kept_away);
+        assert_eq!(why(json!([{"key": "for", "operator": "Exists", "effect": "NoExecute"}])), kept_away);
+        assert_eq!(why(json!([{"key": "for", "value": "db", "effect": "NoSchedule"}])), "");
+        assert_eq!(why(json!([{"operator": "Exists"}])), "");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) struct World {
     pub(crate) events: Vec<String>,
     /// Pods whose template has this image never become ready.
     pub(crate) broken_image: Option<&'static str>,
+    /// Those of the one node.
+    pub(crate) taints: Value,
     uids: usize,
 }
 
@@ -28,6 +30,7 @@ impl World {
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             events: Vec::new(),
             broken_image: None,
+            taints: Value::Null,
             uids: 0,
         }
     }
@@ -119,7 +122,7 @@ impl World {
             acted |= self.run(step, check);
         }
         for set in self.all("DaemonSet") {
-            let node = json!({"metadata": {"name": "n"}});
+            let node = json!({"metadata": {"name": "n"}, "spec": {"taints": self.taints}});
             let step =
                 daemonset::step(&set, &self.all("Pod"), &self.all("ControllerRevision"), &node, self.now);
             acted |= self.run(step, check);

@@ -12,10 +12,10 @@ mod owned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::quantity::Quantity;
 use absent::counts_as_absent;
 use lists::{Key, list_key};
 pub(crate) use owned::{Fields, item_of};
+use skep_model::Quantity;
 
 /// The live value of each of `fields` that `others` lacks; a Secret's data is hidden.
 pub(crate) fn leaves(live: &Value, fields: &Fields, others: &Fields) -> Vec<Difference> {

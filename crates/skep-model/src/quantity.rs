@@ -32,6 +32,18 @@ impl Quantity {
         }
     }
 
+    /// The amount in units of ten to that power, rounded up; the largest number there is where it is more.
+    pub fn in_units(self, power: i32) -> i128 {
+        let shift = self.exponent.saturating_sub(power);
+        let by = 10_i128.checked_pow(shift.unsigned_abs());
+        if shift >= 0 {
+            by.and_then(|by| self.mantissa.checked_mul(by)).unwrap_or(i128::MAX)
+        } else {
+            // What is less than a unit is one.
+            by.map_or(1, |by| self.mantissa / by + i128::from(self.mantissa % by > 0))
+        }
+    }
+
     /// Without trailing zeros, so that equal amounts are equal values.
     fn reduced(mut mantissa: i128, mut exponent: i32) -> Self {
         if mantissa == 0 {
@@ -76,6 +88,18 @@ fn parse(text: &str) -> Option<Quantity> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_are_counted_in_units_and_rounded_up() {
+        let units = |text: &str, power| text.parse::<Quantity>().unwrap().in_units(power);
+        assert_eq!(units("1.5", -3), 1500);
+        assert_eq!(units("1500m", 0), 2);
+        assert_eq!(units("1Gi", 0), 1 << 30);
+        assert_eq!(units("1n", 0), 1);
+        assert_eq!(units("0", -3), 0);
+        assert_eq!(units("1e30000", 0), i128::MAX);
+        assert_eq!(units("1e-30000", 0), 1);
+    }
 
     #[test]
     fn equal_amounts_are_equal() {
