@@ -129,7 +129,9 @@ fn an_api_that_is_away_for_30_seconds_is_waited_for_and_the_verdict_is_right() {
         let generation = || world.object("deployment", "shop")["metadata"]["generation"].as_u64();
         let before = generation();
         let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("skep starts");
-        eventually("the roll to begin", Duration::from_secs(30), || (generation() != before).then_some(()));
+        eventually("the write", Duration::from_secs(30), || (generation() != before).then_some(()));
+        // Skep is answered, and the roll begins.
+        thread::sleep(Duration::from_millis(500));
         api.is_away(true);
         thread::sleep(AWAY);
         api.is_away(false);

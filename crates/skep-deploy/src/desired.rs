@@ -101,6 +101,7 @@ impl Desired {
         }
         for object in &mut objects {
             skep_manifest::label(object, project.app.as_str());
+            skep_manifest::name_service_account_twice(object);
         }
         let (secrets, config): (Vec<_>, Vec<_>) = sets.drain(..).partition(|set| set.kind == "Secret");
         objects.extend(config.into_iter().flat_map(|set| [set.version, set.copy]));

@@ -53,4 +53,4 @@ pub use references::{ConfigReference, config_references};
 pub use restart::{Reason, changed_keys, restart_reasons};
 pub use scope::{is_cluster_scoped, settle};
 pub use substitute::{filled, masked, masked_text, rename_values_in, substitute, values_in};
-pub use template::{pod_spec, pod_template};
+pub use template::{name_service_account_twice, pod_spec, pod_template};

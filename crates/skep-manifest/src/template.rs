@@ -39,6 +39,16 @@ pub(crate) fn pod_spec_mut(object: &mut Value) -> Option<&mut Value> {
     object.pointer_mut(pointer)?.get_mut("spec")
 }
 
+/// Writes a pod's ServiceAccount under its old name too, as the API does by itself. Whoever applies the one alone leaves the other behind
+/// when it takes the field away, and the API then fills the field from that: the pods go on as who they were.
+pub fn name_service_account_twice(object: &mut Value) {
+    if let Some(spec) = pod_spec_mut(object)
+        && let Some(account) = spec.get("serviceAccountName").filter(|name| name.is_string()).cloned()
+    {
+        spec["serviceAccount"] = account;
+    }
+}
+
 /// Every container of a pod spec: list, index, container.
 pub(crate) fn containers(spec: &Value) -> impl Iterator<Item = (&'static str, usize, &Value)> {
     CONTAINER_LISTS.iter().flat_map(move |list| {
@@ -53,4 +63,26 @@ pub(crate) fn containers_mut(spec: &mut Value) -> impl Iterator<Item = &mut Valu
         .filter(|(key, _)| CONTAINER_LISTS.contains(&key.as_str()))
         .filter_map(|(_, list)| list.as_array_mut())
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_service_account_is_named_twice_where_it_is_named() {
+        let mut named = json!({"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": {"spec": {"serviceAccountName": "a"}}}}}});
+        name_service_account_twice(&mut named);
+        assert_eq!(pod_spec(&named).unwrap(), &json!({"serviceAccountName": "a", "serviceAccount": "a"}));
+        for other in [
+            json!({"kind": "Deployment", "spec": {"template": {"spec": {}}}}),
+            json!({"kind": "Service", "spec": {}}),
+        ] {
+            let mut seen = other.clone();
+            name_service_account_twice(&mut seen);
+            assert_eq!(seen, other);
+        }
+    }
 }

@@ -13,8 +13,7 @@ pub(crate) fn pod(pod: &mut Value) {
     pod_spec(spec);
     set(spec, "enableServiceLinks", true);
     set(spec, "serviceAccountName", "default");
-    let account = spec["serviceAccountName"].clone();
-    set(spec, "serviceAccount", account);
+    name_account(spec);
     for list in ["containers", "initContainers"] {
         items(spec, list).iter_mut().for_each(requests_from_limits);
     }
@@ -24,8 +23,18 @@ pub(crate) fn pod(pod: &mut Value) {
     set(status, "qosClass", class);
 }
 
+/// A ServiceAccount has an old name beside its name: each fills the other in, the newer one counts.
+fn name_account(spec: &mut Value) {
+    let names = ["serviceAccountName", "serviceAccount"].into_iter().filter_map(|key| spec[key].as_str());
+    if let Some(name) = names.into_iter().find(|name| !name.is_empty()).map(Value::from) {
+        spec["serviceAccountName"] = name.clone();
+        spec["serviceAccount"] = name;
+    }
+}
+
 /// What a pod and a pod template have in common.
 pub(super) fn pod_spec(spec: &mut Value) {
+    name_account(spec);
     set(spec, "restartPolicy", "Always");
     set(spec, "dnsPolicy", "ClusterFirst");
     set(spec, "schedulerName", "default-scheduler");

@@ -136,11 +136,24 @@ pub(crate) async fn await_ready(
     }
 }
 
-/// A view that has seen everything once. A cluster that goes away at just that moment is waited for as at any other.
+/// A view that has seen everything once. A cluster that goes away at just that moment is waited for as at any other, and said to be away
+/// as soon.
 pub(super) async fn first_look(app: &App, session: Option<&Session>, step: Step) -> Result<View, Failure> {
     loop {
         let mut view = app.cluster.view(app.namespace());
-        let Err(error) = view.changed().await else { return Ok(view) };
+        let seen = loop {
+            tokio::select! {
+                biased;
+                seen = view.changed() => break seen.map(drop),
+                () = tokio::time::sleep(LOOK_UP) => {}
+            }
+            if let Some(session) = session
+                && !session.may_write(step).await?.is_zero()
+            {
+                view = app.cluster.view(app.namespace());
+            }
+        };
+        let Err(error) = seen else { return Ok(view) };
         let away = match session {
             Some(session) => session.may_write(step).await?,
             None => Duration::ZERO,

@@ -90,8 +90,11 @@ impl Controllers {
         .unwrap_or_default()
     }
 
+    /// What there is, in a namespace or everywhere. Events are looked through in a namespace alone: they have no owner.
     fn contents(&self, namespace: Option<&str>) -> Vec<(Kind, Arc<Value>)> {
-        let kinds = kind::ALL.iter().filter(|kind| namespace.is_none() || kind.namespaced());
+        let kinds = kind::ALL
+            .iter()
+            .filter(|kind| if namespace.is_some() { kind.namespaced() } else { **kind != Kind::EVENT });
         let list = |kind: &Kind| {
             let kind = *kind;
             self.resources.list(kind, namespace).into_iter().map(move |one| (kind, one))

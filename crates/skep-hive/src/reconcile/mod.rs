@@ -19,6 +19,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered, SelectAll};
 use jiff::Timestamp;
 use skep_apiserver::{Resources, Status, WatchEvent};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::timers::Timers;
@@ -28,6 +29,13 @@ use crate::kind::{self, Kind};
 
 /// Looks at once: enough for every service of an app, few enough to keep memory flat.
 const CONCURRENT: usize = 32;
+
+/// Looking for garbage takes one part of the time in so many, at the most: it is a look at everything there is, and each pod that comes or
+/// goes asks for one.
+const GARBAGE_SHARE: u32 = 10;
+
+/// How long garbage may be left lying by that.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// A controller and the object that it should look at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,8 +84,8 @@ pub struct Controllers {
     pub retry: RetryDelay,
 }
 
-/// What a look led to: when to look again, if time alone decides.
-type Outcome = (Work, Result<Option<Timestamp>, Status>);
+/// How long a look took, and what it led to: when to look again, if time alone decides.
+type Outcome = (Work, Duration, Result<Option<Timestamp>, Status>);
 
 /// The loop's own state.
 struct Queue {
@@ -85,6 +93,8 @@ struct Queue {
     in_flight: BTreeSet<Work>,
     failures: BTreeMap<Work, u32>,
     timers: Timers,
+    /// Until when garbage is left lying.
+    rest: Option<Instant>,
 }
 
 impl Controllers {
@@ -96,6 +106,7 @@ impl Controllers {
             in_flight: BTreeSet::new(),
             failures: BTreeMap::new(),
             timers: Timers::default(),
+            rest: None,
         };
         let mut looks: FuturesUnordered<BoxFuture<'_, Outcome>> = FuturesUnordered::new();
         loop {
@@ -111,26 +122,44 @@ impl Controllers {
                     queue.dirty.extend(dispatch::concerned(&self.resources, kind, &event));
                 }
                 () = queue.timers.wait() => {}
+                () = queue.rested() => {}
             }
         }
         while looks.next().await.is_some() {}
     }
 
     async fn look_at(&self, work: Work) -> Outcome {
+        let began = Instant::now();
         let outcome = self.look(&work).await;
-        (work, outcome)
+        (work, began.elapsed(), outcome)
     }
 }
 
 impl Queue {
+    /// Waits until garbage that lies about may be looked at again; for ever if there is none.
+    async fn rested(&self) {
+        let garbage = Work::garbage();
+        let lies_about = self.dirty.contains(&garbage) && !self.in_flight.contains(&garbage);
+        match self.rest {
+            Some(rest) if lies_about && self.in_flight.len() < CONCURRENT => {
+                tokio::time::sleep_until(rest).await;
+            }
+            _ => std::future::pending().await,
+        }
+    }
+
     /// Takes the work that may begin now.
     fn startable(&mut self) -> Vec<Work> {
         let room = CONCURRENT.saturating_sub(self.in_flight.len());
         // One pod is placed after the other: two that are looked at together would both get the last room.
         let placing = |work: &Work| work.controller == Controller::Scheduler;
         let mut places = !self.in_flight.iter().any(placing);
-        let mut may_begin =
-            |work: &&Work| !self.in_flight.contains(work) && (!placing(work) || std::mem::take(&mut places));
+        let is_resting = self.rest.is_some_and(|rest| Instant::now() < rest);
+        let mut may_begin = |work: &&Work| {
+            let waits =
+                self.in_flight.contains(work) || (is_resting && work.controller == Controller::Garbage);
+            !waits && (!placing(work) || std::mem::take(&mut places))
+        };
         let ready: Vec<_> = self.dirty.iter().filter(|work| may_begin(work)).take(room).cloned().collect();
         for work in &ready {
             self.dirty.remove(work);
@@ -139,8 +168,12 @@ impl Queue {
         ready
     }
 
-    fn settle(&mut self, (work, outcome): Outcome) {
+    fn settle(&mut self, (work, took, outcome): Outcome) {
         self.in_flight.remove(&work);
+        if work.controller == Controller::Garbage {
+            let rest = (took * (GARBAGE_SHARE - 1)).min(LONGEST_REST);
+            self.rest = Some(Instant::now() + rest);
+        }
         match outcome {
             Ok(again) => {
                 self.failures.remove(&work);
