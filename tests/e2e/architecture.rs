@@ -20,6 +20,7 @@ const ROOMS: &[&str] = &[
     "skep-apiserver",
     "skep-proxy",
     "skep-registryd",
+    "skep-storage",
     "skep-model",
     "skep-ambient",
 ];

@@ -1,0 +1,18 @@
+//! Object storage for an app whose clients send their files straight to a bucket.
+//!
+//! Start at [`Signer`]: it signs an [`Upload`], whose key, type and size are settled before the first byte, as a form that a browser
+//! posts or as a URL that takes a PUT; both are [`Presigned`]. Not every store takes forms (Backblaze B2 answers 501), and none takes an
+//! upload that differs from what was signed.
+//!
+//! Signing asks nobody and needs no clock of its own: the time is passed in.
+
+mod bucket;
+mod form;
+mod presigned;
+mod signer;
+mod upload;
+
+pub use bucket::{Addressing, Bucket, BucketError, Credentials};
+pub use presigned::Presigned;
+pub use signer::{Download, LONGEST, Signer};
+pub use upload::{Upload, UploadError};
