@@ -103,7 +103,7 @@ fn without_permission_for_namespaces_a_deploy_ends_and_says_why() {
     assert_eq!(ready["status"], "False");
     let why = "a limit below /proc/sys/user/max_*_namespaces is reached";
     assert!(ready["message"].as_str().is_some_and(|message| message.contains(why)), "{ready}");
-    let failed = ground.skep(&["deploy"]).code(19).says("no node can take it");
+    let failed = ground.skep(&["deploy"]).code(19).says("is in trouble");
     failed.says(why).says("run as root, or allow unprivileged user namespaces").says("hint: ");
     let pods = ground.objects("pods");
     assert!(!pods.is_empty() && pods.iter().all(|pod| pod["status"]["phase"] == "Pending"), "{pods:?}");

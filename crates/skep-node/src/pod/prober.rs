@@ -17,6 +17,9 @@ use crate::nursery::{Nursery, Running};
 /// The most of a program's output that a message quotes.
 const QUOTED: usize = 10 * 1024;
 
+/// How long the pipes of a program that has ended are read to their end. One that it left behind may hold them open.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// A running container, to ask things of.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -174,5 +177,25 @@ async fn outcome(running: Running) -> (i32, Vec<u8>) {
             said.truncate(QUOTED);
         }
     };
+    // Its last words may still be in the pipes.
+    let (mut last_out, mut last_err) = (Vec::new(), Vec::new());
+    let rest = async {
+        let most = QUOTED as u64;
+        let out = async {
+            if out_open {
+                drop(stdout.take(most).read_to_end(&mut last_out).await);
+            }
+        };
+        let err = async {
+            if err_open {
+                drop(stderr.take(most).read_to_end(&mut last_err).await);
+            }
+        };
+        tokio::join!(out, err);
+    };
+    drop(tokio::time::timeout(LAST_WORDS, rest).await);
+    said.extend(last_out);
+    said.extend(last_err);
+    said.truncate(QUOTED);
     (code, said)
 }
