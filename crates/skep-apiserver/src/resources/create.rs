@@ -59,7 +59,7 @@ impl Resources {
         lifecycle::begin(kind, &mut object);
         (kind.0.rules.default)(&mut object);
         if kind == Kind::POD {
-            self.check_service_account(&object)?;
+            self.check_service_account(&object, generated)?;
         }
         if kind == Kind::SERVICE {
             self.addresses.assign(self, &mut object, None)?;
@@ -81,7 +81,7 @@ impl Resources {
     }
 
     /// A pod's ServiceAccount is there before it; each namespace has a `default` one, whether it shows or not.
-    fn check_service_account(&self, pod: &Value) -> Result<(), Status> {
+    fn check_service_account(&self, pod: &Value, generated: bool) -> Result<(), Status> {
         let account = meta::text(pod, "/spec/serviceAccountName").unwrap_or("default");
         let namespace = meta::namespace(pod).unwrap_or_default();
         if account == "default" || self.store.get(Kind::SERVICE_ACCOUNT, Some(namespace), account).is_some() {
@@ -90,7 +90,9 @@ impl Resources {
         let why = format!(
             "error looking up service account {namespace}/{account}: serviceaccount \"{account}\" not found"
         );
-        Err(Status::forbidden("pods", meta::name(pod), &why))
+        // Kubernetes asks before it has made up the name.
+        let prefix = meta::text(pod, "/metadata/generateName").filter(|_| generated);
+        Err(Status::forbidden("pods", prefix.unwrap_or_else(|| meta::name(pod)), &why))
     }
 
     fn check_namespace(&self, kind: Kind, object: &Value) -> Result<(), Status> {

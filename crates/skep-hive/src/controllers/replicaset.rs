@@ -136,15 +136,17 @@ fn others(set: &Value) -> Value {
     if kept.is_empty() { Value::Null } else { Value::from(kept) }
 }
 
-/// The status of a ReplicaSet whose pods the API refused to create, told as `kubectl describe` shows it.
+/// The status of a ReplicaSet whose pods the API refused to create, told as `kubectl describe` shows it. The first refusal stands, as in
+/// Kubernetes: each names another pod, and a status that changes calls for another look.
 pub(crate) fn refused(set: &Value, message: &str, now: Timestamp) -> Option<Action> {
+    if object::is_true(set, "ReplicaFailure") {
+        return None;
+    }
     let mut status =
         set.get("status").cloned().filter(Value::is_object).unwrap_or_else(|| json!({"replicas": 0}));
-    let old = object::condition(set, "ReplicaFailure");
-    let since = old.map_or_else(|| object::stamp(now), |old| old["lastTransitionTime"].clone());
     let mut conditions: Vec<_> = others(set).as_array().cloned().unwrap_or_default();
     conditions.push(json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
-        "message": message, "lastTransitionTime": since}));
+        "message": message, "lastTransitionTime": object::stamp(now)}));
     status["conditions"] = Value::from(conditions);
     Action::status(set, status)
 }
@@ -248,6 +250,17 @@ mod tests {
         let late = step(&set(1, 30), &pods, at("2026-01-01T00:00:40Z"));
         assert_eq!(status(&late)["availableReplicas"], 1);
         assert_eq!(late.again, None);
+    }
+
+    #[test]
+    fn a_refusal_is_noted_once() {
+        let at = at("2026-01-01T00:00:20Z");
+        let mut set = set(2, 0);
+        let Some(Action::Status(noted)) = refused(&set, "pods \"web-1-a\" is forbidden", at) else {
+            panic!("it is noted")
+        };
+        set["status"] = noted["status"].clone();
+        assert_eq!(refused(&set, "pods \"web-1-b\" is forbidden", at), None);
     }
 
     #[test]
