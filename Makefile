@@ -42,7 +42,7 @@ lint:
 
 bench:
 	@scripts/need $(TEST_PACKAGES) wrk
-	@scripts/bench
+	@scripts/bench $(ONLY)
 
 # The README's commands, as a new user would type them, and a build for machines without hive. The tests run a program that is linked as
 # the one that others get. Nothing is built twice there, so nothing is kept for a second build or for a debugger. Each part says how long

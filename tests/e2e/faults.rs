@@ -128,12 +128,13 @@ fn an_api_that_is_away_for_30_seconds_is_waited_for_and_the_verdict_is_right() {
         let mut command = world.command(&["deploy", "-t", "faulty"]);
         let generation = || world.object("deployment", "shop")["metadata"]["generation"].as_u64();
         let before = generation();
+        api.is_farther_by(Duration::from_secs(1));
         let deploy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("skep starts");
         eventually("the write", Duration::from_secs(30), || (generation() != before).then_some(()));
-        // Skep is answered, and the roll begins.
-        thread::sleep(Duration::from_millis(500));
+        // The write is done, and its answer is lost.
         api.is_away(true);
         thread::sleep(AWAY);
+        api.is_farther_by(Duration::ZERO);
         api.is_away(false);
         deploy.wait_with_output().expect("it was started").into()
     };

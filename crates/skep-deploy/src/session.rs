@@ -1,6 +1,6 @@
 //! A deploy from its lock to its record: what must be given back and closed however it ends.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Mutex, time::Duration};
 
 use jiff::Timestamp;
 use skep_cluster::{Force, Lock, LockError, RecordError, Route, Selector};
@@ -16,6 +16,8 @@ use crate::{
 
 /// How often a lock that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the lock is looked at while something is awaited that does not move.
+pub(crate) const LOOK_UP: Duration = Duration::from_secs(2);
 
 /// The lock and the open record.
 #[derive(Debug)]
@@ -126,6 +128,32 @@ impl Session {
             self.emit.emit(Event::Warning { message });
         }
         Ok(away)
+    }
+
+    /// Waits for the answer to a write, and tells meanwhile when the cluster no longer answers. A write whose lock is lost is not waited for.
+    pub(crate) async fn watched<T>(&self, step: Step, write: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut write = pin!(write);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut write => return Ok(answer),
+                () = tokio::time::sleep(LOOK_UP) => {}
+            }
+            let (mut held, mut answer) = (pin!(self.may_write(step)), None);
+            loop {
+                tokio::select! {
+                    biased;
+                    held = &mut held => {
+                        held?;
+                        break;
+                    }
+                    came = &mut write, if answer.is_none() => answer = Some(came),
+                }
+            }
+            if let Some(answer) = answer {
+                return Ok(answer);
+            }
+        }
     }
 
     /// A container that started before the migration's end has met another schema: its crashes prove nothing about this release.

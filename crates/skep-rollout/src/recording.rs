@@ -50,14 +50,14 @@ pub struct Start {
     pub workloads: Vec<(Name, u64)>,
 }
 
-/// A moment of a rollout.
+/// A moment of a rollout. What records one borrows its objects: there may be thousands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Frame {
+pub struct Frame<Object = Value> {
     /// When.
     pub at: Timestamp,
     /// Objects that had come or changed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changed: Vec<Value>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<Object>,
     /// Objects that had gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<Name>,
@@ -75,7 +75,7 @@ pub struct Frame {
     pub cut: bool,
 }
 
-impl Frame {
+impl Frame<&Value> {
     fn at(at: Timestamp) -> Self {
         let (changed, gone, said) = Default::default();
         Self { at, changed, gone, said, blind: None, told: false, cut: false }
@@ -120,7 +120,7 @@ impl Recorder {
     pub fn note(
         &mut self,
         at: Timestamp,
-        changed: Vec<Value>,
+        changed: Vec<&Value>,
         gone: Vec<Name>,
         verdicts: impl IntoIterator<Item = (String, String)>,
     ) {
@@ -141,6 +141,11 @@ impl Recorder {
     /// Notes that people have been told.
     pub fn told(&mut self, at: Timestamp) {
         self.line(&Frame { told: true, ..Frame::at(at) });
+    }
+
+    /// Whether it has come to its end: what is noted now is not recorded.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// The recording so far.

@@ -100,7 +100,7 @@ pub(crate) async fn wave(
     session.may_write(step).await?;
     let substituted = &plan.desired.substituted;
     let filled: Vec<Value> = objects.iter().map(|object| substituted.fill(object).into_owned()).collect();
-    let applied = app.cluster.apply_all(&filled, force).await;
+    let applied = session.watched(step, app.cluster.apply_all(&filled, force)).await?;
     let applied = applied.map_err(|error| substituted.mask_error(error)).in_step(step)?;
     for (object, applied) in objects.iter().zip(applied) {
         app.emit.emit(Event::Applied { object: applied.key, changed: changes(object) });

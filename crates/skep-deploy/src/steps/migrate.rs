@@ -17,7 +17,7 @@ use crate::{
     error::{InStep, Problem},
     mask::Mask,
     owned::{around, owned_by},
-    session::Session,
+    session::{LOOK_UP, Session},
 };
 
 /// How many lines of a failed migration's log are shown.
@@ -97,7 +97,7 @@ async fn watch(app: &App, session: &Session, key: &ObjectKey) -> Result<Option<T
             }
             // The lock is looked at though nothing moves: a migration may take its time.
             Verdict::Progressing { .. } => {
-                if let Ok(changed) = tokio::time::timeout(roll::LOOK_UP, view.changed()).await {
+                if let Ok(changed) = tokio::time::timeout(LOOK_UP, view.changed()).await {
                     changed.in_step(Step::Migrate)?;
                 }
             }

@@ -20,11 +20,8 @@ use crate::{
     App, Failure, Plan, diagnose,
     error::{FailedWorkload, InStep, Problem},
     owned::around,
-    session::Session,
+    session::{LOOK_UP, Session},
 };
-
-/// How often the lock is looked at while nothing moves.
-pub(super) const LOOK_UP: Duration = Duration::from_secs(2);
 
 /// How long the words of a probe are waited for that has failed by its conditions: a busy kubelet sends its Events late.
 pub(crate) const WORDS: Duration = Duration::from_secs(1);
@@ -174,10 +171,13 @@ struct Recorded<'s> {
 
 impl Recorded<'_> {
     fn note(&mut self, now: Timestamp, seen: &Snapshot, verdicts: Vec<(String, String)>) {
-        let Some(recorder) = &mut self.recorder else { return };
+        let Some(recorder) = self.recorder.as_mut().filter(|recorder| !recorder.is_cut()) else {
+            self.before = Snapshot::default();
+            return;
+        };
         let (changed, gone) = seen.since(&self.before);
         let gone = gone.into_iter().map(|(kind, name)| (kind.to_owned(), name)).collect();
-        recorder.note(now, changed.into_iter().cloned().collect(), gone, verdicts);
+        recorder.note(now, changed, gone, verdicts);
         self.before = seen.clone();
     }
 

@@ -4,7 +4,7 @@
 //!
 //! On this machine's own cluster; with `SKEP_TEST_KUBECONFIG`, the part that compares with others' tools on that one.
 
-#![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing figures is what it is for")]
 
 mod app;
 mod fleet;
@@ -15,7 +15,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::Command,
+    process::{Command, ExitCode},
     thread,
     time::{Duration, Instant},
 };
@@ -27,18 +27,43 @@ const BINARY: usize = 20_000_000;
 /// How long a hive is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_secs(8);
 
-fn main() {
-    println!("{:<78} {:>10} {:>10} {:>10}", "", "median", "floor", "goal");
-    fleet::five_services();
-    if std::env::var_os("SKEP_TEST_KUBECONFIG").is_some_and(|path| !path.is_empty()) {
-        return;
+/// What is measured, by the name that asks for it alone: `make bench ONLY="fleet verdicts"`.
+const PARTS: &[(&str, fn())] = &[
+    ("fleet", fleet::five_services),
+    ("adds", fleet::what_it_adds),
+    ("verdicts", verdicts::of_the_gallery),
+    ("plan", fleet::two_hundred_services),
+    ("pods", fleet::a_thousand_pods),
+    ("releases", fleet::fifty_releases),
+    ("hive", hive_start),
+    ("unchanged", nothing_changed),
+    ("idle", idle_memory),
+    ("push", push),
+    ("roll", roll),
+    ("app", app::as_a_team_ships_it),
+];
+/// What can be measured on somebody's cluster.
+const ON_A_CLUSTER: &[&str] = &["fleet"];
+
+fn main() -> ExitCode {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(unknown) = asked.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
+        let parts: Vec<&str> = PARTS.iter().map(|(part, _)| *part).collect();
+        eprintln!("nothing is measured by the name {unknown:?}; there are {}", parts.join(", "));
+        return ExitCode::from(2);
     }
-    fleet::what_it_adds();
-    verdicts::of_the_gallery();
-    fleet::two_hundred_services();
-    fleet::a_thousand_pods();
-    fleet::fifty_releases();
-    hive_start();
+    let on_a_cluster = std::env::var_os("SKEP_TEST_KUBECONFIG").is_some_and(|path| !path.is_empty());
+    println!("{:<78} {:>10} {:>10} {:>10}", "", "median", "floor", "goal");
+    for (name, measure) in PARTS {
+        let is_asked = asked.is_empty() || asked.iter().any(|one| one == name);
+        if is_asked && (!on_a_cluster || ON_A_CLUSTER.contains(name)) {
+            measure();
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn nothing_changed() {
     let world = World::new();
     world.skep(&["deploy"]).ok();
     row(
@@ -47,10 +72,6 @@ fn main() {
         median(9, spawn),
         "300 ms",
     );
-    idle_memory();
-    push();
-    roll(&world);
-    app::as_a_team_ships_it();
 }
 
 fn row(what: &str, figure: Duration, floor: Duration, goal: &str) {
@@ -157,7 +178,8 @@ fn loopback() -> Duration {
 }
 
 /// Three replicas, probes every second, under load.
-fn roll(world: &World) {
+fn roll() {
+    let world = World::new();
     world.project.edit("k8s/shop.yaml", "replicas: 2", "replicas: 3");
     world.skep(&["deploy"]).ok();
     eventually("the shop to answer", Duration::from_secs(20), || world.get("/").ok());

@@ -11,12 +11,9 @@ use crate::{
     App, Failure, Plan, diagnose,
     error::{InStep, Problem},
     owned::around,
-    session::Session,
+    session::{LOOK_UP, Session},
     steps::roll::WORDS,
 };
-
-/// How often the lock is looked at while nothing moves.
-const LOOK_UP: std::time::Duration = std::time::Duration::from_secs(2);
 
 pub(super) async fn soak(app: &App, plan: &Plan, session: &Session) -> Result<(), Failure> {
     let end = Instant::now() + app.project.rollout.soak;
