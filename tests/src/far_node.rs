@@ -43,6 +43,8 @@ impl FarNode {
     /// # Panics
     /// When `kubectl proxy` does not start.
     pub fn join(world: &World, ready_after: Duration) -> Self {
+        // Whoever is first installs it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut proxy = world
             .kubectl_command()
             .args(["proxy", "--port=0"])

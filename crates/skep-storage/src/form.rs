@@ -7,11 +7,22 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use ring::hmac;
 use serde_json::json;
+use url::Url;
 
 use crate::{Bucket, Credentials, Upload};
 
 /// Signature version 4, as forms and URLs name it.
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+/// Where a form goes: to the bucket itself.
+pub(crate) fn address(bucket: &Bucket) -> Url {
+    let mut url = bucket.url().clone();
+    // `https://store/bucket/` would be the object with no name.
+    if let Some(path) = url.path().strip_suffix('/').filter(|path| !path.is_empty()).map(str::to_owned) {
+        url.set_path(&path);
+    }
+    url
+}
 
 /// The fields of the form, all but the file.
 pub(crate) fn fields(

@@ -4,15 +4,20 @@
 //! posts or as a URL that takes a PUT; both are [`Presigned`]. Not every store takes forms (Backblaze B2 answers 501), and none takes an
 //! upload that differs from what was signed.
 //!
-//! Signing asks nobody and needs no clock of its own: the time is passed in.
+//! Signing asks nobody and needs no clock of its own: the time is passed in. [`Client`] is what the app itself asks of its bucket, and
+//! [`FileKind`] what it makes of the bytes that came.
 
 mod bucket;
+mod client;
 mod form;
+mod kind;
 mod presigned;
 mod signer;
 mod upload;
 
 pub use bucket::{Addressing, Bucket, BucketError, Credentials};
+pub use client::{Client, Copied, ListedVersion, Marker, NotDeleted, Page, Seen, StoreError};
+pub use kind::{FIRST_BYTES, FileKind};
 pub use presigned::Presigned;
 pub use signer::{Download, LONGEST, Signer};
 pub use upload::{Upload, UploadError};

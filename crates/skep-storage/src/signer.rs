@@ -44,13 +44,8 @@ impl Signer {
     pub fn post(&self, upload: &Upload, now: Timestamp, lives: Duration) -> Presigned {
         let lives = SignedDuration::try_from(lives.min(LONGEST)).unwrap_or(SignedDuration::ZERO);
         let expires = now.saturating_add(lives).unwrap_or(Timestamp::MAX);
-        let mut url = self.bucket.url().clone();
-        // `https://store/bucket/` would be the object with no name.
-        if let Some(path) = url.path().strip_suffix('/').filter(|path| !path.is_empty()).map(str::to_owned) {
-            url.set_path(&path);
-        }
         let fields = form::fields(&self.bucket, &self.credentials, upload, now, expires);
-        Presigned::Post { url, fields }
+        Presigned::Post { url: form::address(&self.bucket), fields }
     }
 
     /// A URL that takes exactly this upload.

@@ -55,6 +55,16 @@ impl Upload {
         Ok(Self { key: key.to_owned(), content_type: content_type.to_owned(), content_length, sha256: None })
     }
 
+    /// One that is never sent: what a store makes of a form is seen by it.
+    pub(crate) fn probe() -> Self {
+        Self {
+            key: "skep-probe".to_owned(),
+            content_type: "text/plain".to_owned(),
+            content_length: 1,
+            sha256: None,
+        }
+    }
+
     /// Of exactly these bytes, by their SHA-256. For stores that check it: Backblaze B2 refuses the header.
     #[must_use]
     pub fn with_sha256(self, sha256: [u8; 32]) -> Self {

@@ -8,6 +8,7 @@
 
 mod app;
 mod fleet;
+mod storage;
 mod verdicts;
 
 use std::{
@@ -40,6 +41,7 @@ const PARTS: &[(&str, fn())] = &[
     ("idle", idle_memory),
     ("push", push),
     ("roll", roll),
+    ("signing", storage::signing),
     ("app", app::as_a_team_ships_it),
 ];
 /// What can be measured on somebody's cluster.

@@ -1,7 +1,5 @@
 //! The same signatures as Amazon's own library for Python makes of the same uploads.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 use std::{
     io::Write as _,
     process::{Command, Stdio},
@@ -15,7 +13,7 @@ use skep_storage::{Addressing, Bucket, Credentials, Presigned, Signer, Upload};
 fn boto3(asked: &Value) -> Value {
     // A virtual environment of the person who runs this need not have it; Debian's package belongs to Debian's Python.
     let mut python = Command::new("/usr/bin/python3")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boto3.py"))
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/boto3.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

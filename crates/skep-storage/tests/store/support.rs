@@ -61,8 +61,23 @@ impl Store {
     }
 
     pub(crate) fn signer(&self, bucket: &str) -> Signer {
-        let bucket = Bucket::new(&self.endpoint, Addressing::Path, bucket, "eu-central-003").unwrap();
-        Signer::new(bucket, Credentials::new(ID, SECRET))
+        Signer::new(self.bucket(bucket), Credentials::new(ID, SECRET))
+    }
+
+    /// What an app would ask with.
+    pub(crate) fn own_client(&self, bucket: &str) -> skep_storage::Client {
+        skep_storage::Client::new(self.bucket(bucket), Credentials::new(ID, SECRET), self.client.clone())
+    }
+
+    fn bucket(&self, name: &str) -> Bucket {
+        Bucket::new(&self.endpoint, Addressing::Path, name, "eu-central-003").unwrap()
+    }
+
+    /// Keeps bytes by hand.
+    pub(crate) fn put_plainly(&self, bucket: &str, key: &str, bytes: &[u8]) {
+        let path = self.path(bucket, key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
     }
 
     /// What is kept under a key; `None` when there is nothing.
