@@ -172,10 +172,14 @@ fn honeydue_by_script(app: &HoneyDue) {
     let config = ["create", "configmap", "honeydue-config", "--from-env-file=script.env"];
     applied(app.kubectl(&[&config[..], &dry].concat()));
     let key = format!("--from-literal=SECRET_KEY={}", "0123456789abcdef".repeat(3));
-    let secret =
-        ["create", "secret", "generic", "honeydue-secrets", &key, "--from-literal=POSTGRES_PASSWORD=by-hand"];
+    let by_hand =
+        ["POSTGRES_PASSWORD", "B2_KEY_ID", "B2_APP_KEY"].map(|name| format!("--from-literal={name}=by-hand"));
+    let [password, key_id, app_key] = &by_hand;
+    let secret = ["create", "secret", "generic", "honeydue-secrets", &key, password, key_id, app_key];
     applied(app.kubectl(&[&secret[..], &dry].concat()));
-    with_image(&format!("{DIR}/local/postgres/postgres.yaml"), "postgres", "postgres");
+    for keeper in ["postgres", "bucket"] {
+        with_image(&format!("{DIR}/local/{keeper}/{keeper}.yaml"), keeper, keeper);
+    }
     app.kubectl(&["apply", "-f", &format!("{DIR}/manifests/redis")]).ok();
     let redis = read("local/redis/deployment.yaml")
         .replace("image: redis\n", &format!("image: {}\n", images["redis"]));

@@ -34,7 +34,7 @@ fn up_ships_it_whole_and_up_again_changes_nothing() {
 
     live_in_it(&app);
 
-    let again = app.skep(&["up"]).ok().says("nothing was changed").says("6 images, unchanged");
+    let again = app.skep(&["up"]).ok().says("nothing was changed").says("7 images, unchanged");
     assert_eq!(app.object("deployment", "api")["metadata"]["generation"], 1, "{again}");
 }
 

@@ -22,9 +22,8 @@ pub struct HoneyDue {
 
 const PARTS: &[&str] = &["skep.yaml", "deploy-k3s", "migrations"];
 const PROGRAMS: &[&str] =
-    &["honeydue-api", "honeydue-worker", "honeydue-admin", "honeydue-web", "skep-migrate"];
-const BUILD: &str =
-    "&build cargo build -p honeydue-api -p honeydue-worker -p honeydue-admin -p honeydue-web -p skep-migrate";
+    &["honeydue-api", "honeydue-worker", "honeydue-admin", "honeydue-web", "honeydue-bucket", "skep-migrate"];
+const BUILD: &str = "&build cargo build -p honeydue-api -p honeydue-worker -p honeydue-admin -p honeydue-web -p honeydue-bucket -p skep-migrate";
 const LAID: &str = "            /migrations: examples/honeydue/migrations\n";
 const LABEL: &str = "            /etc/honeydue-release: examples/honeydue/release\n";
 
@@ -146,14 +145,20 @@ fn ship_to(example: &Example, foreign: &Foreign) {
     for url in urls {
         example.edit("skep.yaml", &format!("      - {url}\n"), "");
     }
-    const POSTGRES: &str = "deploy-k3s/local/postgres/postgres.yaml";
-    example.edit(POSTGRES, "persistentVolumeClaim:\n            claimName: postgres", "emptyDir: {}");
-    example.edit(POSTGRES, "kind: PersistentVolumeClaim", "kind: ConfigMap");
-    example.edit(
-        POSTGRES,
-        "spec:\n  accessModes: [ReadWriteOnce]\n  resources:\n    requests:\n      storage: 1Gi\n",
-        "",
-    );
+    for keeper in ["postgres", "bucket"] {
+        let file = format!("deploy-k3s/local/{keeper}/{keeper}.yaml");
+        example.edit(
+            &file,
+            &format!("persistentVolumeClaim:\n            claimName: {keeper}"),
+            "emptyDir: {}",
+        );
+        example.edit(&file, "kind: PersistentVolumeClaim", "kind: ConfigMap");
+        example.edit(
+            &file,
+            "spec:\n  accessModes: [ReadWriteOnce]\n  resources:\n    requests:\n      storage: 1Gi\n",
+            "",
+        );
+    }
 }
 
 impl Default for HoneyDue {

@@ -223,7 +223,9 @@ impl Client {
             };
             keys.iter().map(by_name).collect()
         } else {
-            let of_each = stream::iter(keys).map(|key| self.versions_of(key)).buffer_unordered(LISTINGS);
+            let of_each = stream::iter(keys.to_vec())
+                .map(|key| async move { self.versions_of(&key).await })
+                .buffer_unordered(LISTINGS);
             of_each.try_concat().await?
         };
         let kept = self.delete(&versions).await?;

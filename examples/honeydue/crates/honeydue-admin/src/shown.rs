@@ -105,6 +105,26 @@ fn short_time(text: &str) -> String {
     text.trim_end_matches('Z').replace('T', " ")
 }
 
+/// Bytes, as people say them.
+fn size(bytes: &i64) -> String {
+    match *bytes {
+        bytes @ ..1_000 => format!("{bytes} B"),
+        bytes @ ..1_000_000 => format!("{} kB", bytes / 1_000),
+        bytes @ ..1_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        bytes => format!("{} GB", bytes / 1_000_000_000),
+    }
+}
+
+/// Seconds, as people say them.
+fn age(seconds: &i64) -> String {
+    match *seconds {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7_200 => format!("{} min", seconds / 60),
+        seconds @ ..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -1,7 +1,7 @@
 //! Accounts and sessions.
 
 use axum::{Json, extract::State, http::StatusCode};
-use honeydue_model::{Login, Registration, SignedIn, User};
+use honeydue_model::{Farewell, Login, Registration, SignedIn, User};
 use honeydue_store::passwords;
 
 use crate::{
@@ -27,11 +27,7 @@ pub(crate) async fn login(
     Body(login): Body<Login>,
 ) -> Result<Json<SignedIn>, ApiError> {
     if !api.cache.may_attempt_login(&login.email).await {
-        return Err(ApiError::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_attempts",
-            "too many attempts; wait five minutes and try again",
-        ));
+        return Err(too_many_attempts());
     }
     let (user, hash) = api.store.user_by_email(&login.email).await?.unzip();
     let proven = passwords::verify(login.password, hash).await?;
@@ -61,6 +57,38 @@ pub(crate) async fn logout(
 /// `GET /api/me`: whose session it is.
 pub(crate) async fn me(SignedInUser(user): SignedInUser) -> Json<User> {
     Json(user)
+}
+
+/// `POST /api/me/delete`: closes the account, for good, on proof of the password. Files follow; the worker sees to it.
+pub(crate) async fn delete_me(
+    State(api): State<Api>,
+    SignedInUser(user): SignedInUser,
+    token: Option<BearerToken>,
+    Body(proof): Body<Farewell>,
+) -> Result<StatusCode, ApiError> {
+    if !api.cache.may_attempt_login(&user.email).await {
+        return Err(too_many_attempts());
+    }
+    let hash = api.store.user_by_email(&user.email).await?.map(|(_, hash)| hash);
+    if !passwords::verify(proof.password, hash).await? {
+        return Err(
+            ApiError::new(StatusCode::FORBIDDEN, "wrong_credentials", "the password is wrong").at("password")
+        );
+    }
+    api.cache.forgive_attempts(&user.email).await;
+    api.store.delete_user(user.id).await?;
+    if let Some(BearerToken(token)) = token {
+        api.store.close_session(&api.cache, &api.sealer, &token).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn too_many_attempts() -> ApiError {
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_attempts",
+        "too many attempts; wait five minutes and try again",
+    )
 }
 
 async fn sign_in(api: &Api, user: User) -> Result<SignedIn, ApiError> {

@@ -5,7 +5,7 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use honeydue_model::Invalid;
@@ -19,11 +19,22 @@ pub(crate) struct ApiError {
     code: &'static str,
     message: String,
     field: Option<&'static str>,
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), field: None }
+        Self { status, code, message: message.into(), field: None, retry_after: None }
+    }
+
+    /// About this field.
+    pub(crate) fn at(self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self }
+    }
+
+    /// Worth another try after so many seconds.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
@@ -70,8 +81,12 @@ impl From<HashingError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, code, message, field } = self;
-        (status, Json(json!({ "error": { "code": code, "message": message, "field": field } })))
-            .into_response()
+        let Self { status, code, message, field, retry_after } = self;
+        let body = Json(json!({ "error": { "code": code, "message": message, "field": field } }));
+        let mut response = (status, body).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }

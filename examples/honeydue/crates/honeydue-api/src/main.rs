@@ -10,6 +10,7 @@ mod routes;
 mod start;
 mod state;
 mod tasks;
+mod uploads;
 mod version;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use axum::{
 };
 use honeydue_service::metrics;
 
-use crate::{auth, error::ApiError, health, keeper, places, state::Api, tasks};
+use crate::{auth, error::ApiError, health, keeper, places, state::Api, tasks, uploads};
 
 /// No honest request is larger; the largest field is a task's notes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -30,12 +30,20 @@ pub(crate) fn router(api: Api) -> Router {
         .at("/api/auth/login", post(auth::login))
         .at("/api/auth/logout", post(auth::logout))
         .at("/api/me", get(auth::me))
+        .at("/api/me/delete", post(auth::delete_me))
         .at("/api/residences", get(places::list).post(places::create))
         .at("/api/residences/{id}", get(places::show).delete(places::remove))
         .at("/api/residences/{id}/tasks", get(tasks::list_of_residence).post(tasks::create))
+        .at("/api/residences/{id}/documents", get(uploads::documents))
         .at("/api/tasks", get(tasks::list))
         .at("/api/tasks/{id}", get(tasks::show).delete(tasks::remove))
         .at("/api/tasks/{id}/complete", post(tasks::complete))
+        .at("/api/tasks/{id}/completions", get(uploads::completions))
+        .at("/api/uploads/presign", post(uploads::presign))
+        .at("/api/task-completions", post(uploads::complete))
+        .at("/api/documents", post(uploads::add_document))
+        .at("/api/documents/{id}", axum::routing::delete(uploads::remove_document))
+        .at("/api/files/{id}", get(uploads::link))
         .at("/api/reminders", get(tasks::reminders))
         .at("/api/digest", get(tasks::digest))
         .at("/api/keeper/overview", get(keeper::overview))

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use honeydue_files::Storage;
 use honeydue_service::{Drain, Release, Sealer, SettingError, address, metrics::Metrics, serve, settings};
 use honeydue_store::{Cache, Store};
 
@@ -32,6 +33,10 @@ pub(crate) async fn start() -> ExitCode {
         Ok(address) => address::bind(address).await,
         Err(error) => return refuse(&error),
     };
+    match api.storage.clone() {
+        Some(storage) => drop(tokio::spawn(async move { storage.learn_forms().await })),
+        None => tracing::warn!("there is no bucket (B2_ENDPOINT is not set): files are refused"),
+    }
     let store = api.store.clone();
     let served = match listener {
         Ok(listener) => serve(listener, routes::router(api), &drain).await,
@@ -55,6 +60,7 @@ fn assemble(store: Store, drain: Drain) -> Result<Api, SettingError> {
     Ok(Api {
         store,
         cache,
+        storage: Storage::from_environment()?,
         sealer: Sealer::new(&settings::secret("SECRET_KEY")?),
         release: Release::from_environment("api", VERSION),
         metrics: Metrics::new("api", VERSION),

@@ -1,5 +1,6 @@
 //! What handlers share.
 
+use honeydue_files::Storage;
 use honeydue_service::{Drain, Release, Sealer, metrics::Metrics};
 use honeydue_store::{Cache, Store};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -9,6 +10,8 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) cache: Cache,
+    /// The bucket; `None` when this honeyDue keeps no files.
+    pub(crate) storage: Option<Storage>,
     pub(crate) sealer: Sealer,
     pub(crate) release: Release,
     pub(crate) metrics: Metrics,

@@ -8,13 +8,18 @@ pub mod people;
 pub mod places;
 pub mod schedule;
 pub mod tasks;
+pub mod uploads;
 mod valid;
 
 pub use self::{
     keeper::{Counts, JobReport, Overview, RunReport},
-    people::{Digest, Login, Registration, SignedIn, User},
+    people::{Digest, Farewell, Login, Registration, SignedIn, User},
     places::{NewResidence, Residence},
     schedule::Urgency,
     tasks::{NewTask, Reminder, Task},
+    uploads::{
+        Category, Completion, Document, FileLink, NewCompletion, NewDocument, NotWanted, StoredFile,
+        UploadRequest, WantedUpload,
+    },
     valid::Invalid,
 };

@@ -51,6 +51,13 @@ pub struct Login {
     pub password: String,
 }
 
+/// A request to close an account for good.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Farewell {
+    /// In the clear: proof that it is not somebody who found a phone.
+    pub password: String,
+}
+
 /// The answer to a registration or a login.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SignedIn {
@@ -73,6 +80,12 @@ impl fmt::Debug for Registration {
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login").field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Farewell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Farewell").finish_non_exhaustive()
     }
 }
 

@@ -42,6 +42,21 @@ pub async fn icon() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "public, max-age=86400")], ICON)
 }
 
+/// Renders and sends a page that may run our own script, and send files to, and show files of, the bucket at this origin.
+pub fn page_with_files(status: StatusCode, template: &impl Template, bucket: Option<&str>) -> Response {
+    let mut response = page(status, template);
+    let bucket = bucket.unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self' {bucket}; img-src 'self' {bucket}; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    match HeaderValue::from_str(&policy) {
+        Ok(policy) => drop(response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy)),
+        Err(error) => tracing::error!(%error, bucket, "the bucket's origin can't be told to browsers"),
+    }
+    response
+}
+
 /// Renders and sends a page. Pages show a person's own things, so nobody on the way may keep them.
 pub fn page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {

@@ -32,6 +32,8 @@ pub struct Metrics {
 struct Families {
     requests: BTreeMap<Labels, u64>,
     latencies: BTreeMap<String, Histogram>,
+    /// What a service counts of its own, each with its help text.
+    counters: BTreeMap<&'static str, (&'static str, u64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +55,12 @@ impl Metrics {
     #[must_use]
     pub fn new(service: &'static str, version: &'static str) -> Self {
         Self { service, version, families: Arc::default() }
+    }
+
+    /// Adds to a counter of the service's own. `name` ends in `_total`; `help` is a sentence.
+    pub fn add(&self, name: &'static str, help: &'static str, by: u64) {
+        let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        families.counters.entry(name).or_insert((help, 0)).1 += by;
     }
 
     fn record(&self, labels: Labels, took: Duration) {
@@ -88,6 +96,9 @@ impl Metrics {
                 text,
                 "http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}} {count}"
             )?;
+        }
+        for (name, (help, count)) in &families.counters {
+            writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}")?;
         }
         writeln!(text, "# HELP http_request_duration_seconds Time to the answer's head.")?;
         writeln!(text, "# TYPE http_request_duration_seconds histogram")?;
@@ -133,8 +144,11 @@ mod tests {
         metrics.record(labels(200), Duration::from_millis(7));
         metrics.record(labels(200), Duration::from_millis(80));
         metrics.record(labels(401), Duration::from_millis(1));
+        metrics.add("honeydue_things_total", "Things.", 2);
+        metrics.add("honeydue_things_total", "Things.", 3);
         let text = metrics.render();
         for line in [
+            "honeydue_things_total 5",
             "honeydue_build_info{service=\"api\",version=\"1.2.3\"} 1",
             "http_requests_total{route=\"/api/tasks/\",method=\"GET\",status=\"200\"} 2",
             "http_requests_total{route=\"/api/tasks/\",method=\"GET\",status=\"401\"} 1",

@@ -42,18 +42,23 @@ impl Cache {
         Ok(Self { connection })
     }
 
+    /// Another hold of the same connection.
+    pub(crate) fn connection(&self) -> ConnectionManager {
+        self.connection.clone()
+    }
+
     /// Asks whether it is there.
     ///
     /// # Errors
     /// When no answer comes within a second or two.
     pub async fn ping(&self) -> RedisResult<()> {
-        redis::cmd("PING").query_async(&mut self.connection.clone()).await
+        redis::cmd("PING").query_async(&mut self.connection()).await
     }
 
     /// The user of a recent session. Any failure reads as "not here": the database knows.
     pub(crate) async fn session(&self, token_hash: &str) -> Option<User> {
         let found: RedisResult<Option<String>> =
-            redis::cmd("GET").arg(session_key(token_hash)).query_async(&mut self.connection.clone()).await;
+            redis::cmd("GET").arg(session_key(token_hash)).query_async(&mut self.connection()).await;
         match found {
             Ok(json) => serde_json::from_str(&json?).ok(),
             Err(error) => {
@@ -71,7 +76,7 @@ impl Cache {
             .arg(json)
             .arg("EX")
             .arg(SESSION_SECONDS)
-            .query_async(&mut self.connection.clone())
+            .query_async(&mut self.connection())
             .await;
         if let Err(error) = kept {
             tracing::warn!(%error, "a session was not cached");
@@ -81,7 +86,7 @@ impl Cache {
     /// Forgets a session. If Redis is away the entry would run out by itself within [`SESSION_SECONDS`].
     pub(crate) async fn forget_session(&self, token_hash: &str) {
         let forgotten: RedisResult<()> =
-            redis::cmd("DEL").arg(session_key(token_hash)).query_async(&mut self.connection.clone()).await;
+            redis::cmd("DEL").arg(session_key(token_hash)).query_async(&mut self.connection()).await;
         if let Err(error) = forgotten {
             tracing::warn!(%error, "a session was not taken out of the cache");
         }
@@ -102,7 +107,7 @@ impl Cache {
             .ignore()
             .cmd("INCR")
             .arg(&key)
-            .query_async(&mut self.connection.clone())
+            .query_async(&mut self.connection())
             .await;
         match counted {
             Ok((attempts,)) => attempts <= ATTEMPTS,
@@ -116,8 +121,7 @@ impl Cache {
     /// Forgets the attempts of someone who proved who they are.
     pub async fn forgive_attempts(&self, email: &str) {
         let key = format!("login:{}", email.trim().to_lowercase());
-        let forgotten: RedisResult<()> =
-            redis::cmd("DEL").arg(key).query_async(&mut self.connection.clone()).await;
+        let forgotten: RedisResult<()> = redis::cmd("DEL").arg(key).query_async(&mut self.connection()).await;
         if let Err(error) = forgotten {
             tracing::warn!(%error, "login attempts were not reset");
         }

@@ -7,6 +7,7 @@ mod cache;
 mod database;
 mod error;
 pub mod jobs;
+mod limits;
 mod notices;
 mod overview;
 pub mod passwords;
@@ -17,12 +18,14 @@ mod sessions;
 mod start;
 mod tasks;
 mod tokens;
+pub mod uploads;
 mod users;
 
 pub use self::{
     cache::Cache,
     database::{DatabaseSettings, Store},
     error::StoreError,
+    limits::Presigns,
     schema::NEWEST_MIGRATION,
     start::StartError,
     tokens::Token,

@@ -19,6 +19,7 @@ impl Store {
             counts: self.counts(today).await?,
             jobs: self.job_reports().await?,
             runs: self.run_reports().await?,
+            uploads: self.upload_report().await?,
             schema,
         })
     }

@@ -2,7 +2,7 @@
 
 use honeydue_model::{NewTask, Task, Urgency, schedule};
 use jiff::civil::Date;
-use sqlx::{Row as _, postgres::PgRow};
+use sqlx::{Postgres, Row as _, Transaction, postgres::PgRow};
 
 use crate::{
     Store, StoreError,
@@ -89,31 +89,9 @@ impl Store {
     /// The database's failure.
     pub async fn complete_task(&self, owner: i64, id: i64, today: Date) -> Result<Option<Task>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let row = query(
-            "select t.due_on::text as due_on, t.every_days from tasks t join residences r on r.id = t.residence_id \
-             where r.owner_id = $1 and t.id = $2 and t.done_on is null for update of t",
-        )
-        .bind(owner)
-        .bind(id)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let every_days: Option<i32> = row.try_get("every_days")?;
-        query(
-            "insert into task_completions (task_id, due_on, done_on) values ($1, $2::text::date, $3::text::date)",
-        )
-        .bind(id)
-        .bind(row.try_get::<String, _>("due_on")?)
-        .bind(today.to_string())
-        .execute(&mut *transaction)
-        .await?;
-        let (statement, date) = match every_days {
-            Some(days) => {
-                ("update tasks set due_on = $2::text::date where id = $1", schedule::next_due(today, days))
-            }
-            None => ("update tasks set done_on = $2::text::date where id = $1", today),
-        };
-        query(statement).bind(id).bind(date.to_string()).execute(&mut *transaction).await?;
+        if complete_in(&mut transaction, owner, id, today).await?.is_none() {
+            return Ok(None);
+        }
         transaction.commit().await?;
         self.task(owner, id, today).await
     }
@@ -132,6 +110,41 @@ impl Store {
         .await?;
         Ok(deleted > 0)
     }
+}
+
+/// Completes a task within a transaction; the completion's id, or `None` when the person has no such open task.
+pub(crate) async fn complete_in(
+    transaction: &mut Transaction<'_, Postgres>,
+    owner: i64,
+    id: i64,
+    today: Date,
+) -> Result<Option<i64>, StoreError> {
+    let row = query(
+        "select t.due_on::text as due_on, t.every_days from tasks t join residences r on r.id = t.residence_id \
+         where r.owner_id = $1 and t.id = $2 and t.done_on is null for update of t",
+    )
+    .bind(owner)
+    .bind(id)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let every_days: Option<i32> = row.try_get("every_days")?;
+    let done = query(
+        "insert into task_completions (task_id, due_on, done_on) values ($1, $2::text::date, $3::text::date) returning id",
+    )
+    .bind(id)
+    .bind(row.try_get::<String, _>("due_on")?)
+    .bind(today.to_string())
+    .fetch_one(&mut **transaction)
+    .await?;
+    let (statement, date) = match every_days {
+        Some(days) => {
+            ("update tasks set due_on = $2::text::date where id = $1", schedule::next_due(today, days))
+        }
+        None => ("update tasks set done_on = $2::text::date where id = $1", today),
+    };
+    query(statement).bind(id).bind(date.to_string()).execute(&mut **transaction).await?;
+    Ok(Some(done.try_get("id")?))
 }
 
 fn task(row: &PgRow, today: Date) -> Result<Task, StoreError> {

@@ -1,6 +1,7 @@
 //! honeyDue's pages for people: sign up, add a residence, see what is due, tick it off. Start reading at [`routes`].
 
 mod account;
+mod files;
 mod home;
 mod routes;
 mod shown;

@@ -15,7 +15,7 @@ use honeydue_service::{
 };
 use serde_json::{Value, json};
 
-use crate::{account, home, shown::Trouble, state::Web, version::VERSION};
+use crate::{account, files, home, shown::Trouble, state::Web, version::VERSION};
 
 /// The pages' router.
 pub(crate) fn router(web: Web) -> Router {
@@ -28,6 +28,11 @@ pub(crate) fn router(web: Web) -> Router {
         .route("/tasks", post(home::add_task))
         .route("/tasks/{id}/complete", post(home::complete_task))
         .route("/tasks/{id}/delete", post(home::delete_task))
+        .route("/tasks/{id}/done", get(files::done).post(files::complete))
+        .route("/residences/{id}/documents", get(files::documents).post(files::add_document))
+        .route("/documents/{id}/delete", post(files::delete_document))
+        .route("/uploads/presign", post(files::presign))
+        .route("/files/{id}", get(files::file))
         .route("/signup", get(account::signup_form).post(account::signup))
         .route("/login", get(account::login_form).post(account::login))
         .route("/logout", post(account::logout))
@@ -38,6 +43,7 @@ pub(crate) fn router(web: Web) -> Router {
         .with_state(web)
         .route("/assets/style.css", get(look::style))
         .route("/assets/icon.svg", get(look::icon))
+        .route("/assets/upload.js", get(files::script))
         .route("/metrics", get(metrics::scrape).with_state(counted.clone()))
         .layer(DefaultBodyLimit::max(64 * 1024))
         .layer(middleware::from_fn(forms::same_origin))

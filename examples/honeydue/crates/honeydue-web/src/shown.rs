@@ -1,7 +1,9 @@
 //! The pages as values: what each template shows, with dates and distances already in words.
 
 use askama::Template;
-use honeydue_model::{Digest, Reminder, Residence, Task, Urgency, schedule};
+use honeydue_model::{
+    Completion, Digest, Document, Reminder, Residence, StoredFile, Task, Urgency, schedule,
+};
 use jiff::civil::Date;
 
 use crate::state::Frame;
@@ -36,6 +38,40 @@ pub(crate) struct Home {
     pub(crate) digest: Option<Digest>,
     pub(crate) today: String,
     pub(crate) wrong: Option<String>,
+}
+
+/// Photos of something that was done.
+#[derive(Template)]
+#[template(path = "done.html")]
+pub(crate) struct Done {
+    pub(crate) frame: Frame,
+    pub(crate) id: i64,
+    pub(crate) title: String,
+    pub(crate) about: String,
+    pub(crate) times: Vec<DoneBefore>,
+    pub(crate) pick: &'static str,
+    pub(crate) hint: &'static str,
+    pub(crate) accept: &'static str,
+}
+
+/// One of the times that something was done.
+#[derive(Debug)]
+pub(crate) struct DoneBefore {
+    pub(crate) date: String,
+    pub(crate) files: Vec<StoredFile>,
+}
+
+/// The documents of a residence.
+#[derive(Template)]
+#[template(path = "documents.html")]
+pub(crate) struct Documents {
+    pub(crate) frame: Frame,
+    pub(crate) id: i64,
+    pub(crate) residence: String,
+    pub(crate) documents: Vec<Document>,
+    pub(crate) pick: &'static str,
+    pub(crate) hint: &'static str,
+    pub(crate) accept: &'static str,
 }
 
 /// Something went wrong that no form can show.
@@ -102,6 +138,12 @@ pub(crate) fn noted(reminders: Vec<Reminder>) -> Vec<Noted> {
             date: in_words(reminder.due_on),
         })
         .collect()
+}
+
+/// The times that something was done, in words.
+pub(crate) fn times(completions: Vec<Completion>) -> Vec<DoneBefore> {
+    let one = |done: Completion| DoneBefore { date: in_words(done.done_on), files: done.files };
+    completions.into_iter().map(one).collect()
 }
 
 fn shown(task: Task) -> ShownTask {

@@ -33,9 +33,24 @@ fn assemble() -> Result<(Drain, Web), SettingError> {
         api: ApiClient::new(&settings::text("API_URL", "http://api:8000")),
         release: Release::from_environment("web", VERSION),
         secure_cookies: settings::parsed("COOKIE_SECURE", false, "true or false")?,
+        bucket: bucket()?,
         drain: drain.clone(),
     };
     Ok((drain, web))
+}
+
+/// The origin of `B2_PUBLIC_ENDPOINT`, or of `B2_ENDPOINT`: pages may send to no other.
+fn bucket() -> Result<Option<String>, SettingError> {
+    let found = settings::optional("B2_PUBLIC_ENDPOINT").or_else(|| settings::optional("B2_ENDPOINT"));
+    let Some(text) = found else { return Ok(None) };
+    let text = if text.contains("://") { text } else { format!("https://{text}") };
+    let origin = text.trim_end_matches('/');
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-:/[]".contains(c);
+    if origin.chars().all(is_plain) && origin.matches('/').count() == 2 {
+        Ok(Some(origin.to_owned()))
+    } else {
+        Err(SettingError::Unreadable { name: "B2_PUBLIC_ENDPOINT", expected: "an address without a path" })
+    }
 }
 
 fn refuse(error: &dyn std::error::Error) -> ExitCode {

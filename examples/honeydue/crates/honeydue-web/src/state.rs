@@ -18,6 +18,8 @@ pub(crate) struct Web {
     pub(crate) api: ApiClient,
     pub(crate) release: Release,
     pub(crate) secure_cookies: bool,
+    /// Where browsers send files, such as `http://bucket.localhost:8080`; `None` when this honeyDue keeps none.
+    pub(crate) bucket: Option<String>,
     pub(crate) drain: Drain,
 }
 

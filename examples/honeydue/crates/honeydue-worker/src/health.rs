@@ -17,8 +17,7 @@ struct Face {
 }
 
 /// `/health/` (alive), `/ready/` (database and schema answer), `/version` and `/metrics`.
-pub(crate) fn router(store: Store, drain: Drain) -> Router {
-    let counted = Metrics::new("worker", VERSION);
+pub(crate) fn router(store: Store, drain: Drain, counted: Metrics) -> Router {
     Router::new()
         .route("/health/", get(async || Json(json!({ "status": "alive" }))))
         .route("/ready/", get(ready))

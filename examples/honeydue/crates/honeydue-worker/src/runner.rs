@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use honeydue_service::Drain;
-use honeydue_store::{Store, StoreError, jobs::Claim};
+use honeydue_store::{StoreError, jobs::Claim};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::due::Schedule;
+use crate::{due::Schedule, table::Tools};
 
 /// A run whose worker was not heard of for this long is over.
 const LEASE: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// What the jobs of one worker share.
 #[derive(Debug, Clone)]
 pub(crate) struct Runner {
-    pub(crate) store: Store,
+    pub(crate) tools: Tools,
     pub(crate) worker: String,
     pub(crate) drain: Drain,
 }
@@ -62,7 +62,7 @@ impl Runner {
 
     async fn missed(&self, schedule: &Schedule) -> Option<Timestamp> {
         let tick = schedule.latest(Timestamp::now())?;
-        match self.store.missed_run(schedule.job.name, tick).await {
+        match self.tools.store.missed_run(schedule.job.name, tick).await {
             Ok(missed) => missed.then_some(tick),
             // Claiming is exclusive anyway: when in doubt, try.
             Err(_) => Some(tick),
@@ -72,26 +72,26 @@ impl Runner {
     /// Claims and does one run; does nothing when another worker has it.
     async fn run_once(&self, schedule: &Schedule, tick: Timestamp) -> Result<(), StoreError> {
         let job = schedule.job;
-        let Some(claim) = self.store.claim_run(job.name, tick, &self.worker, LEASE).await? else {
+        let Some(claim) = self.tools.store.claim_run(job.name, tick, &self.worker, LEASE).await? else {
             tracing::debug!(job = job.name, %tick, "another worker has this run");
             return Ok(());
         };
         let outcome = tokio::select! {
-            outcome = job.work.run(&self.store, tick) => outcome.map_err(|error| error.to_string()),
+            outcome = job.work.run(&self.tools, tick) => outcome.map_err(|error| error.to_string()),
             () = self.keep_alive(claim) => Err("the lease was lost to another worker".to_owned()),
         };
         match &outcome {
             Ok(note) => tracing::info!(job = job.name, %tick, note, "run done"),
             Err(reason) => tracing::error!(job = job.name, %tick, reason, "run failed"),
         }
-        self.store.finish_run(claim, &outcome).await
+        self.tools.store.finish_run(claim, &outcome).await
     }
 
     /// Renews a claim; completes only when it was lost.
     async fn keep_alive(&self, claim: Claim) {
         loop {
             tokio::time::sleep(LEASE / 3).await;
-            match self.store.renew_run(claim, LEASE).await {
+            match self.tools.store.renew_run(claim, LEASE).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => tracing::warn!(%error, "a lease was not renewed; trying again"),

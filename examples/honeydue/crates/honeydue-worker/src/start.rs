@@ -2,10 +2,17 @@
 
 use std::process::ExitCode;
 
-use honeydue_service::{Drain, address, serve, settings};
+use honeydue_files::Storage;
+use honeydue_service::{Drain, address, metrics::Metrics, serve, settings};
 use honeydue_store::Store;
 
-use crate::{due::Schedule, health, runner::Runner, table::JOBS};
+use crate::{
+    due::Schedule,
+    health,
+    runner::Runner,
+    table::{JOBS, Tools},
+    version::VERSION,
+};
 
 /// Runs the worker until it is told to leave and its runs have ended.
 pub(crate) async fn start() -> ExitCode {
@@ -36,7 +43,13 @@ pub(crate) async fn start() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let worker = settings::optional("POD_NAME").unwrap_or_else(|| format!("worker-{}", std::process::id()));
-    let runner = Runner { store: store.clone(), worker, drain: drain.clone() };
+    let storage = match Storage::from_environment() {
+        Ok(storage) => storage,
+        Err(error) => return refuse(&error),
+    };
+    let metrics = Metrics::new("worker", VERSION);
+    let tools = Tools { store: store.clone(), storage, metrics: metrics.clone() };
+    let runner = Runner { tools, worker, drain: drain.clone() };
     let runs = async {
         tokio::select! {
             () = runner.run(schedules) => {}
@@ -44,7 +57,7 @@ pub(crate) async fn start() -> ExitCode {
         }
     };
     let ((), served) =
-        tokio::join!(runs, serve(listener, health::router(store.clone(), drain.clone()), &drain));
+        tokio::join!(runs, serve(listener, health::router(store.clone(), drain.clone(), metrics), &drain));
     store.close().await;
     match served {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,3 +7,4 @@ mod jobs;
 mod pooler;
 mod story;
 mod support;
+mod uploads;

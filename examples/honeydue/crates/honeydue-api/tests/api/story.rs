@@ -1,6 +1,6 @@
 //! A person's way through the api, on real servers.
 
-use crate::support::Surroundings;
+use crate::support::{ServesTheApi as _, Surroundings};
 use honeydue_model::{Registration, Residence, SignedIn, Task, Urgency, User};
 use honeydue_pages::{ApiClient, ClientError};
 use serde_json::{Value, json};

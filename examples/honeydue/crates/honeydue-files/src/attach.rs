@@ -1,0 +1,155 @@
+//! From sent to kept: the rows are claimed, what lies in the bucket is looked at and copied to where it stays, and one transaction makes
+//! the rest. What was looked at is pinned by its ETag: a form can be used again, so other bytes may come at any time.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use honeydue_store::{
+    Store,
+    uploads::{Attached, Claimed, NotAttached, Target, Upload},
+};
+use skep_storage::{Copied, FIRST_BYTES, FileKind, StoreError};
+use uuid::Uuid;
+
+use crate::{Storage, keys};
+
+/// Why nothing was attached.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// By what the tables say.
+    #[error(transparent)]
+    Rows(#[from] NotAttached),
+    /// By what was sent.
+    #[error("upload {id}: {wrong}")]
+    Sent {
+        /// Which.
+        id: Uuid,
+        /// What is wrong with it.
+        wrong: Wrong,
+    },
+    /// The store could not answer. Nothing has changed: the same request may be sent again.
+    #[error("the store could not be asked")]
+    Storage(#[source] StoreError),
+}
+
+/// What is wrong with an object that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// Nothing is there.
+    #[error("nothing was sent yet")]
+    Missing,
+    /// It has another size.
+    #[error("its size is not the one that was promised")]
+    Size,
+    /// It has another type.
+    #[error("its content type is not the one that was promised")]
+    ContentType,
+    /// Its first bytes are those of something else.
+    #[error("it is not what its content type says")]
+    Content,
+    /// Its bytes are others.
+    #[error("its SHA-256 is not the one that was promised")]
+    Checksum,
+    /// Other bytes came while it was looked at.
+    #[error("it was sent again while it was being attached")]
+    Changed,
+}
+
+/// Attaches a person's uploads: all of them, once, or none. The same request again has the same answer.
+///
+/// # Errors
+/// See [`AttachError`].
+pub async fn attach(
+    store: &Store,
+    storage: &Storage,
+    user: i64,
+    target: &Target,
+    ids: &BTreeSet<Uuid>,
+) -> Result<Attached, AttachError> {
+    if ids.is_empty() {
+        return Ok(store.attach_uploads(user, target, None, &[]).await?);
+    }
+    let (claim, uploads) = match store.claim_uploads(user, target, ids).await? {
+        Claimed::Before(attached) => return Ok(attached),
+        Claimed::Ours(claim, uploads) => (claim, uploads),
+    };
+    let attached = async {
+        if !store.has_target(user, target).await.map_err(NotAttached::Store)? {
+            return Err(NotAttached::NoTarget.into());
+        }
+        let copied = join_all(uploads.iter().map(|upload| keep(storage, user, upload))).await;
+        copied.into_iter().collect::<Result<Vec<()>, AttachError>>()?;
+        Ok(store.attach_uploads(user, target, Some(claim), &uploads).await?)
+    };
+    match attached.await {
+        Ok(attached) => {
+            // Kept by now. If this fails, or we die, the reaper does it once the form is dead, and does it again in any case.
+            let sent: Vec<String> = ids.iter().map(|id| keys::pending(user, *id)).collect();
+            let storage = storage.clone();
+            tokio::spawn(async move {
+                if let Err(error) = storage.client.delete_objects(&sent).await {
+                    tracing::warn!(%error, "what was copied is still where it was sent to; the reaper will remove it");
+                }
+            });
+            Ok(attached)
+        }
+        Err(error) => {
+            give_up(store, storage, user, &error, claim, ids).await;
+            Err(error)
+        }
+    }
+}
+
+/// Gives the rows back. Copies that were made already stay for the next try, or for the reaper, which removes both.
+async fn give_up(
+    store: &Store,
+    storage: &Storage,
+    user: i64,
+    error: &AttachError,
+    claim: honeydue_store::uploads::Claim,
+    ids: &BTreeSet<Uuid>,
+) {
+    // Of a person who is gone nothing may be left, and nobody would ask again.
+    if matches!(error, AttachError::Rows(NotAttached::Lost)) {
+        let copies: Vec<String> = ids.iter().map(|id| keys::kept(user, *id)).collect();
+        if !store.has_files(ids).await.unwrap_or(true)
+            && let Err(error) = storage.client.delete_objects(&copies).await
+        {
+            tracing::warn!(%error, "copies of uploads that nobody keeps are left; the reaper will remove them");
+        }
+    }
+    if let Err(error) = store.unclaim_uploads(claim).await {
+        tracing::warn!(%error, "uploads are still claimed; they are free again in five minutes");
+    }
+}
+
+/// Looks at one object, and copies the very bytes that were seen to where they stay.
+async fn keep(storage: &Storage, user: i64, upload: &Upload) -> Result<(), AttachError> {
+    let wrong = |wrong| AttachError::Sent { id: upload.id, wrong };
+    let sent = keys::pending(user, upload.id);
+    let seen = storage.client.look(&sent, FIRST_BYTES).await.map_err(AttachError::Storage)?;
+    let seen = seen.ok_or_else(|| wrong(Wrong::Missing))?;
+    if seen.size != upload.content_length {
+        return Err(wrong(Wrong::Size));
+    }
+    if seen.content_type != upload.content_type {
+        return Err(wrong(Wrong::ContentType));
+    }
+    if !FileKind::of(&seen.first).is_some_and(|kind| kind.is_named(&upload.content_type)) {
+        return Err(wrong(Wrong::Content));
+    }
+    if let Some(promised) = upload.sha256 {
+        let found = storage.client.sha256(&sent, &seen.etag).await.map_err(AttachError::Storage)?;
+        match found {
+            None => return Err(wrong(Wrong::Changed)),
+            Some(found) if found != promised => return Err(wrong(Wrong::Checksum)),
+            Some(_) => {}
+        }
+    }
+    let copied = storage.client.copy(&sent, &seen.etag, &keys::kept(user, upload.id)).await;
+    match copied.map_err(AttachError::Storage)? {
+        Copied::Done => Ok(()),
+        Copied::Changed => Err(wrong(Wrong::Changed)),
+        Copied::Gone => Err(wrong(Wrong::Missing)),
+    }
+}

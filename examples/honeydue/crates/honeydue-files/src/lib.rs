@@ -1,0 +1,14 @@
+//! honeyDue's files between browser, bucket and tables. The bytes never pass through here: a client sends them to the bucket, and reads
+//! them from it, by what is signed for it.
+//!
+//! Start at [`Storage`]: it signs. [`attach`] is how what was sent becomes kept, [`reaper`] and [`erasure`] are how the rest goes, and
+//! [`reconcile`] compares the bucket with the tables.
+
+pub mod attach;
+pub mod erasure;
+pub mod keys;
+pub mod reaper;
+pub mod reconcile;
+mod storage;
+
+pub use storage::{FormSupport, Storage};

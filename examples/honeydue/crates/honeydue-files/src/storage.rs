@@ -1,0 +1,238 @@
+//! The bucket, as the environment describes it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use honeydue_model::WantedUpload;
+use honeydue_service::{SettingError, settings};
+use honeydue_store::uploads::{FORM_LIVES, KeptFile};
+use jiff::{SignedDuration, Timestamp};
+use skep_storage::{
+    Addressing, Bucket, Client, Credentials, Download, Presigned, Signer, StoreError, Upload,
+};
+use url::Url;
+use uuid::Uuid;
+
+use crate::keys;
+
+/// How long a link to a kept file can be used.
+const LINK_LIVES: Duration = Duration::from_secs(5 * 60);
+/// How long one answer of the store may take: three of them are less than a request has.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// The pause between two questions whether the store takes forms.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// A bucket, and the right to sign for it. Clones share what was learned of the store.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    /// What clients are given is for where they see the store.
+    signer: Signer,
+    /// What is asked from here.
+    pub client: Client,
+    forms: Arc<AtomicU8>,
+}
+
+/// Whether clients are handed forms, or URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormSupport {
+    /// Nobody knows yet: URLs, which every store takes.
+    Unknown,
+    /// The store takes forms, or the settings say so.
+    Yes,
+    /// It does not, or they say so.
+    No,
+}
+
+impl Storage {
+    /// Reads `B2_ENDPOINT`, `B2_BUCKET`, `B2_KEY_ID` and `B2_APP_KEY`, all or none; and, if they differ from what those tell,
+    /// `B2_PUBLIC_ENDPOINT` (where clients see the store), `B2_REGION` and `UPLOAD_METHOD` (`post`, `put`, or `auto`).
+    ///
+    /// # Errors
+    /// When some are there and not all, or one cannot be read.
+    pub fn from_environment() -> Result<Option<Self>, SettingError> {
+        let names = ["B2_ENDPOINT", "B2_BUCKET", "B2_KEY_ID", "B2_APP_KEY"];
+        if names.into_iter().all(|name| settings::optional(name).is_none()) {
+            return Ok(None);
+        }
+        let endpoint = url("B2_ENDPOINT", &settings::config("B2_ENDPOINT")?)?;
+        let public = match settings::optional("B2_PUBLIC_ENDPOINT") {
+            Some(text) => url("B2_PUBLIC_ENDPOINT", &text)?,
+            None => endpoint.clone(),
+        };
+        let (name, region) =
+            (settings::config("B2_BUCKET")?, settings::text("B2_REGION", &region(&endpoint)));
+        let credentials = Credentials::new(&settings::secret("B2_KEY_ID")?, &settings::secret("B2_APP_KEY")?);
+        let forms = match settings::text("UPLOAD_METHOD", "auto").as_str() {
+            "auto" => FormSupport::Unknown,
+            "post" => FormSupport::Yes,
+            "put" => FormSupport::No,
+            _ => {
+                let expected = "one of auto, post and put";
+                return Err(SettingError::Unreadable { name: "UPLOAD_METHOD", expected });
+            }
+        };
+        let bucket = |endpoint: &Url, setting| {
+            Bucket::new(endpoint, Addressing::Path, &name, &region).map_err(|_| SettingError::Unreadable {
+                name: setting,
+                expected: "a store's address, such as https://s3.eu-central-003.backblazeb2.com, with B2_BUCKET the name of a bucket there",
+            })
+        };
+        let (public, own) = (bucket(&public, "B2_PUBLIC_ENDPOINT")?, bucket(&endpoint, "B2_ENDPOINT")?);
+        let storage = Self::new(public, own, &credentials).map_err(|_| SettingError::Unreadable {
+            name: "B2_ENDPOINT",
+            expected: "reachable: no HTTP client could be made",
+        })?;
+        storage.forms.store(forms as u8, Ordering::Relaxed);
+        Ok(Some(storage))
+    }
+
+    /// The bucket that clients see as `public`, and that is asked from here as `own`.
+    ///
+    /// # Errors
+    /// When there can be no HTTP client.
+    pub fn new(public: Bucket, own: Bucket, credentials: &Credentials) -> reqwest::Result<Self> {
+        // Whoever is first in this process installs it.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = http()?;
+        Ok(Self {
+            signer: Signer::new(public, credentials.clone()),
+            client: Client::new(own, credentials.clone(), http).with_answers_within(ANSWER_WITHIN),
+            forms: Arc::default(),
+        })
+    }
+
+    /// Whether clients are handed forms.
+    #[must_use]
+    pub fn forms(&self) -> FormSupport {
+        match self.forms.load(Ordering::Relaxed) {
+            1 => FormSupport::Yes,
+            2 => FormSupport::No,
+            _ => FormSupport::Unknown,
+        }
+    }
+
+    /// Asks the store whether it takes forms, until it has answered, unless the settings say it.
+    pub async fn learn_forms(&self) {
+        while self.forms() == FormSupport::Unknown {
+            match self.client.takes_forms().await {
+                Ok(takes) => {
+                    let support = if takes { FormSupport::Yes } else { FormSupport::No };
+                    self.forms.store(support as u8, Ordering::Relaxed);
+                    tracing::info!(?support, "whether the store takes forms");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "it is not known yet whether the store takes forms");
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Signs an upload, for as long as forms live.
+    ///
+    /// # Errors
+    /// When it is none that can be signed: a mistake in here, not the client's.
+    pub fn presign(
+        &self,
+        user: i64,
+        id: Uuid,
+        wanted: &WantedUpload,
+        now: Timestamp,
+    ) -> Result<(Presigned, Timestamp), skep_storage::UploadError> {
+        // Signatures know whole seconds.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let mut upload = Upload::new(&keys::pending(user, id), &wanted.content_type, wanted.content_length)?;
+        let expires = now.saturating_add(SignedDuration::try_from(FORM_LIVES).unwrap_or_default());
+        let expires = expires.unwrap_or(Timestamp::MAX);
+        Ok(match (self.forms(), wanted.sha256) {
+            (FormSupport::Yes, sha256) => {
+                // A store that takes forms is one that checks checksums.
+                if let Some(sha256) = sha256 {
+                    upload = upload.with_sha256(sha256);
+                }
+                (self.signer.post(&upload, now, FORM_LIVES), expires)
+            }
+            // Backblaze B2 refuses the header: there the bytes are hashed when they are attached.
+            _ => (self.signer.put(&upload, now, FORM_LIVES), expires),
+        })
+    }
+
+    /// A link to a kept file, as something to save and never a page to show.
+    #[must_use]
+    pub fn link(&self, owner: i64, file: &KeptFile, now: Timestamp) -> (Url, Timestamp) {
+        let ending = match file.content_type.as_str() {
+            "image/jpeg" => "jpg",
+            "image/png" => "png",
+            "image/webp" => "webp",
+            "image/heic" => "heic",
+            "image/heif" => "heif",
+            "application/pdf" => "pdf",
+            _ => "bin",
+        };
+        let download =
+            Download { file_name: format!("{}.{ending}", file.id), content_type: file.content_type.clone() };
+        let url = self.signer.get(&keys::kept(owner, file.id), &download, now, LINK_LIVES);
+        let expires = now.saturating_add(SignedDuration::try_from(LINK_LIVES).unwrap_or_default());
+        (url, expires.unwrap_or(Timestamp::MAX))
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.client.look("skep-probe", 1).await.map(|_| ())
+    }
+}
+
+/// Trusts whom this machine trusts; where it names nobody, as in an image with our program alone, whom browsers do.
+fn http() -> reqwest::Result<reqwest::Client> {
+    let settings = || reqwest::Client::builder().connect_timeout(Duration::from_secs(2)).no_proxy();
+    if let Ok(client) = settings().build() {
+        return Ok(client);
+    }
+    let roots =
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| reqwest::Certificate::from_der(root));
+    settings().tls_certs_only(roots.collect::<reqwest::Result<Vec<_>>>()?).build()
+}
+
+fn url(name: &'static str, text: &str) -> Result<Url, SettingError> {
+    let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    text.parse().map_err(|_| SettingError::Unreadable {
+        name,
+        expected: "a store's address, such as https://s3.eu-central-003.backblazeb2.com",
+    })
+}
+
+/// `s3.eu-central-003.backblazeb2.com` names its region; where a host does not, the oldest one is what stores take.
+fn region(endpoint: &Url) -> String {
+    let host = endpoint.host_str().unwrap_or_default();
+    let named = host.strip_prefix("s3.").and_then(|rest| rest.split_once('.'));
+    match named {
+        Some((region, "backblazeb2.com" | "amazonaws.com")) => region.to_owned(),
+        _ => "us-east-1".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_names_its_region_need_not_be_told_it() {
+        for (endpoint, name) in [
+            ("https://s3.us-west-004.backblazeb2.com", "us-west-004"),
+            ("https://s3.eu-west-1.amazonaws.com", "eu-west-1"),
+            ("http://127.0.0.1:9000", "us-east-1"),
+            ("http://bucket:9000", "us-east-1"),
+        ] {
+            assert_eq!(region(&endpoint.parse().unwrap()), name);
+        }
+        assert_eq!(url("x", "s3.example.com").unwrap().as_str(), "https://s3.example.com/");
+    }
+}

@@ -1,0 +1,94 @@
+//! People who are to be forgotten. The account goes at once; the bucket follows, as often as it takes.
+
+use sqlx::Row as _;
+
+use super::UPLOAD_LIVES;
+use crate::{
+    Store, StoreError,
+    query::{Ask as _, query},
+};
+
+/// A person whose objects are to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erasure {
+    /// Who it was.
+    pub user: i64,
+    /// Whether everything that was signed before is dead by now, so that a bucket that is empty of them stays so.
+    pub is_quiet: bool,
+}
+
+impl Store {
+    /// Deletes an account and all that hangs on it, and leaves the order to erase its objects. False when there is no such account.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn delete_user(&self, user: i64) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let deleted = query("delete from users where id = $1")
+            .bind(user)
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+        if deleted > 0 {
+            query(
+                "insert into erasures (user_id, quiet_after) values ($1, now() + make_interval(secs => $2)) \
+                 on conflict do nothing",
+            )
+            .bind(user)
+            .bind(UPLOAD_LIVES.as_secs_f64())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(deleted > 0)
+    }
+
+    /// Whose objects are still to be erased, the oldest order first.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn open_erasures(&self) -> Result<Vec<Erasure>, StoreError> {
+        let rows = query(
+            "select user_id, quiet_after <= now() as quiet from erasures where finished_at is null \
+             order by requested_at limit 100",
+        )
+        .all(self)
+        .await?;
+        rows.iter()
+            .map(|row| Ok(Erasure { user: row.try_get("user_id")?, is_quiet: row.try_get("quiet")? }))
+            .collect()
+    }
+
+    /// Notes what one attempt has deleted, or why it could not.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn note_erasure(&self, user: i64, versions: u64, error: &str) -> Result<(), StoreError> {
+        query(
+            "update erasures set attempts = attempts + 1, versions = versions + $2, last_error = $3 where user_id = $1",
+        )
+        .bind(user)
+        .bind(i64::try_from(versions).unwrap_or(i64::MAX))
+        .bind(error)
+        .done(self)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets the rows of a person whose objects are gone for good, and notes when.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn finish_erasure(&self, user: i64) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        for statement in [
+            "delete from pending_uploads where user_id = $1",
+            "delete from files where owner_id = $1",
+            "update erasures set finished_at = now(), last_error = '' where user_id = $1 and finished_at is null",
+        ] {
+            query(statement).bind(user).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}

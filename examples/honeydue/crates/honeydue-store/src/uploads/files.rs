@@ -1,0 +1,225 @@
+//! What is kept, and what it belongs to.
+
+use std::collections::BTreeSet;
+
+use honeydue_model::{Completion, Document, StoredFile};
+use sqlx::{Postgres, Row as _, Transaction, postgres::PgRow};
+use uuid::Uuid;
+
+use crate::{
+    Store, StoreError,
+    query::{Ask as _, query},
+    tasks::date,
+};
+
+/// A file that its owner may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptFile {
+    /// Its upload's id, which its key is made of.
+    pub id: Uuid,
+    /// What it is.
+    pub content_type: String,
+}
+
+impl Store {
+    /// A file of a person that belongs to something.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn file(&self, owner: i64, id: Uuid) -> Result<Option<KeptFile>, StoreError> {
+        let row = query(
+            "select content_type from files where owner_id = $1 and id = $2::text::uuid \
+             and (completion_id is not null or document_id is not null)",
+        )
+        .bind(owner)
+        .bind(id.to_string())
+        .optional(self)
+        .await?;
+        row.map(|row| Ok(KeptFile { id, content_type: row.try_get("content_type")? })).transpose()
+    }
+
+    /// Whether any of these uploads is a file by now.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn has_files(&self, ids: &BTreeSet<Uuid>) -> Result<bool, StoreError> {
+        Ok(!self.known_files(ids).await?.is_empty())
+    }
+
+    /// Which of these are files.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn known_files(&self, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
+        let known = query("select id::text as id from files where id = any($1::text[]::uuid[])");
+        known
+            .bind(ids.iter().map(Uuid::to_string).collect::<Vec<_>>())
+            .all(self)
+            .await?
+            .iter()
+            .map(id)
+            .collect()
+    }
+
+    /// Which of these are uploads.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn known_uploads(&self, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
+        let known = query("select id::text as id from pending_uploads where id = any($1::text[]::uuid[])");
+        known
+            .bind(ids.iter().map(Uuid::to_string).collect::<Vec<_>>())
+            .all(self)
+            .await?
+            .iter()
+            .map(id)
+            .collect()
+    }
+
+    /// Files by their ids, some at once, each with whose it is.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn files_after(&self, after: Uuid) -> Result<Vec<(i64, Uuid)>, StoreError> {
+        let rows = query(
+            "select id::text as id, owner_id from files where id > $1::text::uuid order by id limit 500",
+        )
+        .bind(after.to_string())
+        .all(self)
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get("owner_id")?, id(row)?))).collect()
+    }
+
+    /// The times that a task was done, the latest first; empty when the person has no such task.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn completions(&self, owner: i64, task: i64) -> Result<Vec<Completion>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let rows = query(
+            "select c.id from task_completions c join tasks t on t.id = c.task_id \
+             join residences r on r.id = t.residence_id \
+             where r.owner_id = $1 and t.id = $2 order by c.id desc limit 100",
+        )
+        .bind(owner)
+        .bind(task)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut all = Vec::new();
+        for row in rows {
+            all.extend(completion(&mut transaction, owner, row.try_get("id")?).await?);
+        }
+        transaction.commit().await?;
+        Ok(all)
+    }
+
+    /// The documents of a residence, by title; empty when the person has no such residence.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn documents(&self, owner: i64, residence: i64) -> Result<Vec<Document>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let rows = query(
+            "select d.id from documents d join residences r on r.id = d.residence_id \
+             where r.owner_id = $1 and r.id = $2 order by lower(d.title), d.id",
+        )
+        .bind(owner)
+        .bind(residence)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut all = Vec::new();
+        for row in rows {
+            all.extend(document(&mut transaction, owner, row.try_get("id")?).await?);
+        }
+        transaction.commit().await?;
+        Ok(all)
+    }
+
+    /// Deletes a document; its files go with the next reaper's run. False when there is none such.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn delete_document(&self, owner: i64, id: i64) -> Result<bool, StoreError> {
+        let deleted = query(
+            "delete from documents d using residences r \
+             where r.id = d.residence_id and r.owner_id = $1 and d.id = $2",
+        )
+        .bind(owner)
+        .bind(id)
+        .done(self)
+        .await?;
+        Ok(deleted > 0)
+    }
+}
+
+pub(super) async fn completion(
+    transaction: &mut Transaction<'_, Postgres>,
+    owner: i64,
+    id: i64,
+) -> Result<Option<Completion>, StoreError> {
+    let row = query(
+        "select c.task_id, c.due_on::text as due_on, c.done_on::text as done_on \
+         from task_completions c join tasks t on t.id = c.task_id join residences r on r.id = t.residence_id \
+         where r.owner_id = $1 and c.id = $2",
+    )
+    .bind(owner)
+    .bind(id)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let files = query(
+        "select id::text as id, content_type, content_length from files where completion_id = $1 order by id",
+    )
+    .bind(id)
+    .fetch_all(&mut **transaction)
+    .await?;
+    Ok(Some(Completion {
+        id,
+        task_id: row.try_get("task_id")?,
+        due_on: date("due_on", row.try_get("due_on")?)?,
+        done_on: date("done_on", row.try_get("done_on")?)?,
+        files: files.iter().map(file).collect::<Result<_, _>>()?,
+    }))
+}
+
+pub(super) async fn document(
+    transaction: &mut Transaction<'_, Postgres>,
+    owner: i64,
+    id: i64,
+) -> Result<Option<Document>, StoreError> {
+    let row = query(
+        "select d.residence_id, d.title from documents d join residences r on r.id = d.residence_id \
+         where r.owner_id = $1 and d.id = $2",
+    )
+    .bind(owner)
+    .bind(id)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let files = query(
+        "select id::text as id, content_type, content_length from files where document_id = $1 order by id",
+    )
+    .bind(id)
+    .fetch_all(&mut **transaction)
+    .await?;
+    Ok(Some(Document {
+        id,
+        residence_id: row.try_get("residence_id")?,
+        title: row.try_get("title")?,
+        files: files.iter().map(file).collect::<Result<_, _>>()?,
+    }))
+}
+
+/// The id of a row.
+pub(super) fn id(row: &PgRow) -> Result<Uuid, StoreError> {
+    let found: String = row.try_get("id")?;
+    found.parse().map_err(|_| StoreError::Unreadable { column: "id", found })
+}
+
+fn file(row: &PgRow) -> Result<StoredFile, StoreError> {
+    Ok(StoredFile {
+        id: row.try_get("id")?,
+        content_type: row.try_get("content_type")?,
+        content_length: row.try_get("content_length")?,
+    })
+}

@@ -1,0 +1,168 @@
+// Files go from here straight to the bucket: presigned, sent with a progress bar, tried again, and attached when all are there.
+"use strict";
+
+const TRIES = 4;
+const TYPES = {
+  jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", webp: "image/webp",
+  heic: "image/heic", heif: "image/heif", pdf: "application/pdf",
+};
+
+const form = document.querySelector("[data-upload]");
+const picker = form.querySelector("input[type=file]");
+const list = form.querySelector(".files");
+const row = form.querySelector("template");
+const button = form.querySelector("button[type=submit]");
+const wrong = form.querySelector(".wrong");
+const files = [];
+
+const pause = (millis) => new Promise((over) => setTimeout(over, millis));
+
+// Why something failed, and whether another try may help.
+class Refused extends Error {
+  constructor(message, again) {
+    super(message);
+    this.again = again;
+  }
+}
+
+async function ask(path, body) {
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+    });
+  } catch {
+    throw new Refused("You seem to be offline.", true);
+  }
+  const said = await answer.json().catch(() => ({}));
+  if (answer.ok) return said;
+  const error = said.error ?? {};
+  const again = answer.status >= 500 || error.code === "upload_in_hand";
+  throw new Refused(error.message ?? `That did not work (${answer.status}).`, again);
+}
+
+// Some browsers do not know every type that we take.
+function typeOf(file) {
+  return file.type || TYPES[file.name.split(".").pop().toLowerCase()] || "application/octet-stream";
+}
+
+async function digest(file) {
+  if (!globalThis.crypto?.subtle) return null;
+  const hash = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
+  return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// One request with a progress bar, which fetch does not have.
+function transfer(how, file, progress) {
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    request.open(how.method, how.url);
+    let body = file;
+    if (how.method === "POST") {
+      body = new FormData();
+      for (const [name, value] of Object.entries(how.fields)) body.append(name, value);
+      body.append("file", file);
+    } else {
+      for (const [name, value] of Object.entries(how.headers)) {
+        if (name !== "content-length") request.setRequestHeader(name, value);
+      }
+    }
+    request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
+    request.onload = () =>
+      request.status < 300 ? done() : failed(new Refused(`The store refused it (${request.status}).`, true));
+    request.onerror = () => failed(new Refused("The connection was lost.", true));
+    request.ontimeout = request.onerror;
+    request.timeout = 5 * 60 * 1000;
+    request.send(body);
+  });
+}
+
+async function send(one) {
+  one.show("sending", "");
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      // What was signed is good for a quarter of an hour; then it is signed anew.
+      if (!one.how || Date.parse(one.how.expires_at) < Date.now() + 30000) {
+        const asked = {
+          category: form.dataset.category, content_type: typeOf(one.file), content_length: one.file.size,
+        };
+        const sha256 = await digest(one.file);
+        if (sha256) asked.sha256 = sha256;
+        one.how = await ask("/uploads/presign", asked);
+      }
+      await transfer(one.how, one.file, one.progress);
+      one.progress(1);
+      one.show("sent", "");
+      return;
+    } catch (error) {
+      if (!error.again || attempt === TRIES) {
+        one.show("failed", error.message);
+        return;
+      }
+      await pause(500 * 2 ** attempt);
+    }
+  }
+}
+
+function add(file) {
+  const item = row.content.firstElementChild.cloneNode(true);
+  const bar = item.querySelector("progress");
+  item.querySelector(".name").textContent = file.name;
+  item.querySelector(".size").textContent =
+    file.size < 1e5 ? `${Math.ceil(file.size / 1e3)} kB` : `${(file.size / 1e6).toFixed(1)} MB`;
+  const one = {
+    file, how: null, state: "sending",
+    progress: (part) => { bar.value = part; },
+    show: (state, why) => {
+      one.state = state;
+      item.dataset.state = state;
+      item.querySelector(".why").textContent = why;
+      settle();
+    },
+  };
+  item.querySelector("[data-again]").onclick = () => send(one);
+  item.querySelector("[data-remove]").onclick = () => {
+    files.splice(files.indexOf(one), 1);
+    item.remove();
+    settle();
+  };
+  files.push(one);
+  list.append(item);
+  send(one);
+}
+
+function settle() {
+  const isSent = files.every((one) => one.state === "sent");
+  button.disabled = !isSent || (form.dataset.needs === "files" && files.length === 0);
+}
+
+picker.onchange = () => {
+  for (const file of picker.files) add(file);
+  picker.value = "";
+};
+
+form.onsubmit = async (event) => {
+  event.preventDefault();
+  button.disabled = true;
+  wrong.hidden = true;
+  const body = { upload_ids: files.map((one) => one.how.upload_id) };
+  const title = form.querySelector("[name=title]");
+  if (title) body.title = title.value;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await ask(form.action, body);
+      location.assign(form.dataset.then);
+      return;
+    } catch (error) {
+      if (!error.again || attempt === TRIES) {
+        wrong.textContent = error.message;
+        wrong.hidden = false;
+        button.disabled = false;
+        return;
+      }
+      await pause(500 * 2 ** attempt);
+    }
+  }
+};
+
+settle();
