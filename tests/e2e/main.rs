@@ -36,5 +36,6 @@ mod rolling;
 mod secrets;
 mod story;
 mod two_hives;
+mod uploads;
 mod verify;
 mod workloads;

@@ -3,6 +3,7 @@
 //!
 //! Start at [`World`]: a cluster, a project folder, and ways to run Skep in it.
 
+mod browser;
 mod cluster;
 #[path = "../../crates/skep-registry/tests/support/mod.rs"]
 #[expect(dead_code, reason = "shared with the tests of crates/skep-registry")]
@@ -21,6 +22,7 @@ mod wait;
 mod watch;
 mod world;
 
+pub use browser::Browser;
 pub use cluster::not_run;
 pub use example::{Answer, Example};
 pub use far_node::{FarNode, SCHEDULER};

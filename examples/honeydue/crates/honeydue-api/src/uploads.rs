@@ -97,13 +97,13 @@ fn not_wanted(why: NotWanted) -> ApiError {
         NotWanted::ContentType => (
             "type_not_allowed",
             "content_type",
-            "send image/jpeg, image/png, image/heic, image/heif or image/webp; a document may also be application/pdf"
+            "this kind of file is not taken: send a JPEG, PNG, WebP, HEIC or HEIF picture; a document may also be a PDF"
                 .to_owned(),
         ),
         NotWanted::ContentLength => (
             "size_not_allowed",
             "content_length",
-            format!("a file has 1 to {LARGEST_FILE} bytes, said as a whole number"),
+            format!("a file has 1 byte to {} MB", LARGEST_FILE / 1_000_000),
         ),
         NotWanted::Sha256 => {
             ("bad_checksum", "sha256", "a SHA-256 has 64 hexadecimal digits in small letters".to_owned())

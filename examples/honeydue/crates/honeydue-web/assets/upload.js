@@ -19,9 +19,10 @@ const pause = (millis) => new Promise((over) => setTimeout(over, millis));
 
 // Why something failed, and whether another try may help.
 class Refused extends Error {
-  constructor(message, again) {
+  constructor(message, again, code) {
     super(message);
     this.again = again;
+    this.code = code;
   }
 }
 
@@ -38,7 +39,7 @@ async function ask(path, body) {
   if (answer.ok) return said;
   const error = said.error ?? {};
   const again = answer.status >= 500 || error.code === "upload_in_hand";
-  throw new Refused(error.message ?? `That did not work (${answer.status}).`, again);
+  throw new Refused(error.message ?? `That did not work (${answer.status}).`, again, error.code);
 }
 
 // Some browsers do not know every type that we take.
@@ -96,7 +97,7 @@ async function send(one) {
       return;
     } catch (error) {
       if (!error.again || attempt === TRIES) {
-        one.show("failed", error.message);
+        one.show("failed", error.message, error.again || error.code === "too_many_uploads");
         return;
       }
       await pause(500 * 2 ** attempt);
@@ -113,9 +114,10 @@ function add(file) {
   const one = {
     file, how: null, state: "sending",
     progress: (part) => { bar.value = part; },
-    show: (state, why) => {
+    show: (state, why, again = true) => {
       one.state = state;
       item.dataset.state = state;
+      item.toggleAttribute("data-final", !again);
       item.querySelector(".why").textContent = why;
       settle();
     },

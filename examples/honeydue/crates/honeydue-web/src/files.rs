@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse as _, Redirect, Response},
 };
-use honeydue_model::{Completion, Document, FileLink, NewCompletion, NewDocument, Residence, Task};
+use honeydue_model::{Completion, Document, FileLink, NewCompletion, NewDocument, Residence, Task, User};
 use honeydue_pages::{ClientError, look};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -32,13 +32,14 @@ pub(crate) async fn done(State(web): State<Web>, headers: HeaderMap, Path(id): P
     let token = Some(token.as_str());
     let (task_path, times_path) = (format!("/api/tasks/{id}/"), format!("/api/tasks/{id}/completions/"));
     let asked = tokio::try_join!(
+        web.api.get::<User>("/api/me/", token),
         web.api.get::<Task>(&task_path, token),
         web.api.get::<Vec<Completion>>(&times_path, token),
     );
     match asked {
-        Ok((task, completions)) => {
+        Ok((user, task, completions)) => {
             let page = Done {
-                frame: web.frame(None).await,
+                frame: web.frame(Some(user.name)).await,
                 id,
                 title: task.title,
                 about: task.residence,
@@ -60,13 +61,14 @@ pub(crate) async fn documents(State(web): State<Web>, headers: HeaderMap, Path(i
     let (place_path, documents_path) =
         (format!("/api/residences/{id}/"), format!("/api/residences/{id}/documents/"));
     let asked = tokio::try_join!(
+        web.api.get::<User>("/api/me/", token),
         web.api.get::<Residence>(&place_path, token),
         web.api.get::<Vec<Document>>(&documents_path, token),
     );
     match asked {
-        Ok((residence, documents)) => {
+        Ok((user, residence, documents)) => {
             let page = Documents {
-                frame: web.frame(None).await,
+                frame: web.frame(Some(user.name)).await,
                 id,
                 residence: residence.name,
                 documents,
