@@ -8,7 +8,7 @@ APP := examples/honeydue
 
 # What honeyDue's own images are made of, and what the tests need besides: real servers, and foreign judges of our protocols.
 APP_PACKAGES := postgresql redis-server
-TEST_PACKAGES := $(APP_PACKAGES) age buildah busybox-static chromium chromium-driver curl debootstrap docker-registry git groff-base pgbouncer python3 python3-boto3 skopeo
+TEST_PACKAGES := $(APP_PACKAGES) age buildah busybox-static chromium chromium-driver curl debootstrap docker-registry git groff-base pgbouncer python3 python3-boto3 python3-venv skopeo
 
 help:
 	@echo "make up     install what is missing, build Skep, start hive, deploy honeyDue, print its URLs"
@@ -30,6 +30,7 @@ down:
 
 test:
 	@scripts/need $(TEST_PACKAGES)
+	@scripts/python-peers
 	@scripts/test
 
 test-cluster:

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod architecture;
+mod bucket;
 mod builders;
 mod cheat_sheet;
 mod checks;

@@ -3,6 +3,7 @@
 //!
 //! Start at [`World`]: a cluster, a project folder, and ways to run Skep in it.
 
+mod backblaze;
 mod browser;
 mod cluster;
 #[path = "../../crates/skep-registry/tests/support/mod.rs"]
@@ -22,6 +23,7 @@ mod wait;
 mod watch;
 mod world;
 
+pub use backblaze::Backblaze;
 pub use browser::Browser;
 pub use cluster::not_run;
 pub use example::{Answer, Example};

@@ -8,7 +8,7 @@ use skep_model::{AppName, Emit, ImageRef, Project};
 use skep_registry::Client;
 use tokio_util::sync::CancellationToken;
 
-use crate::{ExtraCheck, OneWay};
+use crate::{AskingCheck, ExtraCheck, OneWay};
 
 /// Who ships, for the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub struct App {
     pub one_way: Option<OneWay>,
     /// Checks that other parts make.
     pub extra_checks: Vec<ExtraCheck>,
+    /// What asks somebody else: the store of the app's files.
+    pub asking_checks: Vec<AskingCheck>,
     /// Where events go.
     pub emit: Emit,
     /// Cancelled by the first Ctrl-C.

@@ -3,6 +3,7 @@
 //! Values only: no I/O, no async, no clock (time is passed in). Start at [`Project`] for what a user wants,
 //! [`Release`] for what was shipped, [`Event`] for what is being said while it ships.
 
+mod bucket;
 mod digest;
 mod event;
 mod image;
@@ -14,6 +15,7 @@ mod quantity;
 mod release;
 mod verify;
 
+pub use bucket::{Bucket, BucketCors, BucketLifecycle};
 pub use digest::{Digest, DigestError};
 pub use event::{Emit, Event, Outcome, Progress, Step, WorkloadState};
 pub use image::{ImageRef, ImageRefError};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use crate::{AppName, Check, Platform};
+use crate::{AppName, Bucket, Check, Platform};
 
 /// An app as one target sees it. `skep-project` makes it from text; nothing here has been checked against a cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +49,8 @@ pub struct Project {
     pub verify: Vec<Check>,
     /// Whom the end of a release is told to.
     pub notify: Option<Notify>,
+    /// The bucket that the app's files are in.
+    pub bucket: Option<Bucket>,
     /// How many deployed releases are kept.
     pub keep_releases: usize,
 }

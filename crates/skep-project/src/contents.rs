@@ -226,6 +226,7 @@ fn named_env_files(document: &Document) -> Vec<Placed<String>> {
     let sources = document.secrets.values().flat_map(|set| set.values.values());
     let credentials = document.registry.iter().filter_map(|registry| registry.credentials.as_ref());
     let sources = sources.chain(credentials.map(|(_, password)| password));
+    let sources = sources.chain(document.bucket.iter().flat_map(|bucket| [&bucket.key_id, &bucket.key]));
     let single = sources.filter_map(|source| match &source.value {
         Source::EnvFile { path, .. } => Some(source.clone().map(|_| path.clone())),
         _ => None,

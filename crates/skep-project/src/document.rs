@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use skep_model::{AppName, Builder, Check, Checks, Format, Notify, Platform};
 
 use crate::{
+    bucket::{self, BucketDoc},
     error::{Fault, Problem},
     fields::{Field, Placed},
     images::{self, ImageDoc},
@@ -34,6 +35,7 @@ pub(crate) const TOP_KEYS: &[&str] = &[
     "rollout",
     "verify",
     "notify",
+    "bucket",
     "keep-releases",
     "targets",
 ];
@@ -58,6 +60,7 @@ pub(crate) const TARGET_KEYS: &[&str] = &[
     "rollout",
     "verify",
     "notify",
+    "bucket",
     "keep-releases",
 ];
 
@@ -80,6 +83,7 @@ pub(crate) struct Document {
     pub(crate) rollout: RolloutDoc,
     pub(crate) verify: Vec<Check>,
     pub(crate) notify: Option<Notify>,
+    pub(crate) bucket: Option<BucketDoc>,
     pub(crate) keep_releases: Option<usize>,
 }
 
@@ -126,6 +130,7 @@ impl Document {
             rollout: top.read("rollout", |field| rollout(&field))?.unwrap_or_default(),
             verify: top.read("verify", |field| field.items(|item| verify::check(&item)))?.unwrap_or_default(),
             notify: top.read("notify", |field| notify::notify(&field))?,
+            bucket: top.read("bucket", |field| bucket::read(&field))?,
             keep_releases: top.read("keep-releases", |field| keep_releases(&field))?,
         })
     }

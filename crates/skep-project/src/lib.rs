@@ -8,6 +8,7 @@
 //! name and fill in the defaults. What is wrong anywhere is a `Fault`, which becomes a [`ProjectError`] with file, line,
 //! column and a hint.
 
+mod bucket;
 mod contents;
 mod document;
 mod duration;

@@ -8,11 +8,12 @@ use std::{
 };
 
 use skep_model::{
-    Build, Cluster, Credentials, DockerBuild, Image, LaidPath, Migrate, NativeBuild, Platform, Project,
-    Registry, RolloutPolicy,
+    Bucket, Build, Cluster, Credentials, DockerBuild, Image, LaidPath, Migrate, NativeBuild, Platform,
+    Project, Registry, RolloutPolicy,
 };
 
 use crate::{
+    bucket::BucketDoc,
     contents,
     document::{ClusterDoc, Document, MigrateDoc},
     error::{Fault, Problem},
@@ -77,6 +78,12 @@ pub(crate) fn project(
         verify: document.verify.iter().filter(|check| !hive || verify::is_local(check)).cloned().collect(),
         // A rehearsal on one's own machine is nobody else's news.
         notify: document.notify.clone().filter(|notify| !hive || notify::is_local(notify)),
+        bucket: document
+            .bucket
+            .as_ref()
+            .filter(|bucket| !hive || verify::is_loopback(&bucket.endpoint))
+            .map(|bucket| world.bucket(bucket))
+            .transpose()?,
         keep_releases: document.keep_releases.unwrap_or(KEEP_RELEASES),
     };
     Ok(Loaded { project, warnings: world.warnings })
@@ -220,6 +227,24 @@ impl World<'_> {
             cache: *cache,
             credentials,
         }))
+    }
+
+    fn bucket(&mut self, bucket: &BucketDoc) -> Result<Bucket, Fault> {
+        let asked = self.request.reads != Reads::Address;
+        let credentials = match asked {
+            true => Some((self.secret(&bucket.key_id)?, self.secret(&bucket.key)?)),
+            false => None,
+        };
+        Ok(Bucket {
+            endpoint: bucket.endpoint.clone(),
+            name: bucket.name.clone(),
+            region: bucket.region.clone(),
+            native_api: bucket.native_api.clone(),
+            credentials,
+            lifecycle: bucket.lifecycle.clone(),
+            cors: bucket.cors.clone(),
+            keep: bucket.keep.clone(),
+        })
     }
 
     fn images(&self, images: &BTreeMap<String, ImageDoc>) -> Result<BTreeMap<String, Image>, Fault> {

@@ -5,19 +5,23 @@
 //! upload that differs from what was signed.
 //!
 //! Signing asks nobody and needs no clock of its own: the time is passed in. [`Client`] is what the app itself asks of its bucket, and
-//! [`FileKind`] what it makes of the bytes that came.
+//! [`FileKind`] what it makes of the bytes that came. [`Admin`] sets a bucket's rules.
 
+mod admin;
 mod bucket;
 mod client;
 mod form;
 mod kind;
 mod presigned;
+mod rules;
 mod signer;
 mod upload;
 
+pub use admin::{Admin, B2_API};
 pub use bucket::{Addressing, Bucket, BucketError, Credentials};
 pub use client::{Client, Copied, ListedVersion, Marker, NotDeleted, Page, Seen, StoreError};
 pub use kind::{FIRST_BYTES, FileKind};
 pub use presigned::Presigned;
+pub use rules::{CorsRule, Difference, LifecycleRule, cors_differences, lifecycle_differences};
 pub use signer::{Download, LONGEST, Signer};
 pub use upload::{Upload, UploadError};

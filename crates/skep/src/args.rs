@@ -99,6 +99,9 @@ pub(crate) enum Command {
     /// Set, remove or rotate secrets in an encrypted file
     #[command(subcommand)]
     Secret(Secret),
+    /// What the app's bucket does by itself: old objects, and which pages may speak to it
+    #[command(subcommand)]
+    Bucket(Bucket),
     /// Free the lock of a deploy that can't be asked to stop
     Unlock(Unlock),
     /// New pods of these services, the same release
@@ -394,6 +397,29 @@ pub(crate) enum Config {
     Diff,
     /// Ship them: a release with the images and manifests of the last one
     Apply(Shipping),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bucket {
+    /// What becomes of old objects
+    #[command(subcommand)]
+    Lifecycle(BucketRules),
+    /// Which pages may send to it and read from it
+    #[command(subcommand)]
+    Cors(BucketRules),
+}
+
+/// What to do about a bucket's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum BucketRules {
+    /// The rules that the bucket has, and how to set those of skep.yaml by hand
+    Show,
+    /// What `apply` would change; exit code 2 if anything
+    Plan,
+    /// Set the rules of skep.yaml; those of others stay
+    Apply,
+    /// Exit code 11 unless the bucket has the rules of skep.yaml
+    Verify,
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,6 +17,7 @@ use skep_registry::{Client, ClientConfig, DockerConfig, Login};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    bucket,
     commands::hive,
     git, migrations,
     settings::{AgeKey, Settings},
@@ -124,6 +125,7 @@ pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> 
         restore: true,
         one_way: migrations::one_way(&project),
         extra_checks: migrations::check(&project).into_iter().collect(),
+        asking_checks: bucket::check(&project).into_iter().collect(),
         emit,
         cancel,
         project,

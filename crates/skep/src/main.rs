@@ -1,6 +1,7 @@
 //! The `skep` binary: arguments → settings → one use case → an exit code.
 
 mod args;
+mod bucket;
 mod commands;
 mod compose;
 mod exit;

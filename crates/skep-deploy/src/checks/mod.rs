@@ -11,6 +11,8 @@ mod values;
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
 use skep_model::{Event, Step};
 
 use crate::{
@@ -94,6 +96,25 @@ impl ExtraCheck {
     }
 }
 
+/// A check that asks somebody else than the cluster and the registry: the store of the app's files, say.
+#[derive(Clone)]
+pub struct AskingCheck(Arc<Ask>);
+
+type Ask = dyn Fn() -> BoxFuture<'static, Vec<Finding>> + Send + Sync;
+
+impl AskingCheck {
+    /// Runs `check` when a plan has something to do. What takes too long is told as that.
+    pub fn new(check: impl Fn() -> BoxFuture<'static, Vec<Finding>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(check))
+    }
+}
+
+impl std::fmt::Debug for AskingCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AskingCheck")
+    }
+}
+
 impl std::fmt::Debug for ExtraCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ExtraCheck")
@@ -109,9 +130,9 @@ pub async fn check(app: &App) -> Result<Vec<Finding>, Failure> {
     let manifests = crate::steps::load::load(app, &mut clock)?;
     clock.start(Step::Check);
     let mut findings = offline(app, &manifests, &DeployRequest::default());
-    let (cluster, registry) =
-        tokio::join!(cluster::findings(app, &manifests), registry::findings(app, &manifests));
-    findings.extend(cluster.into_iter().chain(registry));
+    let (cluster, registry, asked) =
+        tokio::join!(cluster::findings(app, &manifests), registry::findings(app, &manifests), asked(app));
+    findings.extend(cluster.into_iter().chain(registry).chain(asked));
     findings.extend(extra(app, crate::history::last_good_commit(app).await.as_deref()));
     findings.sort_by(|one, other| (one.severity, &one.place).cmp(&(other.severity, &other.place)));
     let errors = findings.iter().filter(|finding| finding.severity != Severity::Warning).count();
@@ -130,7 +151,8 @@ pub(crate) fn offline(app: &App, manifests: &Manifests, request: &DeployRequest)
 
 /// What has to be asked, once a plan has something to do.
 pub(crate) async fn online(app: &App, plan: &Plan, manifests: &Manifests) -> Result<(), Failure> {
-    let mut findings = cluster::findings(app, manifests).await;
+    let (mut findings, asked) = tokio::join!(cluster::findings(app, manifests), asked(app));
+    findings.extend(asked);
     // Before the first release there is no old code.
     if plan.migration().is_some() && plan.newest_release() > 0 {
         findings.extend(extra(app, plan.last_commit.as_deref()));
@@ -139,6 +161,11 @@ pub(crate) async fn online(app: &App, plan: &Plan, manifests: &Manifests) -> Res
         app.emit.emit(Event::Warning { message: format!("{finding}; {}", finding.hint) });
     }
     refuse(app, &findings, false)
+}
+
+async fn asked(app: &App) -> Vec<Finding> {
+    let all = app.asking_checks.iter().map(|check| (check.0)());
+    futures::future::join_all(all).await.into_iter().flatten().collect()
 }
 
 fn extra(app: &App, last: Option<&str>) -> Vec<Finding> {

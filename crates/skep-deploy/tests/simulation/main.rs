@@ -426,6 +426,7 @@ fn app(folder: &Path, act: &Act, wire: &Wire, holder: Holder, emit: Emit) -> App
         restore: act.restores,
         one_way: None,
         extra_checks: Vec::new(),
+        asking_checks: Vec::new(),
         emit,
         cancel: CancellationToken::new(),
     }

@@ -14,7 +14,7 @@ use super::{
 const VERSIONS: &str = "list versions";
 const OBJECTS: &str = "list objects";
 /// How long a request of our own may be under way.
-pub(super) const SIGNED_FOR: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+pub(crate) const SIGNED_FOR: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 
 /// One version of an object. A store without versions has one of each, without an id.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //! Every request here may be sent twice, so one that a store is too busy for is tried again. No error tells a signed address.
 
 mod error;
-mod listing;
+pub(crate) mod listing;
 mod objects;
-mod send;
+pub(crate) mod send;
 mod xml;
 
 use std::{
@@ -20,13 +20,13 @@ pub use objects::{Copied, NotDeleted, Seen};
 use crate::{Bucket, Credentials};
 
 /// How long one answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A bucket, spoken to. Clones share what was learned of the store.
 #[derive(Debug, Clone)]
 pub struct Client {
-    bucket: Bucket,
-    credentials: Credentials,
+    pub(crate) bucket: Bucket,
+    pub(crate) credentials: Credentials,
     http: reqwest::Client,
     answer_within: Duration,
     /// Whether the store has said that it knows no versions.

@@ -16,22 +16,22 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A request with its signature.
-pub(super) struct Signed {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub(crate) struct Signed {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Signed {
-    pub(super) fn get(url: Url) -> Self {
+    pub(crate) fn get(url: Url) -> Self {
         Self { method: Method::GET, url, headers: HeaderMap::new(), body: String::new() }
     }
 }
 
 impl Client {
     /// Sends what `signed` makes for the moment, until an answer comes that is not "too busy". Answers of the 400s are the caller's.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         what: &'static str,
         signed: impl Fn(Timestamp) -> Signed,
@@ -60,7 +60,7 @@ impl Client {
     }
 
     /// The text of an answer that is a success.
-    pub(super) async fn text(&self, what: &'static str, response: Response) -> Result<String, StoreError> {
+    pub(crate) async fn text(&self, what: &'static str, response: Response) -> Result<String, StoreError> {
         let status = response.status().as_u16();
         let is_success = response.status().is_success();
         let text =
@@ -69,7 +69,7 @@ impl Client {
     }
 
     /// An answer that is none of success, as an error.
-    pub(super) async fn refusal(&self, what: &'static str, response: Response) -> StoreError {
+    pub(crate) async fn refusal(&self, what: &'static str, response: Response) -> StoreError {
         let status = response.status().as_u16();
         let text = response.text().await.unwrap_or_default();
         refused(what, status, &text)
@@ -91,7 +91,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// What kept an answer, to the innermost cause, without the address.
-pub(super) fn why(error: reqwest::Error) -> String {
+pub(crate) fn why(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {

@@ -4,5 +4,7 @@
 
 mod boto3;
 mod client;
+mod peers;
+mod rules;
 mod signed;
 mod support;

@@ -1,5 +1,6 @@
 //! One command, one file.
 
+mod bucket;
 mod bundle;
 mod check;
 mod completions;
@@ -103,6 +104,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
         Command::Describe(describe) => return describe::run(settings, describe).await,
         Command::Diagnose(arguments) => return diagnose::run(settings, arguments).await,
         Command::Plan(arguments) => return plan::plan(settings, arguments).await,
+        Command::Bucket(arguments) => return bucket::run(settings, arguments).await,
         Command::Config(arguments) => return config::run(settings, arguments).await,
         Command::Restart(services) => operate::run(settings, services, &Operation::Restart).await,
         Command::Pause(services) => operate::run(settings, services, &Operation::Pause).await,

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use honeydue_store::{DatabaseSettings, Store};
+use honeydue_store::{Cache, DatabaseSettings, Store};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
@@ -141,6 +141,15 @@ impl Surroundings {
         Pooler { folder, _server: server }
     }
 
+    /// A cache on this Redis.
+    pub fn cache(&self) -> Cache {
+        Cache::new(&self.redis_url()).unwrap()
+    }
+
+    fn redis_url(&self) -> String {
+        format!("redis+unix://{}/redis.sock", self.folder.path().display())
+    }
+
     /// A store on this database.
     pub async fn store(&self) -> Store {
         store_at(self.folder.path()).await
@@ -165,7 +174,7 @@ impl Surroundings {
         command
             .env_clear()
             .envs(self.database())
-            .env("REDIS_URL", format!("redis+unix://{}/redis.sock", self.folder.path().display()))
+            .env("REDIS_URL", self.redis_url())
             .env("SECRET_KEY", "a key for tests")
             .env("GREETING", "hello from the test")
             .env("BIND_ADDR", "127.0.0.1")

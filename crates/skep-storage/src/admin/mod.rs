@@ -1,0 +1,86 @@
+//! Changing what a bucket does by itself, through its store's own API: Backblaze's native one, which knows revisions, or S3's.
+//!
+//! Both replace the whole list of rules, so it is read first, and what is not ours is sent back as it was.
+
+mod b2;
+mod s3;
+
+use url::Url;
+
+use crate::{Client, CorsRule, LifecycleRule, StoreError};
+
+/// Where Backblaze's native API is.
+pub const B2_API: &str = "https://api.backblazeb2.com";
+
+/// A bucket's rules.
+#[derive(Debug, Clone)]
+pub struct Admin(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    B2(b2::Account),
+    S3(Client),
+}
+
+impl Admin {
+    /// By the API of S3.
+    pub fn s3(client: Client) -> Self {
+        Self(Kind::S3(client))
+    }
+
+    /// By Backblaze's native API, which is at `api` ([`B2_API`]).
+    pub fn b2(api: Url, key_id: &str, key: &str, bucket: &str, http: reqwest::Client) -> Self {
+        Self(Kind::B2(b2::Account::new(api, key_id, key, bucket, http)))
+    }
+
+    /// What becomes of old objects. A rule that is there and switched off is none.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn lifecycle(&self) -> Result<Vec<LifecycleRule>, StoreError> {
+        match &self.0 {
+            Kind::B2(account) => account.lifecycle().await,
+            Kind::S3(client) => client.lifecycle().await,
+        }
+    }
+
+    /// Sets these rules, each in the place of one for the same prefix; all others stay as they are.
+    ///
+    /// # Errors
+    /// The store's failure; that somebody else changes the bucket all the time.
+    pub async fn set_lifecycle(&self, wanted: &[LifecycleRule]) -> Result<(), StoreError> {
+        match &self.0 {
+            Kind::B2(account) => account.set_lifecycle(wanted).await,
+            Kind::S3(client) => client.set_lifecycle(wanted).await,
+        }
+    }
+
+    /// Which pages may speak to it.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn cors(&self) -> Result<Vec<CorsRule>, StoreError> {
+        match &self.0 {
+            Kind::B2(account) => account.cors().await,
+            Kind::S3(client) => client.cors().await,
+        }
+    }
+
+    /// Sets these rules in the place of those that were set from here before; all others stay as they are.
+    ///
+    /// # Errors
+    /// The store's failure; that somebody else changes the bucket all the time.
+    pub async fn set_cors(&self, wanted: &[CorsRule]) -> Result<(), StoreError> {
+        match &self.0 {
+            Kind::B2(account) => account.set_cors(wanted).await,
+            Kind::S3(client) => client.set_cors(wanted).await,
+        }
+    }
+}
+
+/// The name of the rule for pages that is set from here, and, with a number, of the next ones.
+const OURS: &str = "skep";
+/// Headers that pages send with a file.
+const HEADERS: [&str; 2] = ["content-type", "x-amz-checksum-sha256"];
+/// How long a browser may remember the answer, in seconds.
+const MAX_AGE: u32 = 3600;

@@ -1,0 +1,144 @@
+//! A bucket's rules, by Backblaze's native API and by S3's; and what there is only where there are versions.
+
+use std::time::Duration;
+
+use skep_storage::{Admin, Client, CorsRule, LifecycleRule, StoreError, Upload};
+
+use crate::{peers, support::now};
+
+fn pending() -> LifecycleRule {
+    LifecycleRule { prefix: "uploads/".to_owned(), days_to_hide: Some(7), days_to_delete: Some(1) }
+}
+
+fn logs() -> LifecycleRule {
+    LifecycleRule { prefix: "logs/".to_owned(), days_to_hide: Some(30), days_to_delete: None }
+}
+
+fn page(origin: &str) -> CorsRule {
+    CorsRule { origins: vec![origin.to_owned()], methods: vec!["PUT".to_owned(), "GET".to_owned()] }
+}
+
+async fn rules_are_set_and_those_of_others_kept(admin: &Admin) {
+    assert_eq!(admin.lifecycle().await.unwrap(), [logs()]);
+    admin.set_lifecycle(&[pending()]).await.unwrap();
+    assert_eq!(admin.lifecycle().await.unwrap(), [logs(), pending()]);
+    let other = LifecycleRule { days_to_hide: Some(3), ..pending() };
+    admin.set_lifecycle(std::slice::from_ref(&other)).await.unwrap();
+    assert_eq!(admin.lifecycle().await.unwrap(), [logs(), other]);
+    assert_eq!(admin.cors().await.unwrap(), []);
+    admin.set_cors(&[page("https://a.example"), page("https://b.example")]).await.unwrap();
+    assert_eq!(admin.cors().await.unwrap(), [page("https://a.example"), page("https://b.example")]);
+    admin.set_cors(&[page("https://c.example")]).await.unwrap();
+    assert_eq!(admin.cors().await.unwrap(), [page("https://c.example")]);
+}
+
+#[tokio::test]
+async fn case_51_on_backblaze_rules_are_set_and_those_of_others_kept() {
+    let Some(peer) = peers::backblaze() else { return };
+    rules_are_set_and_those_of_others_kept(&peer.admin("keyId", "key", "honeyDueExample")).await;
+}
+
+#[tokio::test]
+async fn by_the_api_of_s3_rules_are_set_and_those_of_others_kept() {
+    let Some((_peer, client)) = peers::moto().await else { return };
+    let admin = Admin::s3(client);
+    assert_eq!(admin.lifecycle().await.unwrap(), []);
+    admin.set_lifecycle(&[logs()]).await.unwrap();
+    rules_are_set_and_those_of_others_kept(&admin).await;
+}
+
+/// Each reads, changes and writes back the whole list: without the revision one would take the other's rule away.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_51_of_many_who_change_a_bucket_at_once_none_takes_the_others_rules_away() {
+    let Some(peer) = peers::backblaze() else { return };
+    let mut all = tokio::task::JoinSet::new();
+    for number in 0..4 {
+        let admin = peer.admin("keyId", "key", "honeyDueExample");
+        let rule = LifecycleRule { prefix: format!("p{number}/"), ..pending() };
+        all.spawn(async move { admin.set_lifecycle(&[rule]).await });
+    }
+    for set in all.join_all().await {
+        set.unwrap();
+    }
+    let found = peer.admin("keyId", "key", "honeyDueExample").lifecycle().await.unwrap();
+    let mut prefixes: Vec<&str> = found.iter().map(|rule| rule.prefix.as_str()).collect();
+    prefixes.sort_unstable();
+    assert_eq!(prefixes, ["logs/", "p0/", "p1/", "p2/", "p3/"]);
+}
+
+#[tokio::test]
+async fn case_52_a_key_that_may_not_is_told_as_that() {
+    let Some(peer) = peers::backblaze() else { return };
+    let reader = peer.admin("readerId", "reader", "honeyDueExample");
+    assert_eq!(reader.lifecycle().await.unwrap(), [logs()]);
+    let refused = reader.set_lifecycle(&[pending()]).await.unwrap_err();
+    assert!(
+        matches!(&refused, StoreError::Refused { what: "b2_update_bucket", status: 401, .. }),
+        "{refused:?}"
+    );
+    assert_eq!(peer.admin("keyId", "key", "honeyDueExample").lifecycle().await.unwrap(), [logs()]);
+    let wrong = peer.admin("keyId", "another", "honeyDueExample").lifecycle().await.unwrap_err();
+    assert!(
+        matches!(&wrong, StoreError::Refused { what: "b2_authorize_account", status: 401, .. }),
+        "{wrong:?}"
+    );
+    let elsewhere = peer.admin("keyId", "key", "honeydueexample").lifecycle().await.unwrap_err();
+    assert!(elsewhere.to_string().contains("no bucket named `honeydueexample`"), "{elsewhere}");
+    for error in [refused, wrong, elsewhere] {
+        assert!(!format!("{error} {error:?}").contains("masterKey"), "{error:?}");
+    }
+}
+
+async fn put(client: &Client, key: &str, bytes: &[u8]) {
+    let upload = Upload::new(key, "image/png", bytes.len() as u64).unwrap();
+    let credentials = skep_storage::Credentials::new("AKIAEXAMPLE", "open/sesame");
+    let signer = skep_storage::Signer::new(client.bucket().clone(), credentials);
+    let skep_storage::Presigned::Put { url, .. } = signer.put(&upload, now(), Duration::from_secs(60)) else {
+        unreachable!("a URL was asked for");
+    };
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let sent = http.put(url).header("content-type", "image/png").body(bytes.to_vec()).send().await.unwrap();
+    assert!(sent.status().is_success(), "{key}: {}", sent.status());
+}
+
+#[tokio::test]
+async fn case_46_what_is_deleted_by_name_alone_is_only_hidden_and_here_every_version_goes() {
+    let Some((_peer, client)) = peers::moto().await else { return };
+    for bytes in [&b"one"[..], b"two", b"three"] {
+        put(&client, "uploads/1/a", bytes).await;
+    }
+    put(&client, "uploads/10/a", b"another's").await;
+    let versions = async |prefix: &str| client.versions(prefix, None).await.unwrap().versions;
+    let all = versions("uploads/1/").await;
+    assert_eq!(all.len(), 3);
+    let by_name = skep_storage::ListedVersion { version: None, ..all[0].clone() };
+    assert_eq!(client.delete(&[by_name]).await.unwrap(), []);
+    assert_eq!(client.look("uploads/1/a", 8).await.unwrap(), None, "it is hidden");
+    let hidden = versions("uploads/1/").await;
+    assert_eq!(
+        (hidden.len(), hidden.iter().filter(|one| one.is_delete_marker).count()),
+        (4, 1),
+        "and all of it is there"
+    );
+    let (gone, kept) = client.delete_objects(&["uploads/1/a".to_owned()]).await.unwrap();
+    assert_eq!((gone, kept), (4, Vec::new()));
+    assert_eq!(versions("uploads/1/").await, []);
+    assert_eq!(versions("uploads/10/").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_of_many_versions_goes_page_by_page() {
+    let Some((_peer, client)) = peers::moto().await else { return };
+    let client = &client;
+    for some in (0..340).collect::<Vec<_>>().chunks(20) {
+        for bytes in [&b"one"[..], b"two", b"three"] {
+            let each = some.iter().map(|number| format!("files/1/{number:03}"));
+            let sent = each.map(|key| async move { put(client, &key, bytes).await });
+            futures::future::join_all(sent).await;
+        }
+    }
+    let page = client.versions("files/1/", None).await.unwrap();
+    assert!(page.next.is_some() && page.versions.len() == 1000, "{}", page.versions.len());
+    assert_eq!(client.delete_folder("files/1/").await.unwrap(), (1020, Vec::new()));
+    assert_eq!(client.versions("files/1/", None).await.unwrap().versions, []);
+}

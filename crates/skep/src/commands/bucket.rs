@@ -1,0 +1,193 @@
+//! `skep bucket lifecycle|cors show|plan|apply|verify`: what the app's bucket does by itself.
+
+use std::{fmt::Display, process::ExitCode};
+
+use anyhow::{Result, anyhow};
+use serde::Serialize;
+use serde_json::json;
+use skep_model::Bucket;
+use skep_project::Reads;
+use skep_storage::{
+    Admin, B2_API, Difference, LifecycleRule, StoreError, cors_differences, lifecycle_differences,
+};
+
+use crate::{
+    args::{self, BucketRules},
+    bucket, compose, exit, report,
+    settings::Settings,
+};
+
+pub(crate) async fn run(settings: &Settings, arguments: args::Bucket) -> Result<ExitCode> {
+    let composed = compose::load(settings, Reads::Registry)?;
+    let project = composed.project();
+    let Some(described) = project.bucket.clone() else {
+        let (app, target) = (&project.app, &project.target);
+        let hint = "hint: say where it is: `bucket: { endpoint: https://…, name: …, key-id: {…}, key: {…}, lifecycle: [{ prefix: uploads/, days-to-hide: 7, days-to-delete: 1 }] }`";
+        return Err(anyhow!("{app} has no bucket on {target}\n{hint}"));
+    };
+    let target = project.target.clone();
+    let admin = bucket::admin(&described)?;
+    let failed = |error: StoreError| {
+        let hint = bucket::hint(&described, &error);
+        anyhow!("bucket {}: {error}\nhint: {hint}", described.name)
+    };
+    let place = Place { settings, described: &described, target: &target };
+    match arguments {
+        args::Bucket::Lifecycle(what) => {
+            let (wanted, found) = (bucket::lifecycle(&described), admin.lifecycle().await.map_err(failed)?);
+            let differences = lifecycle_differences(&wanted, &found);
+            let reaching = bucket::reaching(&described, &found);
+            match what {
+                BucketRules::Show => {
+                    place.show("lifecycle", &found);
+                    place.by_hand(&wanted, &found);
+                    Ok(ExitCode::SUCCESS)
+                }
+                BucketRules::Apply if !differences.is_empty() => {
+                    admin.set_lifecycle(&wanted).await.map_err(failed)?;
+                    place
+                        .applied("lifecycle", &differences, || lifecycle_again(&admin, &wanted))
+                        .await
+                        .map_err(failed)
+                }
+                _ => Ok(place.told("lifecycle", what, &differences, &reaching)),
+            }
+        }
+        args::Bucket::Cors(what) => {
+            let (wanted, found) = (bucket::cors(&described), admin.cors().await.map_err(failed)?);
+            let differences = cors_differences(&wanted, &found);
+            match what {
+                BucketRules::Show => {
+                    place.show("cors", &found);
+                    Ok(ExitCode::SUCCESS)
+                }
+                BucketRules::Apply if !differences.is_empty() => {
+                    admin.set_cors(&wanted).await.map_err(failed)?;
+                    let again = || async { Ok(cors_differences(&wanted, &admin.cors().await?).is_empty()) };
+                    place.applied("cors", &differences, again).await.map_err(failed)
+                }
+                _ => Ok(place.told("cors", what, &differences, &[])),
+            }
+        }
+    }
+}
+
+async fn lifecycle_again(admin: &Admin, wanted: &[LifecycleRule]) -> Result<bool, StoreError> {
+    Ok(lifecycle_differences(wanted, &admin.lifecycle().await?).is_empty())
+}
+
+/// Whose rules are told, and how.
+struct Place<'a> {
+    settings: &'a Settings,
+    described: &'a Bucket,
+    target: &'a str,
+}
+
+impl Place<'_> {
+    fn show<Rule: Display + Serialize>(&self, kind: &str, found: &[Rule]) {
+        let Bucket { name, endpoint, .. } = self.described;
+        if self.settings.json {
+            report::json_line(
+                json!({ "type": "bucket-rules", "bucket": name, "kind": kind, "rules": found }),
+            );
+            return;
+        }
+        anstream::println!("{name} at {endpoint}");
+        for rule in found {
+            anstream::println!("  {rule}");
+        }
+        if found.is_empty() {
+            anstream::println!("  no {kind} rules");
+        }
+    }
+
+    /// The same without Skep. Both ways replace the whole list, so what others have set is in them.
+    fn by_hand(&self, wanted: &[LifecycleRule], found: &[LifecycleRule]) {
+        if self.settings.json || wanted.is_empty() || !bucket::is_b2(self.described) {
+            return;
+        }
+        let others = found.iter().filter(|rule| wanted.iter().all(|one| one.prefix != rule.prefix));
+        let rules: Vec<String> = others.chain(wanted).map(LifecycleRule::as_b2).collect();
+        let name = &self.described.name;
+        let api = self.described.native_api.as_deref().unwrap_or(B2_API).trim_end_matches('/');
+        let flags: Vec<String> = rules.iter().map(|rule| format!("--lifecycle-rule '{rule}'")).collect();
+        anstream::println!(
+            "\nby hand, with Backblaze's program:\n  b2 bucket update {} {name}",
+            flags.join(" ")
+        );
+        anstream::println!(
+            "\nor with curl (token, accountId and apiUrl are in the first answer, bucketId in the second):"
+        );
+        anstream::println!("  curl -sS -u \"$B2_KEY_ID:$B2_APP_KEY\" {api}/b2api/v4/b2_authorize_account");
+        anstream::println!(
+            "  curl -sS -H \"Authorization: $TOKEN\" $API_URL/b2api/v4/b2_list_buckets -d \"{{\\\"accountId\\\":\\\"$ACCOUNT_ID\\\",\\\"bucketName\\\":\\\"{name}\\\"}}\""
+        );
+        anstream::println!(
+            "  curl -sS -H \"Authorization: $TOKEN\" $API_URL/b2api/v4/b2_update_bucket -d '{{\"accountId\":\"'$ACCOUNT_ID'\",\"bucketId\":\"'$BUCKET_ID'\",\"lifecycleRules\":[{}]}}'",
+            rules.join(",")
+        );
+    }
+
+    /// Says what was set, once the store says so too.
+    async fn applied<Rule: Display, F>(
+        &self,
+        kind: &str,
+        differences: &[Difference<Rule>],
+        again: impl FnOnce() -> F,
+    ) -> Result<ExitCode, StoreError>
+    where
+        F: Future<Output = Result<bool, StoreError>>,
+    {
+        let is_set = again().await?;
+        let name = &self.described.name;
+        for difference in differences {
+            let said = bucket::said(difference);
+            match self.settings.json {
+                true => report::json_line(
+                    json!({ "type": "bucket-rule-set", "bucket": name, "kind": kind, "change": said }),
+                ),
+                false => anstream::println!("{name}: {said}"),
+            }
+        }
+        if is_set {
+            return Ok(ExitCode::SUCCESS);
+        }
+        anstream::eprintln!(
+            "error: {name} took the {kind} rules and does not have them\nhint: look at `skep bucket {kind} show -t {}`",
+            self.target
+        );
+        Ok(ExitCode::from(exit::CHECK))
+    }
+
+    /// `plan`, `verify`, and an `apply` with nothing to do.
+    fn told<Rule: Display>(
+        &self,
+        kind: &str,
+        what: BucketRules,
+        differences: &[Difference<Rule>],
+        reaching: &[String],
+    ) -> ExitCode {
+        let name = &self.described.name;
+        let lines = differences.iter().map(bucket::said).chain(reaching.iter().map(|one| format!("! {one}")));
+        let lines: Vec<String> = lines.collect();
+        if self.settings.json {
+            report::json_line(
+                json!({ "type": "bucket-differences", "bucket": name, "kind": kind, "differences": lines }),
+            );
+        } else if lines.is_empty() {
+            anstream::println!("{name}: the {kind} rules are as skep.yaml has them");
+        } else {
+            for line in &lines {
+                anstream::println!("{name}: {line}");
+            }
+            if !differences.is_empty() {
+                anstream::eprintln!("hint: `skep bucket {kind} apply -t {}`", self.target);
+            }
+        }
+        match (what, lines.is_empty()) {
+            (_, true) => ExitCode::SUCCESS,
+            (BucketRules::Plan, false) => ExitCode::from(exit::CHANGES),
+            (_, false) => ExitCode::from(exit::CHECK),
+        }
+    }
+}
