@@ -45,6 +45,16 @@ pub struct CorsRule {
     pub origins: Vec<String>,
     /// `PUT`, `GET`, …
     pub methods: Vec<String>,
+    /// Headers that they may send: `content-type`, without which no file is sent.
+    pub headers: Vec<String>,
+}
+
+impl CorsRule {
+    /// For pages that send and read files.
+    pub fn for_files(origins: Vec<String>, methods: Vec<String>) -> Self {
+        let headers = ["content-type", "x-amz-checksum-sha256"].map(str::to_owned).to_vec();
+        Self { origins, methods, headers }
+    }
 }
 
 /// `https://example.com: PUT, GET`
@@ -83,13 +93,18 @@ pub fn lifecycle_differences(
 
 /// What differs from what is wanted: a rule that lets all of it through will do.
 pub fn cors_differences(wanted: &[CorsRule], found: &[CorsRule]) -> Vec<Difference<CorsRule>> {
-    let lets = |one: &CorsRule, origin: &String, method: &String| {
-        one.origins.iter().any(|other| other == origin || other == "*") && one.methods.contains(method)
+    let lets_header = |one: &CorsRule, wanted: &String| {
+        one.headers.iter().any(|header| header == "*" || header.eq_ignore_ascii_case(wanted))
+    };
+    let lets = |one: &CorsRule, rule: &CorsRule, origin: &String, method: &String| {
+        one.origins.iter().any(|other| other == origin || other == "*")
+            && one.methods.contains(method)
+            && rule.headers.iter().all(|header| lets_header(one, header))
     };
     let is_there = |rule: &CorsRule| {
         let each =
             rule.origins.iter().flat_map(|origin| rule.methods.iter().map(move |method| (origin, method)));
-        each.clone().all(|(origin, method)| found.iter().any(|one| lets(one, origin, method)))
+        each.clone().all(|(origin, method)| found.iter().any(|one| lets(one, rule, origin, method)))
     };
     wanted.iter().filter(|rule| !is_there(rule)).map(|rule| Difference::Missing(rule.clone())).collect()
 }
@@ -125,9 +140,9 @@ mod tests {
 
     #[test]
     fn an_origin_is_let_through_by_any_rule_that_names_it_and_each_method() {
-        let cors = |origin: &str, methods: &[&str]| CorsRule {
-            origins: vec![origin.to_owned()],
-            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+        let cors = |origin: &str, methods: &[&str]| {
+            let methods = methods.iter().map(|method| (*method).to_owned()).collect();
+            CorsRule::for_files(vec![origin.to_owned()], methods)
         };
         let wanted = [cors("https://a.example", &["PUT", "GET"])];
         assert_eq!(
@@ -136,5 +151,7 @@ mod tests {
         );
         assert_eq!(cors_differences(&wanted, &[cors("https://a.example", &["GET"])]).len(), 1);
         assert_eq!(cors_differences(&wanted, &[cors("https://a.example.evil", &["GET", "PUT"])]).len(), 1);
+        let without_headers = CorsRule { headers: Vec::new(), ..cors("https://a.example", &["GET", "PUT"]) };
+        assert_eq!(cors_differences(&wanted, &[without_headers]).len(), 1, "no file could be sent");
     }
 }

@@ -43,7 +43,10 @@ pub(crate) fn admin(bucket: &Bucket) -> Result<Admin> {
 fn region(endpoint: &Url) -> String {
     let named =
         endpoint.host_str().unwrap_or_default().strip_prefix("s3.").and_then(|rest| rest.split_once('.'));
-    named.map_or_else(|| "us-east-1".to_owned(), |(region, _)| region.to_owned())
+    match named {
+        Some((region, "backblazeb2.com" | "amazonaws.com")) => region.to_owned(),
+        _ => "us-east-1".to_owned(),
+    }
 }
 
 /// The rules that are wanted of it.
@@ -63,9 +66,8 @@ pub(crate) fn cors(bucket: &Bucket) -> Vec<CorsRule> {
     let takes = |method: &&String| !is_b2(bucket) || *method != "POST";
     let rules = bucket.cors.iter();
     rules
-        .map(|rule| CorsRule {
-            origins: rule.origins.clone(),
-            methods: rule.methods.iter().filter(takes).cloned().collect(),
+        .map(|rule| {
+            CorsRule::for_files(rule.origins.clone(), rule.methods.iter().filter(takes).cloned().collect())
         })
         .filter(|rule| !rule.methods.is_empty())
         .collect()

@@ -93,6 +93,8 @@ CREATE TABLE erasures (
     requested_at timestamptz NOT NULL DEFAULT now(),
     -- No upload that was signed before can arrive after this.
     quiet_after  timestamptz NOT NULL,
+    -- Those that were not tried for the longest time come first: one that can't end holds up no other.
+    tried_at     timestamptz,
     attempts     bigint      NOT NULL DEFAULT 0,
     versions     bigint      NOT NULL DEFAULT 0,
     last_error   text        NOT NULL DEFAULT '',

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{HEADERS, MAX_AGE, OURS};
+use super::{MAX_AGE, is_of, name};
 use crate::{
     CorsRule, LifecycleRule, StoreError,
     client::{ANSWER_WITHIN, send::why},
@@ -95,22 +95,22 @@ impl Account {
     }
 
     pub(super) async fn set_lifecycle(&self, wanted: &[LifecycleRule]) -> Result<(), StoreError> {
-        self.change("lifecycleRules", |bucket| {
-            let is_ours = |rule: &Value| wanted.iter().any(|one| rule["fileNamePrefix"] == *one.prefix);
-            let others = bucket.lifecycle_rules.iter().filter(|rule| !is_ours(rule)).cloned();
-            others.chain(wanted.iter().map(lifecycle_json)).collect()
-        })
-        .await
+        self.change("lifecycleRules", |bucket| merged(bucket, wanted)).await
     }
 
-    pub(super) async fn set_cors(&self, wanted: &[CorsRule]) -> Result<(), StoreError> {
+    /// The whole list with these rules in it, each as the native API and the `b2` program take it.
+    pub(super) async fn by_hand(&self, wanted: &[LifecycleRule]) -> Result<Vec<String>, StoreError> {
+        let (_, bucket) = self.bucket().await?;
+        Ok(merged(&bucket, wanted).iter().map(Value::to_string).collect())
+    }
+
+    pub(super) async fn set_cors(&self, owner: &str, wanted: &[CorsRule]) -> Result<(), StoreError> {
         self.change("corsRules", |bucket| {
-            let is_ours = |rule: &Value| {
-                let name = rule["corsRuleName"].as_str().unwrap_or_default();
-                name == OURS || name.starts_with(&format!("{OURS}-"))
-            };
+            let is_ours = |rule: &Value| is_of(owner, rule["corsRuleName"].as_str().unwrap_or_default());
             let others = bucket.cors_rules.iter().filter(|rule| !is_ours(rule)).cloned();
-            others.chain(wanted.iter().enumerate().map(|(number, rule)| cors_json(number, rule))).collect()
+            others
+                .chain(wanted.iter().enumerate().map(|(number, rule)| cors_json(&name(owner, number), rule)))
+                .collect()
         })
         .await
     }
@@ -193,6 +193,22 @@ fn unreachable(what: &'static str, error: reqwest::Error) -> StoreError {
     StoreError::Unreachable { what, why: why(error) }
 }
 
+/// A bucket's lifecycle rules with those that are wanted.
+fn merged(bucket: &Bucket, wanted: &[LifecycleRule]) -> Vec<Value> {
+    let mut rules = bucket.lifecycle_rules.clone();
+    for one in wanted {
+        match rules.iter_mut().find(|rule| rule["fileNamePrefix"] == *one.prefix) {
+            // It may say more, of unfinished files, which is not ours to take away.
+            Some(rule) => {
+                rule["daysFromUploadingToHiding"] = json!(one.days_to_hide);
+                rule["daysFromHidingToDeleting"] = json!(one.days_to_delete);
+            }
+            None => rules.push(lifecycle_json(one)),
+        }
+    }
+    rules
+}
+
 fn lifecycle_rule(rule: &Value) -> LifecycleRule {
     let days = |key: &str| rule[key].as_u64().and_then(|days| days.try_into().ok());
     LifecycleRule {
@@ -203,7 +219,7 @@ fn lifecycle_rule(rule: &Value) -> LifecycleRule {
 }
 
 /// As the native API, the `b2` program and the console have it.
-pub(super) fn lifecycle_json(rule: &LifecycleRule) -> Value {
+fn lifecycle_json(rule: &LifecycleRule) -> Value {
     json!({
         "fileNamePrefix": rule.prefix,
         "daysFromUploadingToHiding": rule.days_to_hide,
@@ -219,26 +235,22 @@ fn cors_rule(rule: &Value) -> CorsRule {
     };
     let methods = texts("allowedOperations").into_iter();
     let methods = methods.filter_map(|operation| operation.strip_prefix("s3_").map(str::to_uppercase));
-    CorsRule { origins: texts("allowedOrigins"), methods: methods.collect() }
+    CorsRule {
+        origins: texts("allowedOrigins"),
+        methods: methods.collect(),
+        headers: texts("allowedHeaders"),
+    }
 }
 
-fn cors_json(number: usize, rule: &CorsRule) -> Value {
-    let name = if number == 0 { OURS.to_owned() } else { format!("{OURS}-{number}") };
+fn cors_json(name: &str, rule: &CorsRule) -> Value {
     let operations: Vec<String> =
         rule.methods.iter().map(|method| format!("s3_{}", method.to_lowercase())).collect();
     json!({
         "corsRuleName": name,
         "allowedOrigins": rule.origins,
         "allowedOperations": operations,
-        "allowedHeaders": HEADERS,
+        "allowedHeaders": rule.headers,
         "exposeHeaders": ["etag"],
         "maxAgeSeconds": MAX_AGE,
     })
-}
-
-impl LifecycleRule {
-    /// As Backblaze's native API and its `b2` program take it.
-    pub fn as_b2(&self) -> String {
-        lifecycle_json(self).to_string()
-    }
 }

@@ -44,7 +44,7 @@ impl Admin {
         }
     }
 
-    /// Sets these rules, each in the place of one for the same prefix; all others stay as they are.
+    /// Sets these rules, each in the place of one for the same prefix and nothing else; all others stay as they are.
     ///
     /// # Errors
     /// The store's failure; that somebody else changes the bucket all the time.
@@ -52,6 +52,18 @@ impl Admin {
         match &self.0 {
             Kind::B2(account) => account.set_lifecycle(wanted).await,
             Kind::S3(client) => client.set_lifecycle(wanted).await,
+        }
+    }
+
+    /// The whole list of lifecycle rules with these in it, as Backblaze's `b2` program and native API take them, for those who set them by
+    /// hand: both replace all there is. `None` for other stores.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn b2_rules(&self, wanted: &[LifecycleRule]) -> Result<Option<Vec<String>>, StoreError> {
+        match &self.0 {
+            Kind::B2(account) => account.by_hand(wanted).await.map(Some),
+            Kind::S3(_) => Ok(None),
         }
     }
 
@@ -66,21 +78,56 @@ impl Admin {
         }
     }
 
-    /// Sets these rules in the place of those that were set from here before; all others stay as they are.
+    /// Sets these rules in the place of those that `owner` (an app and its target, say) has set before; all others stay as they are.
     ///
     /// # Errors
     /// The store's failure; that somebody else changes the bucket all the time.
-    pub async fn set_cors(&self, wanted: &[CorsRule]) -> Result<(), StoreError> {
+    pub async fn set_cors(&self, owner: &str, wanted: &[CorsRule]) -> Result<(), StoreError> {
         match &self.0 {
-            Kind::B2(account) => account.set_cors(wanted).await,
-            Kind::S3(client) => client.set_cors(wanted).await,
+            Kind::B2(account) => account.set_cors(owner, wanted).await,
+            Kind::S3(client) => client.set_cors(owner, wanted).await,
         }
     }
 }
 
-/// The name of the rule for pages that is set from here, and, with a number, of the next ones.
-const OURS: &str = "skep";
-/// Headers that pages send with a file.
-const HEADERS: [&str; 2] = ["content-type", "x-amz-checksum-sha256"];
+/// What the names of rules that are set from here begin with. Backblaze wants 6 to 50 letters, digits and hyphens.
+const OURS: &str = "skep-pages";
+/// The longest name of a rule for pages.
+const LONGEST_NAME: usize = 50;
+
+/// The names of one owner's rules for pages: apps may share a bucket.
+fn name(owner: &str, number: usize) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let owner: String = owner.chars().map(plain).take(LONGEST_NAME - OURS.len() - 4).collect();
+    format!("{OURS}-{owner}-{number}")
+}
+
+/// Whether a rule's name is one of an owner's.
+fn is_of(owner: &str, found: &str) -> bool {
+    let first = name(owner, 0);
+    let begin = first.trim_end_matches('0');
+    found
+        .strip_prefix(begin)
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// How long a browser may remember the answer, in seconds.
 const MAX_AGE: u32 = 3600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_long_as_backblaze_takes_them_and_each_owner_s_own() {
+        for owner in ["a", "shop-production", &"x".repeat(100), "é ü/"] {
+            for number in [0, 99] {
+                let name = name(owner, number);
+                assert!((6..=LONGEST_NAME).contains(&name.len()), "{name}");
+                assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{name}");
+                assert!(is_of(owner, &name), "{name}");
+            }
+        }
+        assert!(!is_of("shop", &name("shop-staging", 0)) && !is_of("shop", "skep-pages-shop-"));
+    }
+}

@@ -1,26 +1,23 @@
 //! S3's API for a bucket's rules. They are documents whose other parts nobody here needs to understand: rules of others go back as they came.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 use reqwest::{
     Method,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
-use rusty_s3::signing::sign;
 use serde::Deserialize;
 
-use super::{HEADERS, MAX_AGE, OURS};
-use crate::{
-    Client, CorsRule, LifecycleRule, StoreError,
-    client::{listing::SIGNED_FOR, send::Signed},
-};
+use super::{MAX_AGE, is_of, name};
+use crate::{Client, CorsRule, LifecycleRule, StoreError, client::send::Signed};
 
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Rule {
+    #[serde(rename = "ID")]
+    id: String,
     prefix: String,
     filter: Filter,
     status: String,
@@ -45,6 +42,7 @@ struct And {
 #[serde(rename_all = "PascalCase", default)]
 struct Expiration {
     days: Option<u32>,
+    date: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -53,7 +51,29 @@ struct Noncurrent {
     noncurrent_days: Option<u32>,
 }
 
+/// What makes a rule more than days for a prefix.
+const MORE: [&str; 7] = [
+    "<Tag>",
+    "<ObjectSize",
+    "<Transition>",
+    "<NoncurrentVersionTransition>",
+    "<AbortIncompleteMultipartUpload>",
+    "<NewerNoncurrentVersions>",
+    "<Date>",
+];
+
 impl Rule {
+    /// Whether it may be put in the place of: it was set from here, or it says what such a rule says and nothing else.
+    fn is_replaceable(&self, text: &str) -> bool {
+        self.id == lifecycle_id(self.prefix())
+            || (self.status != "Disabled" && !MORE.iter().any(|more| text.contains(more)))
+    }
+
+    /// Whether it is for some objects under its prefix alone.
+    fn is_narrowed(text: &str) -> bool {
+        text.contains("<Tag>") || text.contains("<ObjectSize")
+    }
+
     fn prefix(&self) -> &str {
         let places = [&self.prefix, &self.filter.prefix, &self.filter.and.prefix];
         places.into_iter().find(|prefix| !prefix.is_empty()).map_or("", String::as_str)
@@ -69,6 +89,15 @@ struct Cors {
     origins: Vec<String>,
     #[serde(rename = "AllowedMethod")]
     methods: Vec<String>,
+    #[serde(rename = "AllowedHeader")]
+    headers: Vec<String>,
+}
+
+impl Cors {
+    fn rule(&self) -> CorsRule {
+        let Self { origins, methods, headers, .. } = self;
+        CorsRule { origins: origins.clone(), methods: methods.clone(), headers: headers.clone() }
+    }
 }
 
 impl Client {
@@ -76,7 +105,8 @@ impl Client {
         let mut rules: Vec<LifecycleRule> = Vec::new();
         for text in self.rules("lifecycle", "Rule").await? {
             let rule: Rule = parsed("lifecycle", &text)?;
-            if rule.status == "Disabled" {
+            // What is for some of the objects under a prefix alone does not do what is wanted for all of them.
+            if rule.status == "Disabled" || Rule::is_narrowed(&text) {
                 continue;
             }
             // One rule of ours may read back as two: some stores keep each half by itself.
@@ -87,7 +117,9 @@ impl Client {
                 rules.len() - 1
             });
             if let Some(one) = rules.get_mut(found) {
-                one.days_to_hide = one.days_to_hide.or(rule.expiration.days);
+                // A date is past sooner or later, and then it is every day.
+                let dated = rule.expiration.date.map(|_| 1);
+                one.days_to_hide = one.days_to_hide.or(rule.expiration.days).or(dated);
                 one.days_to_delete =
                     one.days_to_delete.or(rule.noncurrent_version_expiration.noncurrent_days);
             }
@@ -99,14 +131,15 @@ impl Client {
         let mut rules = String::new();
         for text in self.rules("lifecycle", "Rule").await? {
             let rule: Rule = parsed("lifecycle", &text)?;
-            if wanted.iter().all(|one| one.prefix != rule.prefix()) {
+            if wanted.iter().all(|one| one.prefix != rule.prefix()) || !rule.is_replaceable(&text) {
                 rules += &text;
             }
         }
         for LifecycleRule { prefix, days_to_hide, days_to_delete } in wanted {
             let prefix = escaped(prefix);
+            let id = lifecycle_id(&prefix);
             rules += &format!(
-                "<Rule><ID>{OURS} {prefix}</ID><Filter><Prefix>{prefix}</Prefix></Filter><Status>Enabled</Status>"
+                "<Rule><ID>{id}</ID><Filter><Prefix>{prefix}</Prefix></Filter><Status>Enabled</Status>"
             );
             if let Some(days) = days_to_hide {
                 rules += &format!("<Expiration><Days>{days}</Days></Expiration>");
@@ -127,30 +160,27 @@ impl Client {
 
     pub(super) async fn cors(&self) -> Result<Vec<CorsRule>, StoreError> {
         let rules = self.rules("cors", "CORSRule").await?;
-        let each = rules.iter().map(|text| {
-            let Cors { origins, methods, .. } = parsed("cors", text)?;
-            Ok(CorsRule { origins, methods })
-        });
+        let each = rules.iter().map(|text| Ok(parsed::<Cors>("cors", text)?.rule()));
         each.collect()
     }
 
-    pub(super) async fn set_cors(&self, wanted: &[CorsRule]) -> Result<(), StoreError> {
+    pub(super) async fn set_cors(&self, owner: &str, wanted: &[CorsRule]) -> Result<(), StoreError> {
         let mut rules = String::new();
         for text in self.rules("cors", "CORSRule").await? {
-            let Cors { id, origins, methods } = parsed("cors", &text)?;
-            // Not every store keeps the names of rules: one that says the same is ours, too.
-            let is_ours = id == OURS || id.starts_with(&format!("{OURS}-"));
-            if !is_ours && !wanted.contains(&CorsRule { origins, methods }) {
+            let found: Cors = parsed("cors", &text)?;
+            // Not every store keeps the names of rules: one without, that says the same, is ours.
+            let is_same = found.id.is_empty() && wanted.contains(&found.rule());
+            if !is_of(owner, &found.id) && !is_same {
                 rules += &text;
             }
         }
-        for (number, CorsRule { origins, methods }) in wanted.iter().enumerate() {
-            let id = if number == 0 { OURS.to_owned() } else { format!("{OURS}-{number}") };
+        for (number, CorsRule { origins, methods, headers }) in wanted.iter().enumerate() {
+            let id = name(owner, number);
             rules += &format!("<CORSRule><ID>{id}</ID>");
             for (name, values) in [
                 ("AllowedOrigin", origins.iter().map(String::as_str).collect::<Vec<_>>()),
                 ("AllowedMethod", methods.iter().map(String::as_str).collect()),
-                ("AllowedHeader", HEADERS.to_vec()),
+                ("AllowedHeader", headers.iter().map(String::as_str).collect()),
                 ("ExposeHeader", vec!["ETag"]),
             ] {
                 for value in values {
@@ -165,7 +195,7 @@ impl Client {
 
     /// The rules of a kind, each as it stands in the store's document.
     async fn rules(&self, kind: &'static str, element: &str) -> Result<Vec<String>, StoreError> {
-        let signed = |now| Signed::get(self.signed_for(now, kind, rusty_s3::Method::Get));
+        let signed = |now| Signed::get(self.signed_for(now, rusty_s3::Method::Get, &[(kind, "")]));
         let response = self.send(kind, signed).await?;
         if response.status().as_u16() == 404 {
             let error = self.refusal(kind, response).await;
@@ -187,27 +217,17 @@ impl Client {
             let md5 = BASE64_STANDARD.encode(Md5::digest(document.as_bytes()));
             headers
                 .extend(HeaderValue::from_str(&md5).map(|md5| (HeaderName::from_static("content-md5"), md5)));
-            let url = self.signed_for(now, kind, rusty_s3::Method::Put);
+            let url = self.signed_for(now, rusty_s3::Method::Put, &[(kind, "")]);
             Signed { method: Method::PUT, url, headers, body: document.to_owned() }
         };
         let response = self.send(kind, signed).await?;
         self.text(kind, response).await.map(|_| ())
     }
+}
 
-    fn signed_for(&self, now: Timestamp, kind: &str, method: rusty_s3::Method) -> url::Url {
-        sign(
-            &now,
-            method,
-            self.bucket.url().clone(),
-            self.credentials.inner.key(),
-            self.credentials.inner.secret(),
-            self.credentials.inner.token(),
-            self.bucket.region(),
-            SIGNED_FOR.as_secs(),
-            std::iter::once((kind, "")),
-            std::iter::empty(),
-        )
-    }
+/// The name of the rule for a prefix that is set from here.
+fn lifecycle_id(prefix: &str) -> String {
+    format!("skep {prefix}")
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(kind: &'static str, text: &str) -> Result<T, StoreError> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
-use rusty_s3::{S3Action as _, actions::ListObjectsV2, signing::sign};
+use rusty_s3::{S3Action as _, actions::ListObjectsV2};
 
 use super::{
     Client, StoreError,
@@ -80,20 +80,8 @@ impl Client {
         let parameters =
             [("key-marker", key), ("prefix", prefix), ("version-id-marker", version), ("versions", "")];
         let is_said = |(name, value): &(&str, &str)| *name == "versions" || !value.is_empty();
-        let signed = |now| {
-            Signed::get(sign(
-                &now,
-                rusty_s3::Method::Get,
-                self.bucket.url().clone(),
-                self.credentials.inner.key(),
-                self.credentials.inner.secret(),
-                self.credentials.inner.token(),
-                self.bucket.region(),
-                SIGNED_FOR.as_secs(),
-                parameters.into_iter().filter(is_said),
-                std::iter::empty(),
-            ))
-        };
+        let said: Vec<(&str, &str)> = parameters.into_iter().filter(is_said).collect();
+        let signed = |now| Signed::get(self.signed_for(now, rusty_s3::Method::Get, &said));
         let text = self.text(VERSIONS, self.send(VERSIONS, signed).await?).await?;
         let page: Versions = quick_xml::de::from_str(&text)
             .map_err(|error| StoreError::Garbled { what: VERSIONS, why: error.to_string() })?;

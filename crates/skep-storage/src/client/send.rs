@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{Method, Response, header::HeaderMap};
+use rusty_s3::signing::sign;
 use url::Url;
 
-use super::{Client, StoreError, xml};
+use super::{Client, StoreError, listing::SIGNED_FOR, xml};
 
 /// How often a request is sent at the most.
 const TRIES: u32 = 3;
@@ -36,11 +37,20 @@ impl Client {
         what: &'static str,
         signed: impl Fn(Timestamp) -> Signed,
     ) -> Result<Response, StoreError> {
+        self.send_within(what, self.answer_within, signed).await
+    }
+
+    /// The same, with a time of its own for the whole answer, its bytes included.
+    pub(crate) async fn send_within(
+        &self,
+        what: &'static str,
+        within: Duration,
+        signed: impl Fn(Timestamp) -> Signed,
+    ) -> Result<Response, StoreError> {
         let mut tries = 1;
         loop {
             let Signed { method, url, headers, body } = signed(Timestamp::now());
-            let request =
-                self.http.request(method, url).headers(headers).body(body).timeout(self.answer_within);
+            let request = self.http.request(method, url).headers(headers).body(body).timeout(within);
             let (failed, pause) = match request.send().await {
                 Ok(response) if !is_busy(response.status().as_u16()) => return Ok(response),
                 Ok(response) => {
@@ -79,6 +89,24 @@ impl Client {
 pub(super) fn refused(what: &'static str, status: u16, text: &str) -> StoreError {
     let xml::Failure { code, message } = xml::failure(text).unwrap_or_default();
     StoreError::Refused { what, status, code, message }
+}
+
+impl Client {
+    /// The bucket's address with a signature, for requests that the library of S3 has no name for. `query` is sorted by name.
+    pub(crate) fn signed_for(&self, now: Timestamp, method: rusty_s3::Method, query: &[(&str, &str)]) -> Url {
+        sign(
+            &now,
+            method,
+            self.bucket.url().clone(),
+            self.credentials.inner.key(),
+            self.credentials.inner.secret(),
+            self.credentials.inner.token(),
+            self.bucket.region(),
+            SIGNED_FOR.as_secs(),
+            query.iter().copied(),
+            std::iter::empty(),
+        )
+    }
 }
 
 /// 501 is no "later": it is "never".

@@ -17,13 +17,6 @@ pub(super) fn failure(text: &str) -> Option<Failure> {
     is_failure.then(|| quick_xml::de::from_str(text).ok()).flatten()
 }
 
-/// What a copy has become.
-#[derive(Debug, Deserialize)]
-pub(super) struct CopyResult {
-    #[serde(rename = "ETag")]
-    pub(super) etag: String,
-}
-
 /// A page of versions.
 #[derive(Debug, Deserialize)]
 pub(super) struct Versions {

@@ -15,7 +15,7 @@ fn logs() -> LifecycleRule {
 }
 
 fn page(origin: &str) -> CorsRule {
-    CorsRule { origins: vec![origin.to_owned()], methods: vec!["PUT".to_owned(), "GET".to_owned()] }
+    CorsRule::for_files(vec![origin.to_owned()], vec!["PUT".to_owned(), "GET".to_owned()])
 }
 
 async fn rules_are_set_and_those_of_others_kept(admin: &Admin) {
@@ -26,10 +26,14 @@ async fn rules_are_set_and_those_of_others_kept(admin: &Admin) {
     admin.set_lifecycle(std::slice::from_ref(&other)).await.unwrap();
     assert_eq!(admin.lifecycle().await.unwrap(), [logs(), other]);
     assert_eq!(admin.cors().await.unwrap(), []);
-    admin.set_cors(&[page("https://a.example"), page("https://b.example")]).await.unwrap();
+    admin.set_cors("shop-live", &[page("https://a.example"), page("https://b.example")]).await.unwrap();
     assert_eq!(admin.cors().await.unwrap(), [page("https://a.example"), page("https://b.example")]);
-    admin.set_cors(&[page("https://c.example")]).await.unwrap();
+    admin.set_cors("shop-live", &[page("https://c.example")]).await.unwrap();
     assert_eq!(admin.cors().await.unwrap(), [page("https://c.example")]);
+    // Another target shares the bucket.
+    admin.set_cors("shop-staging", &[page("https://d.example")]).await.unwrap();
+    admin.set_cors("shop-live", &[page("https://a.example")]).await.unwrap();
+    assert_eq!(admin.cors().await.unwrap(), [page("https://d.example"), page("https://a.example")]);
 }
 
 #[tokio::test]
@@ -45,6 +49,26 @@ async fn by_the_api_of_s3_rules_are_set_and_those_of_others_kept() {
     assert_eq!(admin.lifecycle().await.unwrap(), []);
     admin.set_lifecycle(&[logs()]).await.unwrap();
     rules_are_set_and_those_of_others_kept(&admin).await;
+}
+
+/// A rule for some objects under the prefix is not the rule for all of them, and nobody's to take away.
+#[tokio::test]
+async fn by_the_api_of_s3_a_rule_that_says_more_stays_and_does_not_count_as_ours() {
+    let Some((_peer, client)) = peers::moto().await else { return };
+    let tagged = "<Rule><ID>theirs</ID><Filter><And><Prefix>uploads/</Prefix><Tag><Key>keep</Key><Value>no</Value></Tag></And></Filter><Status>Enabled</Status><Expiration><Days>7</Days></Expiration></Rule>";
+    let document = format!(
+        "<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{tagged}</LifecycleConfiguration>"
+    );
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = client.bucket().url().join("?lifecycle").unwrap();
+    assert!(http.put(url.clone()).body(document).send().await.unwrap().status().is_success());
+    let admin = Admin::s3(client);
+    assert_eq!(admin.lifecycle().await.unwrap(), []);
+    admin.set_lifecycle(&[pending()]).await.unwrap();
+    admin.set_lifecycle(&[pending()]).await.unwrap();
+    assert_eq!(admin.lifecycle().await.unwrap(), [pending()]);
+    let kept = http.get(url).send().await.unwrap().text().await.unwrap();
+    assert!(kept.contains("<ID>theirs</ID>") && kept.matches("<Rule>").count() == 2, "{kept}");
 }
 
 /// Each reads, changes and writes back the whole list: without the revision one would take the other's rule away.

@@ -26,6 +26,8 @@ pub(crate) async fn run(settings: &Settings, arguments: args::Bucket) -> Result<
         return Err(anyhow!("{app} has no bucket on {target}\n{hint}"));
     };
     let target = project.target.clone();
+    // Apps and targets may share a bucket.
+    let owner = format!("{}-{target}", project.app);
     let admin = bucket::admin(&described)?;
     let failed = |error: StoreError| {
         let hint = bucket::hint(&described, &error);
@@ -40,7 +42,9 @@ pub(crate) async fn run(settings: &Settings, arguments: args::Bucket) -> Result<
             match what {
                 BucketRules::Show => {
                     place.show("lifecycle", &found);
-                    place.by_hand(&wanted, &found);
+                    if let Some(rules) = admin.b2_rules(&wanted).await.map_err(failed)? {
+                        place.by_hand(&rules);
+                    }
                     Ok(ExitCode::SUCCESS)
                 }
                 BucketRules::Apply if !differences.is_empty() => {
@@ -62,7 +66,7 @@ pub(crate) async fn run(settings: &Settings, arguments: args::Bucket) -> Result<
                     Ok(ExitCode::SUCCESS)
                 }
                 BucketRules::Apply if !differences.is_empty() => {
-                    admin.set_cors(&wanted).await.map_err(failed)?;
+                    admin.set_cors(&owner, &wanted).await.map_err(failed)?;
                     let again = || async { Ok(cors_differences(&wanted, &admin.cors().await?).is_empty()) };
                     place.applied("cors", &differences, again).await.map_err(failed)
                 }
@@ -102,12 +106,10 @@ impl Place<'_> {
     }
 
     /// The same without Skep. Both ways replace the whole list, so what others have set is in them.
-    fn by_hand(&self, wanted: &[LifecycleRule], found: &[LifecycleRule]) {
-        if self.settings.json || wanted.is_empty() || !bucket::is_b2(self.described) {
+    fn by_hand(&self, rules: &[String]) {
+        if self.settings.json || rules.is_empty() {
             return;
         }
-        let others = found.iter().filter(|rule| wanted.iter().all(|one| one.prefix != rule.prefix));
-        let rules: Vec<String> = others.chain(wanted).map(LifecycleRule::as_b2).collect();
         let name = &self.described.name;
         let api = self.described.native_api.as_deref().unwrap_or(B2_API).trim_end_matches('/');
         let flags: Vec<String> = rules.iter().map(|rule| format!("--lifecycle-rule '{rule}'")).collect();

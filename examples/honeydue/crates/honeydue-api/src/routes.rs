@@ -40,6 +40,7 @@ pub(crate) fn router(api: Api) -> Router {
         .at("/api/tasks/{id}/complete", post(tasks::complete))
         .at("/api/tasks/{id}/completions", get(uploads::completions))
         .at("/api/uploads/presign", post(uploads::presign))
+        .at("/api/uploads/{id}", axum::routing::delete(uploads::cancel))
         .at("/api/task-completions", post(uploads::complete))
         .at("/api/documents", post(uploads::add_document))
         .at("/api/documents/{id}", axum::routing::delete(uploads::remove_document))

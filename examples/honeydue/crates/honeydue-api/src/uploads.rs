@@ -16,7 +16,7 @@ use honeydue_model::{
     uploads::{HOURLY_UPLOADS, LARGEST_FILE, MOST_UPLOADS},
 };
 use honeydue_store::{
-    Presigns,
+    Counted, Limit,
     uploads::{Attached, NotAttached, Opened, Target},
 };
 use jiff::Timestamp;
@@ -47,19 +47,12 @@ pub(crate) async fn presign(
 ) -> Result<(StatusCode, Json<PresignedUpload>), ApiError> {
     let storage = storage(&api)?;
     let wanted = request.check().map_err(not_wanted)?;
-    let place = match api.cache.take_presign(user.id).await {
-        Ok(Presigns::Taken(place)) => place,
-        Ok(Presigns::None(wait)) => {
+    let place = match counted(&api, user.id, Limit::Presigns).await? {
+        Counted::Taken(place) => place,
+        Counted::None(wait) => {
             let message = format!("{HOURLY_UPLOADS} uploads an hour are the most; try again later");
             let refused = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_presigns", message);
             return Err(refused.retry_after(wait.as_secs() + 1));
-        }
-        Err(error) => {
-            tracing::warn!(%error, "uploads can't be counted, so none is opened");
-            let message = "uploads can't be opened right now; try again in a moment";
-            return Err(
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable", message).retry_after(5)
-            );
         }
     };
     let id = Uuid::new_v4();
@@ -83,7 +76,7 @@ pub(crate) async fn presign(
             Ok((StatusCode::CREATED, Json(PresignedUpload { upload_id: id, how, expires_at })))
         }
         Err(error) => {
-            api.cache.give_back_presign(user.id, &place).await;
+            api.cache.give_back(Limit::Presigns, user.id, &place).await;
             Err(error)
         }
     }
@@ -170,6 +163,19 @@ pub(crate) async fn remove_document(
     }
 }
 
+/// `DELETE /api/uploads/{id}`: the client thinks better of it.
+pub(crate) async fn cancel(
+    State(api): State<Api>,
+    SignedInUser(user): SignedInUser,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let id: Uuid = id.parse().map_err(|_| ApiError::not_found("upload"))?;
+    match api.store.cancel_upload(user.id, id).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(ApiError::not_found("upload that waits")),
+    }
+}
+
 /// `GET /api/files/{id}`: where the file can be read for the next minutes.
 pub(crate) async fn link(
     State(api): State<Api>,
@@ -193,7 +199,13 @@ async fn attach_all(
     if ids.is_empty() {
         return Ok(api.store.attach_uploads(user.id, &target, None, &[]).await.map_err(AttachError::Rows)?);
     }
-    let (store, storage, user) = (api.store.clone(), storage(api)?.clone(), user.id);
+    let storage = storage(api)?.clone();
+    if let Counted::None(wait) = counted(api, user.id, Limit::Attaches).await? {
+        let message = "too many tries to attach files within the hour; try again later";
+        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attaches", message)
+            .retry_after(wait.as_secs() + 1));
+    }
+    let (store, user) = (api.store.clone(), user.id);
     let attached = tokio::spawn(async move { attach(&store, &storage, user, &target, &ids).await });
     match attached.await {
         Ok(attached) => Ok(attached?),
@@ -206,6 +218,15 @@ async fn attach_all(
             ))
         }
     }
+}
+
+/// Takes one of a person's places. Without Redis there is none: the limit is what keeps a stranger from filling the bucket.
+async fn counted(api: &Api, user: i64, limit: Limit) -> Result<Counted, ApiError> {
+    api.cache.take(limit, user).await.map_err(|error| {
+        tracing::warn!(%error, "uploads can't be counted, so none is opened or attached");
+        let message = "files can't be taken right now; try again in a moment";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable", message).retry_after(5)
+    })
 }
 
 fn storage(api: &Api) -> Result<&Storage, ApiError> {

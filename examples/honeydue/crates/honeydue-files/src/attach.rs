@@ -1,14 +1,14 @@
 //! From sent to kept: the rows are claimed, what lies in the bucket is looked at and copied to where it stays, and one transaction makes
-//! the rest. What was looked at is pinned by its ETag: a form can be used again, so other bytes may come at any time.
+//! the rest. A form can be used again, so other bytes may come at any time: the copy is made of what was seen, and judged once more.
 
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use honeydue_store::{
     Store,
-    uploads::{Attached, Claimed, NotAttached, Target, Upload},
+    uploads::{Attached, Claim, Claimed, NotAttached, Target, Upload},
 };
-use skep_storage::{Copied, FIRST_BYTES, FileKind, StoreError};
+use skep_storage::{Copied, FIRST_BYTES, FileKind, Seen, StoreError};
 use uuid::Uuid;
 
 use crate::{Storage, keys};
@@ -77,8 +77,18 @@ pub async fn attach(
         if !store.has_target(user, target).await.map_err(NotAttached::Store)? {
             return Err(NotAttached::NoTarget.into());
         }
-        let copied = join_all(uploads.iter().map(|upload| keep(storage, user, upload))).await;
-        copied.into_iter().collect::<Result<Vec<()>, AttachError>>()?;
+        // All are looked at before any is copied: a list with one that was never sent costs the store nothing.
+        let mut looks = Vec::new();
+        for upload in &uploads {
+            let key = keys::pending(user, upload.id);
+            looks.push(async move { look(storage, &key, upload).await });
+        }
+        let seen = join_all(looks).await.into_iter().collect::<Result<Vec<Seen>, AttachError>>()?;
+        let mut copies = Vec::new();
+        for (upload, seen) in uploads.iter().zip(seen) {
+            copies.push(keep(storage, user, upload, seen));
+        }
+        join_all(copies).await.into_iter().collect::<Result<Vec<()>, AttachError>>()?;
         Ok(store.attach_uploads(user, target, Some(claim), &uploads).await?)
     };
     match attached.await {
@@ -94,40 +104,24 @@ pub async fn attach(
             Ok(attached)
         }
         Err(error) => {
-            give_up(store, storage, user, &error, claim, ids).await;
+            give_up(store, claim).await;
             Err(error)
         }
     }
 }
 
-/// Gives the rows back. Copies that were made already stay for the next try, or for the reaper, which removes both.
-async fn give_up(
-    store: &Store,
-    storage: &Storage,
-    user: i64,
-    error: &AttachError,
-    claim: honeydue_store::uploads::Claim,
-    ids: &BTreeSet<Uuid>,
-) {
-    // Of a person who is gone nothing may be left, and nobody would ask again.
-    if matches!(error, AttachError::Rows(NotAttached::Lost)) {
-        let copies: Vec<String> = ids.iter().map(|id| keys::kept(user, *id)).collect();
-        if !store.has_files(ids).await.unwrap_or(true)
-            && let Err(error) = storage.client.delete_objects(&copies).await
-        {
-            tracing::warn!(%error, "copies of uploads that nobody keeps are left; the reaper will remove them");
-        }
-    }
+/// Gives the rows back. Copies that were made already stay for the next try, or for the reaper, which removes both. Those of a person who is
+/// gone go with the rest of them.
+async fn give_up(store: &Store, claim: Claim) {
     if let Err(error) = store.unclaim_uploads(claim).await {
         tracing::warn!(%error, "uploads are still claimed; they are free again in five minutes");
     }
 }
 
-/// Looks at one object, and copies the very bytes that were seen to where they stay.
-async fn keep(storage: &Storage, user: i64, upload: &Upload) -> Result<(), AttachError> {
+/// Looks at one object: whether it is what was promised, as far as its first bytes tell.
+async fn look(storage: &Storage, key: &str, upload: &Upload) -> Result<Seen, AttachError> {
     let wrong = |wrong| AttachError::Sent { id: upload.id, wrong };
-    let sent = keys::pending(user, upload.id);
-    let seen = storage.client.look(&sent, FIRST_BYTES).await.map_err(AttachError::Storage)?;
+    let seen = storage.client.look(key, FIRST_BYTES).await.map_err(AttachError::Storage)?;
     let seen = seen.ok_or_else(|| wrong(Wrong::Missing))?;
     if seen.size != upload.content_length {
         return Err(wrong(Wrong::Size));
@@ -138,18 +132,25 @@ async fn keep(storage: &Storage, user: i64, upload: &Upload) -> Result<(), Attac
     if !FileKind::of(&seen.first).is_some_and(|kind| kind.is_named(&upload.content_type)) {
         return Err(wrong(Wrong::Content));
     }
+    Ok(seen)
+}
+
+/// Copies the bytes that were seen to where they stay, and judges the copy, which no form can write.
+async fn keep(storage: &Storage, user: i64, upload: &Upload, seen: Seen) -> Result<(), AttachError> {
+    let wrong = |wrong| AttachError::Sent { id: upload.id, wrong };
+    let kept = keys::kept(user, upload.id);
+    let copied = storage.client.copy(&keys::pending(user, upload.id), &seen.etag, &kept).await;
+    match copied.map_err(AttachError::Storage)? {
+        Copied::Done => {}
+        Copied::Changed => return Err(wrong(Wrong::Changed)),
+        Copied::Gone => return Err(wrong(Wrong::Missing)),
+    }
+    let copy = look(storage, &kept, upload).await?;
     if let Some(promised) = upload.sha256 {
-        let found = storage.client.sha256(&sent, &seen.etag).await.map_err(AttachError::Storage)?;
-        match found {
-            None => return Err(wrong(Wrong::Changed)),
-            Some(found) if found != promised => return Err(wrong(Wrong::Checksum)),
-            Some(_) => {}
+        let found = storage.client.sha256(&kept, &copy.etag).await.map_err(AttachError::Storage)?;
+        if found != Some(promised) {
+            return Err(wrong(Wrong::Checksum));
         }
     }
-    let copied = storage.client.copy(&sent, &seen.etag, &keys::kept(user, upload.id)).await;
-    match copied.map_err(AttachError::Storage)? {
-        Copied::Done => Ok(()),
-        Copied::Changed => Err(wrong(Wrong::Changed)),
-        Copied::Gone => Err(wrong(Wrong::Missing)),
-    }
+    Ok(())
 }

@@ -42,23 +42,25 @@ pub async fn reap(
     let outcome = async {
         loop {
             let expired = store.expired_uploads(run, BATCH).await?;
+            if expired.uploads.is_empty() {
+                break;
+            }
             // Both: an attaching that died may have left a copy.
             let both = |&(user, id): &(i64, Uuid)| [keys::pending(user, id), keys::kept(user, id)];
             let of_them =
                 close(store, storage, &expired, both, |rows| Reaped { reaped: rows, ..Reaped::default() });
             done = of_them.await?;
-            if step(store, run, &mut all, done, &mut said).await? {
-                break;
-            }
+            step(store, run, &mut all, done, &mut said).await?;
         }
         loop {
             let left = store.left_over_uploads(run, BATCH).await?;
+            if left.uploads.is_empty() {
+                break;
+            }
             let sent = |&(user, id): &(i64, Uuid)| [keys::pending(user, id)];
             done = close(store, storage, &left, sent, |rows| Reaped { cleared: rows, ..Reaped::default() })
                 .await?;
-            if step(store, run, &mut all, done, &mut said).await? {
-                break;
-            }
+            step(store, run, &mut all, done, &mut said).await?;
         }
         let mut after = Uuid::nil();
         loop {
@@ -80,20 +82,17 @@ pub async fn reap(
     outcome.map(|()| all)
 }
 
-/// Adds a batch to what was done, and tells it; true when it was the last of its kind: none, or nothing but what the store keeps.
+/// Adds a batch to what was done, and tells it.
 async fn step(
     store: &Store,
     run: honeydue_store::uploads::ReaperRun,
     all: &mut Reaped,
     done: Reaped,
     said: &mut impl FnMut(Reaped),
-) -> Result<bool, TableError> {
+) -> Result<(), TableError> {
     *all += done;
-    if done != Reaped::default() {
-        said(done);
-        store.note_reaper_run(run, *all, false).await?;
-    }
-    Ok(done.reaped + done.cleared + done.orphaned == 0)
+    said(done);
+    store.note_reaper_run(run, *all, false).await
 }
 
 /// Deletes a batch's objects, and then the rows of those that are gone.
@@ -104,9 +103,6 @@ async fn close<const N: usize>(
     keys: impl Fn(&(i64, Uuid)) -> [String; N],
     count: impl Fn(u64) -> Reaped,
 ) -> Result<Reaped, ReapError> {
-    if batch.uploads.is_empty() {
-        return Ok(Reaped::default());
-    }
     let keys: Vec<String> = batch.uploads.iter().flat_map(keys).collect();
     let deleted = storage.client.delete_objects(&keys).await;
     let (versions, kept) = match deleted {

@@ -12,6 +12,8 @@ pub const LARGEST_FILE: u64 = 10_000_000;
 pub const MOST_UPLOADS: usize = 10;
 /// How many uploads one person may open within an hour.
 pub const HOURLY_UPLOADS: u32 = 50;
+/// How often one person may try to attach some within an hour.
+pub const HOURLY_ATTACHES: u32 = 200;
 
 const IMAGES: [&str; 5] = ["image/jpeg", "image/png", "image/heic", "image/heif", "image/webp"];
 const PDF: &str = "application/pdf";

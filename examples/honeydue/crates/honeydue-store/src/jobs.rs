@@ -14,6 +14,10 @@ use crate::{
     query::{Ask as _, query},
 };
 
+/// The note of a run that found nothing to do. One that runs each minute would fill the keeper's page with them: they are not shown, and kept
+/// for a day.
+pub const NOTHING: &str = "nothing to do";
+
 /// A run that this worker holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {

@@ -25,7 +25,7 @@ pub use self::{
     cache::Cache,
     database::{DatabaseSettings, Store},
     error::StoreError,
-    limits::Presigns,
+    limits::{Counted, Limit},
     schema::NEWEST_MIGRATION,
     start::StartError,
     tokens::Token,

@@ -2,7 +2,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use honeydue_model::uploads::HOURLY_UPLOADS;
+use honeydue_model::uploads::{HOURLY_ATTACHES, HOURLY_UPLOADS};
 use redis::{RedisResult, Script};
 use uuid::Uuid;
 
@@ -28,9 +28,36 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Uploads that are signed.
+    Presigns,
+    /// Tries to attach some, each of which makes the bucket read and copy them.
+    Attaches,
+}
+
+impl Limit {
+    fn most(self) -> u32 {
+        match self {
+            Self::Presigns => HOURLY_UPLOADS,
+            Self::Attaches => HOURLY_ATTACHES,
+        }
+    }
+
+    /// In braces, so that all keys of one person lie on one node of a cluster.
+    fn key(self, user: i64) -> String {
+        let kind = match self {
+            Self::Presigns => "presigns",
+            Self::Attaches => "attaches",
+        };
+        format!("{kind}:{{{user}}}")
+    }
+}
+
 /// How asking for a place ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Presigns {
+pub enum Counted {
     /// It is taken, by this name.
     Taken(String),
     /// There is none for so long.
@@ -38,33 +65,28 @@ pub enum Presigns {
 }
 
 impl Cache {
-    /// Takes one of a person's places for presigning within an hour.
+    /// Takes one of a person's places within an hour.
     ///
     /// # Errors
-    /// Redis' failure. It is not to be read as "yes": the limit is what keeps a stranger from filling the bucket.
-    pub async fn take_presign(&self, user: i64) -> RedisResult<Presigns> {
+    /// Redis' failure. It is not to be read as "yes".
+    pub async fn take(&self, limit: Limit, user: i64) -> RedisResult<Counted> {
         let name = Uuid::new_v4().to_string();
         let wait: u64 = TAKE
-            .key(key(user))
+            .key(limit.key(user))
             .arg(&name)
             .arg(u64::try_from(HOUR.as_micros()).unwrap_or(u64::MAX))
-            .arg(HOURLY_UPLOADS)
+            .arg(limit.most())
             .invoke_async(&mut self.connection())
             .await?;
-        Ok(if wait == 0 { Presigns::Taken(name) } else { Presigns::None(Duration::from_micros(wait)) })
+        Ok(if wait == 0 { Counted::Taken(name) } else { Counted::None(Duration::from_micros(wait)) })
     }
 
     /// Gives a place back that nothing came of, through our own fault. If Redis is away it frees itself within the hour.
-    pub async fn give_back_presign(&self, user: i64, name: &str) {
+    pub async fn give_back(&self, limit: Limit, user: i64, name: &str) {
         let given: RedisResult<()> =
-            redis::cmd("ZREM").arg(key(user)).arg(name).query_async(&mut self.connection()).await;
+            redis::cmd("ZREM").arg(limit.key(user)).arg(name).query_async(&mut self.connection()).await;
         if let Err(error) = given {
-            tracing::warn!(%error, "a place for presigning was not given back");
+            tracing::warn!(%error, "a place was not given back");
         }
     }
-}
-
-/// In braces, so that all keys of one person lie on one node of a cluster.
-fn key(user: i64) -> String {
-    format!("presigns:{{{user}}}")
 }

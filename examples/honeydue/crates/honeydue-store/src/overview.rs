@@ -6,6 +6,7 @@ use sqlx::Row as _;
 
 use crate::{
     Store, StoreError,
+    jobs::NOTHING,
     query::{Ask as _, query},
 };
 
@@ -72,8 +73,9 @@ impl Store {
             "select job, to_char(scheduled_for at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as scheduled_for, \
                  state, worker, note, \
                  (extract(epoch from finished_at - started_at) * 1000)::bigint as millis \
-             from job_runs order by started_at desc, id desc limit 20",
+             from job_runs where not (state = 'done' and note = $1) order by started_at desc, id desc limit 20",
         )
+        .bind(NOTHING)
         .all(self)
         .await?;
         rows.iter()

@@ -6,6 +6,7 @@ use sqlx::Row as _;
 
 use crate::{
     Cache, Store, StoreError, Token,
+    jobs::NOTHING,
     query::{Ask as _, query},
 };
 
@@ -72,15 +73,17 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes sessions that have run out, and job runs older than 30 days. Answers how many of each.
+    /// Deletes sessions that have run out, and job runs older than 30 days, or than one if there was nothing to do. Answers how many of each.
     ///
     /// # Errors
     /// The database's failure.
     pub async fn clean_up(&self) -> Result<(u64, u64), StoreError> {
         let sessions = query("delete from sessions where expires_at <= now()").done(self).await?;
         let runs = query(
-            "delete from job_runs where started_at < now() - interval '30 days' and state <> 'running'",
+            "delete from job_runs where state <> 'running' and started_at < now() - \
+                 case when note = $1 then interval '1 day' else interval '30 days' end",
         )
+        .bind(NOTHING)
         .done(self)
         .await?;
         Ok((sessions, runs))

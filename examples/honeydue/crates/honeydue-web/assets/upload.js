@@ -78,8 +78,30 @@ function transfer(how, file, progress) {
   });
 }
 
+// A few at a time: each waits its turn, and what the person has taken away is not sent.
+const AT_ONCE = 3;
+const turns = [];
+let sending = 0;
+
 async function send(one) {
   one.show("sending", "");
+  if (sending >= AT_ONCE) await new Promise((turn) => turns.push(turn));
+  sending += 1;
+  try {
+    if (!one.isGone) await transmit(one);
+  } finally {
+    sending -= 1;
+    turns.shift()?.();
+  }
+}
+
+// An upload that nobody will attach keeps no place.
+function giveUp(one) {
+  one.isGone = true;
+  if (one.how) fetch(`/uploads/${one.how.upload_id}/cancel`, { method: "POST", keepalive: true }).catch(() => {});
+}
+
+async function transmit(one) {
   for (let attempt = 1; ; attempt += 1) {
     try {
       // What was signed is good for a quarter of an hour; then it is signed anew.
@@ -125,6 +147,7 @@ function add(file) {
   item.querySelector("[data-again]").onclick = () => send(one);
   item.querySelector("[data-remove]").onclick = () => {
     files.splice(files.indexOf(one), 1);
+    giveUp(one);
     item.remove();
     settle();
   };
@@ -153,10 +176,12 @@ form.onsubmit = async (event) => {
   for (let attempt = 1; ; attempt += 1) {
     try {
       await ask(form.action, body);
+      isAttached = true;
       location.assign(form.dataset.then);
       return;
     } catch (error) {
-      if (!error.again || attempt === TRIES) {
+      // Without files nothing tells one request from the same one again.
+      if (!error.again || attempt === TRIES || files.length === 0) {
         wrong.textContent = error.message;
         wrong.hidden = false;
         button.disabled = false;
@@ -166,5 +191,10 @@ form.onsubmit = async (event) => {
     }
   }
 };
+
+let isAttached = false;
+addEventListener("pagehide", () => {
+  if (!isAttached) files.forEach(giveUp);
+});
 
 settle();

@@ -91,6 +91,23 @@ pub(crate) async fn presign(
     pass_on::<_, Value>(&web, &headers, "/api/uploads/presign/", &asked).await
 }
 
+/// `POST /uploads/{id}/cancel`, by the page's script.
+pub(crate) async fn cancel(State(web): State<Web>, headers: HeaderMap, Path(id): Path<String>) -> Response {
+    let Some(token) = token(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
+    if !is_id(&id) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    match web.api.act(Method::DELETE, &format!("/api/uploads/{id}/"), Some(&token)).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(ClientError::Refused { status, .. }) => status.into_response(),
+        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+}
+
 /// Which uploads, as the page's script says it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Sent {
@@ -144,7 +161,7 @@ pub(crate) async fn delete_document(
 /// `GET /files/{id}`: on to where it can be read, for the next minutes.
 pub(crate) async fn file(State(web): State<Web>, headers: HeaderMap, Path(id): Path<String>) -> Response {
     let Some(token) = token(&headers) else { return Redirect::to("/login").into_response() };
-    if !id.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+    if !is_id(&id) {
         return StatusCode::NOT_FOUND.into_response();
     }
     match web.api.get::<FileLink>(&format!("/api/files/{id}/"), Some(&token)).await {

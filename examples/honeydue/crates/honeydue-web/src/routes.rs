@@ -32,6 +32,7 @@ pub(crate) fn router(web: Web) -> Router {
         .route("/residences/{id}/documents", get(files::documents).post(files::add_document))
         .route("/documents/{id}/delete", post(files::delete_document))
         .route("/uploads/presign", post(files::presign))
+        .route("/uploads/{id}/cancel", post(files::cancel))
         .route("/files/{id}", get(files::file))
         .route("/signup", get(account::signup_form).post(account::signup))
         .route("/login", get(account::login_form).post(account::login))

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use honeydue_service::Drain;
-use honeydue_store::{StoreError, jobs::Claim};
+use honeydue_store::{
+    StoreError,
+    jobs::{Claim, NOTHING},
+};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
@@ -81,6 +84,7 @@ impl Runner {
             () = self.keep_alive(claim) => Err("the lease was lost to another worker".to_owned()),
         };
         match &outcome {
+            Ok(note) if note == NOTHING => tracing::debug!(job = job.name, %tick, "nothing to do"),
             Ok(note) => tracing::info!(job = job.name, %tick, note, "run done"),
             Err(reason) => tracing::error!(job = job.name, %tick, reason, "run failed"),
         }

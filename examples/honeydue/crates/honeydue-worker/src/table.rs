@@ -6,7 +6,7 @@ use honeydue_files::{
     reconcile::{self, ReconcileError},
 };
 use honeydue_service::metrics::Metrics;
-use honeydue_store::{Store, StoreError};
+use honeydue_store::{Store, StoreError, jobs::NOTHING};
 use jiff::{Timestamp, ToSpan, civil::Weekday, tz::TimeZone};
 
 /// One line of the table.
@@ -105,6 +105,9 @@ impl Work {
             (Self::Reap, Some(storage)) => reap(store, storage, metrics).await,
             (Self::Erase, Some(storage)) => {
                 let erased = erasure::erase(store, storage).await?;
+                if erased == erasure::Erased::default() {
+                    return Ok(NOTHING.to_owned());
+                }
                 metrics.add(
                     "honeydue_erased_versions_total",
                     "Versions erased with their people.",

@@ -43,14 +43,14 @@ impl Store {
         Ok(deleted > 0)
     }
 
-    /// Whose objects are still to be erased, the oldest order first.
+    /// Whose objects are still to be erased, those first that were not tried for the longest time.
     ///
     /// # Errors
     /// The database's failure.
     pub async fn open_erasures(&self) -> Result<Vec<Erasure>, StoreError> {
         let rows = query(
             "select user_id, quiet_after <= now() as quiet from erasures where finished_at is null \
-             order by requested_at limit 100",
+             order by tried_at nulls first, requested_at limit 1000",
         )
         .all(self)
         .await?;
@@ -65,7 +65,7 @@ impl Store {
     /// The database's failure.
     pub async fn note_erasure(&self, user: i64, versions: u64, error: &str) -> Result<(), StoreError> {
         query(
-            "update erasures set attempts = attempts + 1, versions = versions + $2, last_error = $3 where user_id = $1",
+            "update erasures set attempts = attempts + 1, tried_at = now(), versions = versions + $2, last_error = $3 where user_id = $1",
         )
         .bind(user)
         .bind(i64::try_from(versions).unwrap_or(i64::MAX))

@@ -1,6 +1,6 @@
 //! What is kept, and what it belongs to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use honeydue_model::{Completion, Document, StoredFile};
 use sqlx::{Postgres, Row as _, Transaction, postgres::PgRow};
@@ -36,14 +36,6 @@ impl Store {
         .optional(self)
         .await?;
         row.map(|row| Ok(KeptFile { id, content_type: row.try_get("content_type")? })).transpose()
-    }
-
-    /// Whether any of these uploads is a file by now.
-    ///
-    /// # Errors
-    /// The database's failure.
-    pub async fn has_files(&self, ids: &BTreeSet<Uuid>) -> Result<bool, StoreError> {
-        Ok(!self.known_files(ids).await?.is_empty())
     }
 
     /// Which of these are files.
@@ -90,49 +82,43 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get("owner_id")?, id(row)?))).collect()
     }
 
-    /// The times that a task was done, the latest first; empty when the person has no such task.
+    /// The times that a task was done, the latest hundred, the latest first; empty when the person has no such task.
     ///
     /// # Errors
     /// The database's failure.
     pub async fn completions(&self, owner: i64, task: i64) -> Result<Vec<Completion>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let rows = query(
-            "select c.id from task_completions c join tasks t on t.id = c.task_id \
-             join residences r on r.id = t.residence_id \
+            "select c.id, c.task_id, c.due_on::text as due_on, c.done_on::text as done_on \
+             from task_completions c join tasks t on t.id = c.task_id join residences r on r.id = t.residence_id \
              where r.owner_id = $1 and t.id = $2 order by c.id desc limit 100",
         )
         .bind(owner)
         .bind(task)
         .fetch_all(&mut *transaction)
         .await?;
-        let mut all = Vec::new();
-        for row in rows {
-            all.extend(completion(&mut transaction, owner, row.try_get("id")?).await?);
-        }
+        let mut files = files_of(&mut transaction, OF_COMPLETIONS, &ids(&rows)?).await?;
         transaction.commit().await?;
-        Ok(all)
+        rows.iter().map(|row| completion_of(row, &mut files)).collect()
     }
 
-    /// The documents of a residence, by title; empty when the person has no such residence.
+    /// The documents of a residence, the first thousand by title; empty when the person has no such residence.
     ///
     /// # Errors
     /// The database's failure.
     pub async fn documents(&self, owner: i64, residence: i64) -> Result<Vec<Document>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let rows = query(
-            "select d.id from documents d join residences r on r.id = d.residence_id \
-             where r.owner_id = $1 and r.id = $2 order by lower(d.title), d.id",
+            "select d.id, d.residence_id, d.title from documents d join residences r on r.id = d.residence_id \
+             where r.owner_id = $1 and r.id = $2 order by lower(d.title), d.id limit 1000",
         )
         .bind(owner)
         .bind(residence)
         .fetch_all(&mut *transaction)
         .await?;
-        let mut all = Vec::new();
-        for row in rows {
-            all.extend(document(&mut transaction, owner, row.try_get("id")?).await?);
-        }
+        let mut files = files_of(&mut transaction, OF_DOCUMENTS, &ids(&rows)?).await?;
         transaction.commit().await?;
-        Ok(all)
+        rows.iter().map(|row| document_of(row, &mut files)).collect()
     }
 
     /// Deletes a document; its files go with the next reaper's run. False when there is none such.
@@ -158,7 +144,7 @@ pub(super) async fn completion(
     id: i64,
 ) -> Result<Option<Completion>, StoreError> {
     let row = query(
-        "select c.task_id, c.due_on::text as due_on, c.done_on::text as done_on \
+        "select c.id, c.task_id, c.due_on::text as due_on, c.done_on::text as done_on \
          from task_completions c join tasks t on t.id = c.task_id join residences r on r.id = t.residence_id \
          where r.owner_id = $1 and c.id = $2",
     )
@@ -167,19 +153,8 @@ pub(super) async fn completion(
     .fetch_optional(&mut **transaction)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let files = query(
-        "select id::text as id, content_type, content_length from files where completion_id = $1 order by id",
-    )
-    .bind(id)
-    .fetch_all(&mut **transaction)
-    .await?;
-    Ok(Some(Completion {
-        id,
-        task_id: row.try_get("task_id")?,
-        due_on: date("due_on", row.try_get("due_on")?)?,
-        done_on: date("done_on", row.try_get("done_on")?)?,
-        files: files.iter().map(file).collect::<Result<_, _>>()?,
-    }))
+    let mut files = files_of(transaction, OF_COMPLETIONS, &[id]).await?;
+    completion_of(&row, &mut files).map(Some)
 }
 
 pub(super) async fn document(
@@ -188,7 +163,7 @@ pub(super) async fn document(
     id: i64,
 ) -> Result<Option<Document>, StoreError> {
     let row = query(
-        "select d.residence_id, d.title from documents d join residences r on r.id = d.residence_id \
+        "select d.id, d.residence_id, d.title from documents d join residences r on r.id = d.residence_id \
          where r.owner_id = $1 and d.id = $2",
     )
     .bind(owner)
@@ -196,18 +171,53 @@ pub(super) async fn document(
     .fetch_optional(&mut **transaction)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let files = query(
-        "select id::text as id, content_type, content_length from files where document_id = $1 order by id",
-    )
-    .bind(id)
-    .fetch_all(&mut **transaction)
-    .await?;
-    Ok(Some(Document {
+    let mut files = files_of(transaction, OF_DOCUMENTS, &[id]).await?;
+    document_of(&row, &mut files).map(Some)
+}
+
+/// Files by what they belong to.
+type Files = BTreeMap<i64, Vec<StoredFile>>;
+
+const OF_COMPLETIONS: &str = "select completion_id as of, id::text as id, content_type, content_length from files \
+     where completion_id = any($1) order by id";
+const OF_DOCUMENTS: &str = "select document_id as of, id::text as id, content_type, content_length from files \
+     where document_id = any($1) order by id";
+
+async fn files_of(
+    transaction: &mut Transaction<'_, Postgres>,
+    of: &'static str,
+    owners: &[i64],
+) -> Result<Files, StoreError> {
+    let mut files = Files::new();
+    for row in query(of).bind(owners.to_vec()).fetch_all(&mut **transaction).await? {
+        files.entry(row.try_get("of")?).or_default().push(file(&row)?);
+    }
+    Ok(files)
+}
+
+fn ids(rows: &[PgRow]) -> Result<Vec<i64>, StoreError> {
+    rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+}
+
+fn completion_of(row: &PgRow, files: &mut Files) -> Result<Completion, StoreError> {
+    let id = row.try_get("id")?;
+    Ok(Completion {
+        id,
+        task_id: row.try_get("task_id")?,
+        due_on: date("due_on", row.try_get("due_on")?)?,
+        done_on: date("done_on", row.try_get("done_on")?)?,
+        files: files.remove(&id).unwrap_or_default(),
+    })
+}
+
+fn document_of(row: &PgRow, files: &mut Files) -> Result<Document, StoreError> {
+    let id = row.try_get("id")?;
+    Ok(Document {
         id,
         residence_id: row.try_get("residence_id")?,
         title: row.try_get("title")?,
-        files: files.iter().map(file).collect::<Result<_, _>>()?,
-    }))
+        files: files.remove(&id).unwrap_or_default(),
+    })
 }
 
 /// The id of a row.

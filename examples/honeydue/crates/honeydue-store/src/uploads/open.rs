@@ -22,6 +22,22 @@ pub enum Opened {
 }
 
 impl Store {
+    /// Gives an upload up that waits: its place is free at once, its object goes once its form is dead. False when it does not wait.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn cancel_upload(&self, user: i64, id: Uuid) -> Result<bool, StoreError> {
+        let cancelled = query(
+            "update pending_uploads set expires_at = now() \
+             where user_id = $1 and id = $2::text::uuid and state = 'pending' and expires_at > now()",
+        )
+        .bind(user)
+        .bind(id.to_string())
+        .done(self)
+        .await?;
+        Ok(cancelled > 0)
+    }
+
     /// Opens the upload `id` for a person, if there is room.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ pub struct ReaperRun {
 /// Which rows a batch is of.
 const EXPIRED: &str = "update pending_uploads set state = 'reaping', state_since = now(), claim = $1::text::uuid \
      where id in (select id from pending_uploads \
-         where expires_at <= now() and ( \
+         where expires_at <= now() and form_expires_at <= now() and ( \
              (state = 'pending' and state_since < (select started_at from reaper_runs where id = $4)) \
              or (state in ('attaching', 'reaping') and state_since < now() - make_interval(secs => $2))) \
          order by expires_at limit $3 for update skip locked) \

@@ -48,7 +48,7 @@ impl Store {
         .await?;
         let totals = query(
             "select coalesce(sum(reaped), 0)::bigint as reaped, coalesce(sum(refused), 0)::bigint as refused, \
-                 coalesce(max(started_at) < now() - interval '1 day', \
+                 coalesce(max(started_at) filter (where finished_at is not null) < now() - interval '1 day', \
                      exists (select 1 from pending_uploads where expires_at < now() - interval '1 day')) as overdue \
              from reaper_runs",
         )

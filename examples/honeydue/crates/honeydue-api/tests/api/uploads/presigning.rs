@@ -178,6 +178,45 @@ async fn case_12_a_place_is_free_when_its_upload_expires_and_not_only_when_it_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_given_up_frees_its_place_and_can_not_be_attached() {
+    let house = House::open().await;
+    let (ada, eve) = (house.person("ada").await, house.person("eve").await);
+    let mut all = Vec::new();
+    for _ in 0..10 {
+        all.push(id(&ada.presign("task_completion", "image/png", PNG.len()).await.made()));
+    }
+    let path = format!("/api/uploads/{}", all[0]);
+    let delete = reqwest::Method::DELETE;
+    assert_eq!(house.call(delete.clone(), &path, &eve.token, None).await.status, 404, "it is another's");
+    assert_eq!(ada.presign("document", "image/png", 7).await.status, 429);
+    assert_eq!(house.call(delete.clone(), &path, &ada.token, None).await.status, 204);
+    assert_eq!(house.call(delete.clone(), &path, &ada.token, None).await.status, 404, "once");
+    ada.presign("document", "image/png", 7).await.made();
+    assert_eq!(ada.done(&[&all[0]]).await.refusal(), (410, "upload_expired"));
+    // What is attached is not given up.
+    let photo = {
+        house.surroundings.sql("delete from pending_uploads");
+        ada.photo().await
+    };
+    ada.done(&[&photo]).await.made();
+    assert_eq!(house.call(delete, &format!("/api/uploads/{photo}"), &ada.token, None).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tries_to_attach_are_counted_too() {
+    let house = House::open().await;
+    let ada = house.person("ada").await;
+    let key = format!("attaches:{{{}}}", ada.id);
+    let script = "local t = redis.call('TIME') for i = 1, 199 do redis.call('ZADD', KEYS[1], t[1] * 1000000 + t[2], i) end";
+    house.surroundings.redis(&["EVAL", script, "1", &key]);
+    let photo = ada.photo().await;
+    let done = ada.done(&[&photo]).await.made();
+    let refused = ada.done(&[&photo]).await;
+    assert_eq!(refused.refusal(), (429, "too_many_attaches"));
+    assert!(refused.retry_after.is_some_and(|wait| wait > 3500), "{refused:?} {done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_bucket_files_are_refused_and_all_else_works() {
     let surroundings = honeydue_surroundings::Surroundings::start();
     surroundings.migrate(None).await;
