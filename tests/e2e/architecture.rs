@@ -177,3 +177,23 @@ fn time_and_chance_come_from_one_room() {
         }
     }
 }
+
+/// The storage chapter says that each of these cases is a test, named for its number.
+#[test]
+fn each_case_of_the_storage_chapter_is_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = BTreeSet::new();
+    for dir in ["crates/skep-storage", "examples/honeydue/crates", "tests/e2e"] {
+        rust_files(&root.join(dir), &mut files);
+    }
+    let mut cases = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a source file");
+        for name in text.split("fn case_").skip(1) {
+            let numbers = name.split('_').take_while(|word| *word == "and" || word.parse::<u8>().is_ok());
+            cases.extend(numbers.filter_map(|word| word.parse::<u8>().ok()));
+        }
+    }
+    let missing: Vec<u8> = (1..=57).filter(|case| !cases.contains(case)).collect();
+    assert!(missing.is_empty(), "no test is named for these: {missing:?}");
+}

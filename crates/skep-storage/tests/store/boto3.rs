@@ -30,7 +30,7 @@ fn query(url: &str, key: &str) -> String {
 }
 
 #[test]
-fn amazon_s_own_library_signs_the_same() {
+fn case_15_amazon_s_own_library_signs_the_same_on_both_sides_of_midnight() {
     let plain = Credentials::new("AKIAEXAMPLE", "open/sesame+with=signs");
     let lent = Credentials::lent("ASIAEXAMPLE", "other/secret", "a+token/with=signs");
     let pairs = [

@@ -54,7 +54,7 @@ async fn what_was_signed_is_taken_and_kept_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_byte_more_or_less_is_refused() {
+async fn case_16_a_byte_more_or_less_is_refused() {
     let store = Store::start().await;
     let signer = store.signer("photos");
     let longer = [BYTES, b"!"].concat();
@@ -68,7 +68,7 @@ async fn a_byte_more_or_less_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_length_is_refused() {
+async fn case_16_a_body_without_a_length_is_refused() {
     let store = Store::start().await;
     let (url, headers) = put(&store.signer("photos"), &upload());
     let pieces = [Ok::<_, std::io::Error>(BYTES.to_vec())];
@@ -93,7 +93,7 @@ async fn other_bytes_than_those_of_the_checksum_are_refused() {
 }
 
 #[tokio::test]
-async fn another_content_type_none_or_two_are_refused() {
+async fn case_17_another_content_type_none_or_two_are_refused() {
     let store = Store::start().await;
     let signer = store.signer("photos");
     let (url, fields) = post(&signer, &upload());
@@ -121,7 +121,7 @@ async fn another_content_type_none_or_two_are_refused() {
 }
 
 #[tokio::test]
-async fn another_key_and_none_are_refused_and_of_two_only_the_signed_one_is_written() {
+async fn case_17_another_key_and_none_are_refused_and_of_two_only_the_signed_one_is_written() {
     let store = Store::start().await;
     let signer = store.signer("photos");
     let (url, fields) = post(&signer, &upload());
@@ -144,7 +144,7 @@ async fn another_key_and_none_are_refused_and_of_two_only_the_signed_one_is_writ
 }
 
 #[tokio::test]
-async fn fields_and_headers_that_nobody_signed_are_refused() {
+async fn case_18_and_24_fields_and_headers_that_nobody_signed_are_refused() {
     let store = Store::start().await;
     let signer = store.signer("photos");
     let (url, fields) = post(&signer, &upload());
@@ -166,7 +166,7 @@ async fn fields_and_headers_that_nobody_signed_are_refused() {
 
 /// What follows the file is not read by any store; what was to precede it is missing then.
 #[tokio::test]
-async fn a_file_before_its_fields_is_refused() {
+async fn case_19_a_file_before_its_fields_is_refused() {
     let store = Store::start().await;
     let (url, fields) = post(&store.signer("photos"), &upload());
     let mut form = vec![Part::file(BYTES)];
@@ -176,7 +176,7 @@ async fn a_file_before_its_fields_is_refused() {
 }
 
 #[tokio::test]
-async fn of_two_files_none_but_the_first_is_kept() {
+async fn case_19_of_two_files_none_but_the_first_is_kept() {
     let store = Store::start().await;
     let (url, fields) = post(&store.signer("photos"), &upload());
     let mut form = parts(&fields);
@@ -186,7 +186,7 @@ async fn of_two_files_none_but_the_first_is_kept() {
 }
 
 #[tokio::test]
-async fn a_policy_that_was_changed_or_written_otherwise_is_refused() {
+async fn case_20_a_policy_that_was_changed_or_written_otherwise_is_refused() {
     let store = Store::start().await;
     let (url, fields) = post(&store.signer("photos"), &upload());
     let policy = &fields.iter().find(|(name, _)| *name == "policy").unwrap().1;
@@ -216,7 +216,7 @@ async fn a_policy_that_was_changed_or_written_otherwise_is_refused() {
 }
 
 #[tokio::test]
-async fn a_form_for_one_bucket_is_refused_by_another() {
+async fn case_21_a_form_for_one_bucket_is_refused_by_another() {
     let store = Store::start().await;
     store.make("other");
     for presigned in both(&store.signer("photos"), &upload(), now(), MINUTE) {
@@ -236,7 +236,7 @@ async fn a_form_for_one_bucket_is_refused_by_another() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_refused() {
+async fn case_13_what_has_expired_is_refused() {
     let store = Store::start().await;
     let signer = store.signer("photos");
     let earlier = now() - SignedDuration::from_secs(120);
@@ -248,7 +248,7 @@ async fn what_has_expired_is_refused() {
 
 /// A signer whose clock is a quarter of an hour wrong is refused, either way; one that is a minute wrong is not.
 #[tokio::test]
-async fn a_clock_that_is_sixteen_minutes_off_is_refused() {
+async fn case_14_a_clock_that_is_sixteen_minutes_off_is_refused() {
     let store = Store::start().await;
     let signer = store.signer("photos");
     for minutes in [-16, 16] {
@@ -265,7 +265,7 @@ async fn a_clock_that_is_sixteen_minutes_off_is_refused() {
 
 /// Until it expires it may be used again, by anybody, for another object of the same size: whoever attaches must pin what was seen.
 #[tokio::test]
-async fn what_was_used_can_be_used_again() {
+async fn case_22_what_was_used_can_be_used_again() {
     let store = Store::start().await;
     let signer = store.signer("photos");
     let other: Vec<u8> = BYTES.iter().rev().copied().collect();
@@ -277,7 +277,7 @@ async fn what_was_used_can_be_used_again() {
 }
 
 #[tokio::test]
-async fn a_url_is_for_one_request_alone() {
+async fn case_26_a_url_is_for_one_request_alone() {
     let store = Store::start().await;
     let (url, headers) = put(&store.signer("photos"), &upload());
     for (name, value) in
@@ -318,4 +318,17 @@ async fn what_is_handed_out_is_a_file_to_save_and_not_a_page() {
     assert_eq!(store.client.get(changed).send().await.unwrap().status(), StatusCode::FORBIDDEN);
     let late = signer.get(KEY, &download, now() - SignedDuration::from_secs(61), MINUTE);
     assert_eq!(store.client.get(late).send().await.unwrap().status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn case_25_of_two_who_use_the_same_url_at_once_one_is_kept_whole() {
+    let store = Store::start().await;
+    let presigned = store.signer("photos").put(&upload(), now(), MINUTE);
+    let others: Vec<u8> = BYTES.iter().rev().copied().collect();
+    for _ in 0..20 {
+        let (one, other) = tokio::join!(store.send(&presigned, BYTES), store.send(&presigned, &others));
+        assert_eq!((one, other), (StatusCode::OK, StatusCode::OK));
+        let kept = store.kept("photos", KEY).unwrap();
+        assert!(kept == BYTES || kept == others, "a mixture");
+    }
 }

@@ -5,7 +5,7 @@
 
 use honeydue_store::{
     Store, StoreError as TableError,
-    uploads::{ReapBatch, Reaped},
+    uploads::{ReapBatch, Reaped, ReaperRun},
 };
 use skep_storage::{NotDeleted, StoreError};
 use uuid::Uuid;
@@ -38,7 +38,6 @@ pub async fn reap(
     store.free_dead_claims().await?;
     let run = store.open_reaper_run().await?;
     let mut all = Reaped::default();
-    let mut done = Reaped::default();
     let outcome = async {
         loop {
             let expired = store.expired_uploads(run, BATCH).await?;
@@ -47,9 +46,8 @@ pub async fn reap(
             }
             // Both: an attaching that died may have left a copy.
             let both = |&(user, id): &(i64, Uuid)| [keys::pending(user, id), keys::kept(user, id)];
-            let of_them =
-                close(store, storage, &expired, both, |rows| Reaped { reaped: rows, ..Reaped::default() });
-            done = of_them.await?;
+            let count = |rows| Reaped { reaped: rows, ..Reaped::default() };
+            let done = close(store, storage, &expired, both, count).await?;
             step(store, run, &mut all, done, &mut said).await?;
         }
         loop {
@@ -58,8 +56,8 @@ pub async fn reap(
                 break;
             }
             let sent = |&(user, id): &(i64, Uuid)| [keys::pending(user, id)];
-            done = close(store, storage, &left, sent, |rows| Reaped { cleared: rows, ..Reaped::default() })
-                .await?;
+            let count = |rows| Reaped { cleared: rows, ..Reaped::default() };
+            let done = close(store, storage, &left, sent, count).await?;
             step(store, run, &mut all, done, &mut said).await?;
         }
         let mut after = Uuid::nil();
@@ -72,7 +70,7 @@ pub async fn reap(
             let gone = gone(&orphans, &kept);
             let orphaned = store.forget_files(&gone).await?;
             let refused = (orphans.len() - gone.len()) as u64;
-            done = Reaped { orphaned, refused, versions: versions as u64, ..Reaped::default() };
+            let done = Reaped { orphaned, refused, versions: versions as u64, ..Reaped::default() };
             step(store, run, &mut all, done, &mut said).await?;
         }
         Ok(())
@@ -85,7 +83,7 @@ pub async fn reap(
 /// Adds a batch to what was done, and tells it.
 async fn step(
     store: &Store,
-    run: honeydue_store::uploads::ReaperRun,
+    run: ReaperRun,
     all: &mut Reaped,
     done: Reaped,
     said: &mut impl FnMut(Reaped),

@@ -68,18 +68,18 @@ async fn case_41_an_upload_is_attached_or_reaped_and_never_both() {
         let upload = shed.sent(user).await;
         attaching.push((user, task, upload));
     }
-    // Each expires at another moment of the second in which it is attached and reaped.
-    shed.sql("update pending_uploads set expires_at = now() + (random() * interval '1 second')");
+    // Each expires at another moment of the seconds in which it is attached and reaped.
+    shed.sql("update pending_uploads set expires_at = now() + (random() * interval '3 seconds')");
     let begun = std::time::Instant::now();
     let reaping = async {
-        while begun.elapsed() < Duration::from_millis(1500) {
+        while begun.elapsed() < Duration::from_millis(4500) {
             reap(&shed.store, &shed.storage, |_| {}).await.unwrap();
         }
     };
     let attached = async {
         let mut all = Vec::new();
         for &(user, task, upload) in &attaching {
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            tokio::time::sleep(Duration::from_millis(75)).await;
             all.push(shed.attach(user, task, upload).await.is_ok());
         }
         all

@@ -308,7 +308,9 @@ async fn case_48_a_person_who_is_deleted_while_something_is_attached_keeps_nothi
     house.bucket.is(Operation::Copy, Mood::Slow(Duration::from_secs(2)));
     let photos = [photo.as_str()];
     let (attached, deleted) = tokio::join!(ada.done(&photos), async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        while house.bucket.seen(Operation::Copy) == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         ada.post("/api/me/delete", json!({ "password": "a long password" })).await
     });
     assert_eq!(deleted.status, 204);
