@@ -16,6 +16,8 @@ use crate::{
 
 /// How often a lock that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the answer to a request for the lock is waited for when nobody wants it any more.
+const UNDER_WAY: Duration = Duration::from_secs(1);
 /// How often the lock is looked at while something is awaited that does not move.
 pub(crate) const LOOK_UP: Duration = Duration::from_secs(2);
 
@@ -245,11 +247,17 @@ pub(crate) async fn give_back(app: &App, lock: Lock) {
 /// Takes the lock, or waits for whoever holds it, if that is what the user wants. A lease that was being taken when the user stopped
 /// is one of a dead process.
 pub(crate) async fn take(app: &App) -> Result<Lock, Failure> {
+    let mut taking = Box::pin(take_or_wait(app));
     tokio::select! {
         biased;
-        taken = take_or_wait(app) => taken.in_step(Step::Lock),
-        () = app.cancel.cancelled() => Err(Failure::at(Step::Lock, Problem::Interrupted)),
+        taken = &mut taking => return taken.in_step(Step::Lock),
+        () = app.cancel.cancelled() => {}
     }
+    // A request that is under way may still take it: then it is given back, and not left to run out.
+    if let Ok(Ok(lock)) = tokio::time::timeout(UNDER_WAY, taking).await {
+        lock.release().await.in_step(Step::Lock)?;
+    }
+    Err(Failure::at(Step::Lock, Problem::Interrupted))
 }
 
 async fn take_or_wait(app: &App) -> Result<Lock, LockError> {
