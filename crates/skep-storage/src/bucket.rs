@@ -82,6 +82,16 @@ impl Bucket {
     }
 }
 
+/// The region that an endpoint names (`s3.eu-central-003.backblazeb2.com`); where it names none, the oldest one, which stores take.
+pub fn region_of(endpoint: &Url) -> &str {
+    let named =
+        endpoint.host_str().unwrap_or_default().strip_prefix("s3.").and_then(|rest| rest.split_once('.'));
+    match named {
+        Some((region, "backblazeb2.com" | "amazonaws.com")) => region,
+        _ => "us-east-1",
+    }
+}
+
 /// A key pair of the store. Its secret is never shown.
 #[derive(Clone)]
 pub struct Credentials {
@@ -103,5 +113,23 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("id", &self.inner.key()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_names_its_region_need_not_be_told_it() {
+        for (endpoint, name) in [
+            ("https://s3.us-west-004.backblazeb2.com", "us-west-004"),
+            ("https://s3.eu-west-1.amazonaws.com", "eu-west-1"),
+            ("https://s3.amazonaws.com", "us-east-1"),
+            ("https://s3.example.com", "us-east-1"),
+            ("http://127.0.0.1:9000", "us-east-1"),
+        ] {
+            assert_eq!(region_of(&endpoint.parse().unwrap()), name, "{endpoint}");
+        }
     }
 }

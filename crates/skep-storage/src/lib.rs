@@ -18,7 +18,7 @@ mod signer;
 mod upload;
 
 pub use admin::{Admin, B2_API};
-pub use bucket::{Addressing, Bucket, BucketError, Credentials};
+pub use bucket::{Addressing, Bucket, BucketError, Credentials, region_of};
 pub use client::{Client, Copied, ListedVersion, Marker, NotDeleted, Page, Seen, StoreError};
 pub use kind::{FIRST_BYTES, FileKind};
 pub use presigned::Presigned;

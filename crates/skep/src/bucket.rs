@@ -8,7 +8,7 @@ use skep_deploy::{AskingCheck, Finding};
 use skep_model::{Bucket, Project};
 use skep_storage::{
     Addressing, Admin, B2_API, Client, CorsRule, Credentials, Difference, LifecycleRule, StoreError,
-    cors_differences, lifecycle_differences,
+    cors_differences, lifecycle_differences, region_of,
 };
 use url::Url;
 
@@ -34,19 +34,9 @@ pub(crate) fn admin(bucket: &Bucket) -> Result<Admin> {
     if is_b2(bucket) {
         return Ok(Admin::b2(api.parse().with_context(|| api.to_owned())?, key_id, key, &bucket.name, http));
     }
-    let region = bucket.region.clone().unwrap_or_else(|| region(&endpoint));
-    let place = skep_storage::Bucket::new(&endpoint, Addressing::Path, &bucket.name, &region)?;
+    let region = bucket.region.as_deref().unwrap_or_else(|| region_of(&endpoint));
+    let place = skep_storage::Bucket::new(&endpoint, Addressing::Path, &bucket.name, region)?;
     Ok(Admin::s3(Client::new(place, Credentials::new(key_id, key), http)))
-}
-
-/// `s3.eu-west-1.amazonaws.com` names its region; where a host does not, the oldest one is what stores take.
-fn region(endpoint: &Url) -> String {
-    let named =
-        endpoint.host_str().unwrap_or_default().strip_prefix("s3.").and_then(|rest| rest.split_once('.'));
-    match named {
-        Some((region, "backblazeb2.com" | "amazonaws.com")) => region.to_owned(),
-        _ => "us-east-1".to_owned(),
-    }
 }
 
 /// The rules that are wanted of it.

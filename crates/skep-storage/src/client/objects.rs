@@ -45,7 +45,7 @@ pub struct Seen {
 /// How a copy ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
-    /// The bytes that were seen are there now.
+    /// A copy is there now.
     Done,
     /// Others had come under the name.
     Changed,

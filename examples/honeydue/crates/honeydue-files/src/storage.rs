@@ -12,9 +12,7 @@ use honeydue_model::WantedUpload;
 use honeydue_service::{SettingError, settings};
 use honeydue_store::uploads::{FORM_LIVES, KeptFile};
 use jiff::{SignedDuration, Timestamp};
-use skep_storage::{
-    Addressing, Bucket, Client, Credentials, Download, Presigned, Signer, StoreError, Upload,
-};
+use skep_storage::{Addressing, Bucket, Client, Credentials, Download, Presigned, Signer, Upload, region_of};
 use url::Url;
 use uuid::Uuid;
 
@@ -65,7 +63,7 @@ impl Storage {
             None => endpoint.clone(),
         };
         let (name, region) =
-            (settings::config("B2_BUCKET")?, settings::text("B2_REGION", &region(&endpoint)));
+            (settings::config("B2_BUCKET")?, settings::text("B2_REGION", region_of(&endpoint)));
         let credentials = Credentials::new(&settings::secret("B2_KEY_ID")?, &settings::secret("B2_APP_KEY")?);
         let forms = match settings::text("UPLOAD_METHOD", "auto").as_str() {
             "auto" => FormSupport::Unknown,
@@ -180,14 +178,6 @@ impl Storage {
         let expires = now.saturating_add(SignedDuration::try_from(LINK_LIVES).unwrap_or_default());
         (url, expires.unwrap_or(Timestamp::MAX))
     }
-
-    /// Whether the store answers.
-    ///
-    /// # Errors
-    /// Why not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        self.client.look("skep-probe", 1).await.map(|_| ())
-    }
 }
 
 /// Trusts whom this machine trusts; where it names nobody, as in an image with our program alone, whom browsers do.
@@ -209,30 +199,13 @@ fn url(name: &'static str, text: &str) -> Result<Url, SettingError> {
     })
 }
 
-/// `s3.eu-central-003.backblazeb2.com` names its region; where a host does not, the oldest one is what stores take.
-fn region(endpoint: &Url) -> String {
-    let host = endpoint.host_str().unwrap_or_default();
-    let named = host.strip_prefix("s3.").and_then(|rest| rest.split_once('.'));
-    match named {
-        Some((region, "backblazeb2.com" | "amazonaws.com")) => region.to_owned(),
-        _ => "us-east-1".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_host_that_names_its_region_need_not_be_told_it() {
-        for (endpoint, name) in [
-            ("https://s3.us-west-004.backblazeb2.com", "us-west-004"),
-            ("https://s3.eu-west-1.amazonaws.com", "eu-west-1"),
-            ("http://127.0.0.1:9000", "us-east-1"),
-            ("http://bucket:9000", "us-east-1"),
-        ] {
-            assert_eq!(region(&endpoint.parse().unwrap()), name);
-        }
+    fn an_endpoint_may_leave_its_scheme_out() {
         assert_eq!(url("x", "s3.example.com").unwrap().as_str(), "https://s3.example.com/");
+        assert_eq!(url("x", "http://bucket:9000").unwrap().as_str(), "http://bucket:9000/");
     }
 }

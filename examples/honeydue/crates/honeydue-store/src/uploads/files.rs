@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use honeydue_model::{Completion, Document, StoredFile};
-use sqlx::{Postgres, Row as _, Transaction, postgres::PgRow};
+use sqlx::{
+    Postgres, Row as _, Transaction,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -44,13 +48,7 @@ impl Store {
     /// The database's failure.
     pub async fn known_files(&self, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
         let known = query("select id::text as id from files where id = any($1::text[]::uuid[])");
-        known
-            .bind(ids.iter().map(Uuid::to_string).collect::<Vec<_>>())
-            .all(self)
-            .await?
-            .iter()
-            .map(id)
-            .collect()
+        self.known(known, ids).await
     }
 
     /// Which of these are uploads.
@@ -59,13 +57,16 @@ impl Store {
     /// The database's failure.
     pub async fn known_uploads(&self, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
         let known = query("select id::text as id from pending_uploads where id = any($1::text[]::uuid[])");
-        known
-            .bind(ids.iter().map(Uuid::to_string).collect::<Vec<_>>())
-            .all(self)
-            .await?
-            .iter()
-            .map(id)
-            .collect()
+        self.known(known, ids).await
+    }
+
+    async fn known(
+        &self,
+        asked: Query<'static, Postgres, PgArguments>,
+        ids: &BTreeSet<Uuid>,
+    ) -> Result<BTreeSet<Uuid>, StoreError> {
+        let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+        asked.bind(ids).all(self).await?.iter().map(id).collect()
     }
 
     /// Files by their ids, some at once, each with whose it is.
