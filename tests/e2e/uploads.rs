@@ -11,7 +11,6 @@ fn a_browser_sends_photos_and_documents_straight_to_the_bucket() {
         return;
     };
     let port = app.world().port();
-    app.edit("deploy-k3s/local/local.env", "localhost:8080", &format!("localhost:{port}"));
     app.skep(&["up"]).ok().says("honeydue v1 is live on local");
     let folder = tempfile::tempdir().expect("a folder");
     let browser = Browser::open();

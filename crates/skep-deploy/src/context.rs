@@ -67,7 +67,7 @@ pub struct App {
     pub compression: Compression,
     /// Who ships.
     pub author: Author,
-    /// What port `:8080` of a `*.localhost` URL stands for; `None` when URLs are taken as they are.
+    /// What port `:8080` of a `*.localhost` URL stands for, in checks and in config; `None` when URLs are taken as they are.
     pub ingress_port: Option<u16>,
     /// What an app exits with when it refuses an old schema.
     pub schema_exit_code: i64,

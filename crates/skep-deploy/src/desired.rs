@@ -18,6 +18,7 @@ use crate::{
         images::{self, ImageDigests},
         load::Manifests,
     },
+    traffic::here,
     values::{self, Substituted},
 };
 
@@ -361,11 +362,14 @@ fn sets(app: &App, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value>, Vec<V
     });
     let substituted = Vec::from_iter(substituted);
     objects.iter_mut().for_each(|object| name_values(object, &substituted));
+    let ingress_port = app.ingress_port;
     let (app, namespace) = (project.app.as_str(), project.namespace.as_str());
     let (objects, mut sets) = skep_manifest::split_config(app, objects, &salt, values);
     sets.extend(substituted);
     for (name, set) in &project.config {
-        sets.push(skep_manifest::config_map(app, namespace, name, &set.values));
+        let here = |(key, value): (&String, &String)| (key.clone(), here(value, ingress_port).into_owned());
+        let values = set.values.iter().map(here).collect();
+        sets.push(skep_manifest::config_map(app, namespace, name, &values));
     }
     for (name, set) in &project.secrets {
         let mut values = set.values.clone();

@@ -9,14 +9,12 @@ use tokio::time::{Instant, sleep};
 use x509_parser::parse_x509_certificate;
 
 use super::{FailedCheck, path};
-use crate::{App, Plan, error::innermost};
+use crate::{App, Plan, error::innermost, traffic::here};
 
 /// How long one answer may take.
 const ONE_TRY: Duration = Duration::from_secs(10);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
-/// The port that skep.yaml writes for hive's ingress.
-const WRITTEN_PORT: u16 = 8080;
 /// How much of a body is read, and how much of it is shown.
 const READ: usize = 1 << 20;
 const SHOWN: usize = 80;
@@ -39,7 +37,9 @@ pub(super) async fn check(app: &App, plan: &Plan, check: &UrlCheck) -> Result<()
         path: Vec::new(),
         hint: "correct it in `verify` of skep.yaml".to_owned(),
     };
-    let url = actual(app, &check.url).map_err(unusable)?;
+    let url: Url = here(&check.url, app.ingress_port)
+        .parse()
+        .map_err(|error| unusable(format!("it is not a URL: {error}")))?;
     let client = client(&url).map_err(|error| unusable(innermost(&error)))?;
     let deadline = Instant::now() + check.within;
     loop {
@@ -125,18 +125,6 @@ fn left(tls: Option<&TlsInfo>) -> Option<i64> {
     let (_, certificate) = parse_x509_certificate(tls?.peer_certificate()?).ok()?;
     let end = certificate.validity().not_after.timestamp();
     Some((end - skep_ambient::now().as_second()) / SECONDS_OF_A_DAY)
-}
-
-/// The URL as it is on this machine: `:8080` of a `*.localhost` host is hive's ingress, whatever its port.
-pub(crate) fn actual(app: &App, url: &str) -> Result<Url, String> {
-    let mut url: Url = url.parse().map_err(|error| format!("it is not a URL: {error}"))?;
-    if let Some(port) = app.ingress_port
-        && is_local(&url)
-        && url.port() == Some(WRITTEN_PORT)
-    {
-        url.set_port(Some(port)).map_err(|()| "it can't have a port".to_owned())?;
-    }
-    Ok(url)
 }
 
 fn is_local(url: &Url) -> bool {
