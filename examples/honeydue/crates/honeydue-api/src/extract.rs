@@ -46,6 +46,13 @@ impl FromRequestParts<Api> for SignedInUser {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers).ok_or_else(ApiError::unauthorized)?;
+        Self::of(api, token).await
+    }
+}
+
+impl SignedInUser {
+    /// Whoever's session a token proves.
+    pub(crate) async fn of(api: &Api, token: &str) -> Result<Self, ApiError> {
         let user = api.store.session_user(&api.cache, &api.sealer, token).await?;
         user.map(Self).ok_or_else(ApiError::unauthorized)
     }

@@ -13,10 +13,11 @@ use honeydue_files::{
 };
 use honeydue_model::{
     Completion, Document, FileLink, Invalid, NewCompletion, NewDocument, NotWanted, UploadRequest, User,
+    WantedUpload,
     uploads::{HOURLY_UPLOADS, LARGEST_FILE, MOST_UPLOADS},
 };
 use honeydue_store::{
-    Counted, Limit,
+    Counted, Limit, RedisError,
     uploads::{Attached, NotAttached, Opened, Target},
 };
 use jiff::Timestamp;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 
 use crate::{
     error::ApiError,
-    extract::{Body, Id, SignedInUser},
+    extract::{BearerToken, Body, Id, SignedInUser},
     state::{Api, today},
 };
 
@@ -39,15 +40,21 @@ pub(crate) struct PresignedUpload {
     expires_at: Timestamp,
 }
 
-/// `POST /api/uploads/presign`.
+/// `POST /api/uploads/presign`. One round trip to Redis, which knows the session and counts, and one to Postgres.
 pub(crate) async fn presign(
     State(api): State<Api>,
-    SignedInUser(user): SignedInUser,
-    Body(request): Body<UploadRequest>,
+    token: Option<BearerToken>,
+    body: Result<Body<UploadRequest>, ApiError>,
 ) -> Result<(StatusCode, Json<PresignedUpload>), ApiError> {
-    let storage = storage(&api)?;
-    let wanted = request.check().map_err(not_wanted)?;
-    let place = match counted(&api, user.id, Limit::Presigns).await? {
+    let BearerToken(token) = token.ok_or_else(ApiError::unauthorized)?;
+    let (storage, wanted) = match asked(&api, body) {
+        Ok(asked) => asked,
+        // Who is not signed in is told that, whatever they ask.
+        Err(refused) => return SignedInUser::of(&api, &token).await.and(Err(refused)),
+    };
+    let place = api.store.session_place(&api.cache, &api.sealer, &token, Limit::Presigns).await?;
+    let (user, place) = place.ok_or_else(ApiError::unauthorized)?;
+    let place = match place.map_err(|error| uncounted(&error))? {
         Counted::Taken(place) => place,
         Counted::None(wait) => {
             let message = format!("{HOURLY_UPLOADS} uploads an hour are the most; try again later");
@@ -80,6 +87,16 @@ pub(crate) async fn presign(
             Err(error)
         }
     }
+}
+
+/// What is to be signed, and by what.
+fn asked(
+    api: &Api,
+    body: Result<Body<UploadRequest>, ApiError>,
+) -> Result<(&Storage, WantedUpload), ApiError> {
+    let storage = storage(api)?;
+    let Body(request) = body?;
+    Ok((storage, request.check().map_err(not_wanted)?))
 }
 
 fn not_wanted(why: NotWanted) -> ApiError {
@@ -200,7 +217,8 @@ async fn attach_all(
         return Ok(api.store.attach_uploads(user.id, &target, None, &[]).await.map_err(AttachError::Rows)?);
     }
     let storage = storage(api)?.clone();
-    if let Counted::None(wait) = counted(api, user.id, Limit::Attaches).await? {
+    let place = api.cache.take(Limit::Attaches, user.id).await.map_err(|error| uncounted(&error))?;
+    if let Counted::None(wait) = place {
         let message = "too many tries to attach files within the hour; try again later";
         return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attaches", message)
             .retry_after(wait.as_secs() + 1));
@@ -220,13 +238,11 @@ async fn attach_all(
     }
 }
 
-/// Takes one of a person's places. Without Redis there is none: the limit is what keeps a stranger from filling the bucket.
-async fn counted(api: &Api, user: i64, limit: Limit) -> Result<Counted, ApiError> {
-    api.cache.take(limit, user).await.map_err(|error| {
-        tracing::warn!(%error, "uploads can't be counted, so none is opened or attached");
-        let message = "files can't be taken right now; try again in a moment";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable", message).retry_after(5)
-    })
+/// Without Redis nobody has a place: the limit is what keeps a stranger from filling the bucket.
+fn uncounted(error: &RedisError) -> ApiError {
+    tracing::warn!(%error, "uploads can't be counted, so none is opened or attached");
+    let message = "files can't be taken right now; try again in a moment";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable", message).retry_after(5)
 }
 
 fn storage(api: &Api) -> Result<&Storage, ApiError> {

@@ -128,6 +128,7 @@ impl Cache {
     }
 }
 
-fn session_key(token_hash: &str) -> String {
+/// Under which a session's user lies, as JSON.
+pub(crate) fn session_key(token_hash: &str) -> String {
     format!("session:{token_hash}")
 }

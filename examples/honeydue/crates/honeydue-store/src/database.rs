@@ -6,14 +6,16 @@ use std::{
 };
 
 use sqlx::{
-    PgPool,
+    Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
-use crate::query::{Ask as _, query};
+use crate::query::call;
 
 /// How long one connection attempt, or the wait for a free connection, may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// How long a connection that was well is believed to be so. It is asked whenever a query is done with it.
+const WELL_FOR: Duration = Duration::from_secs(1);
 
 /// Where the database is. The names of the environment variables are those of the migration Job, too.
 #[derive(Clone)]
@@ -61,6 +63,15 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(CONNECT_WITHIN)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > WELL_FOR {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(options(settings));
         let begun = Instant::now();
         loop {
@@ -80,7 +91,7 @@ impl Store {
     /// # Errors
     /// When it does not come.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        query("select 1").done(self).await.map(|_| ())
+        call(self, "now", &[]).await.map(|_| ())
     }
 
     /// Closes the connections after the queries that are under way.

@@ -30,4 +30,5 @@ pub use self::{
     start::StartError,
     tokens::Token,
 };
+pub use redis::RedisError;
 pub use skep_migrate::{SCHEMA_EXIT_CODE, SchemaError};

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{FORM_LIVES, UPLOAD_LIVES};
 use crate::{
     Store, StoreError,
-    query::{Ask as _, query},
+    query::{Ask as _, Plain, call, query},
 };
 
 /// How opening an upload ended.
@@ -48,22 +48,18 @@ impl Store {
         id: Uuid,
         wanted: &WantedUpload,
     ) -> Result<Opened, StoreError> {
-        let row = query(
-            "select open_upload($1::text::uuid, $2, $3, $4, $5, $6, \
-                 make_interval(secs => $7), make_interval(secs => $8), $9) as opened",
-        )
-        .bind(id.to_string())
-        .bind(user)
-        .bind(wanted.category.name())
-        .bind(&wanted.content_type)
-        .bind(i64::try_from(wanted.content_length).unwrap_or(i64::MAX))
-        .bind(wanted.sha256.map(hex::encode))
-        .bind(FORM_LIVES.as_secs_f64())
-        .bind(UPLOAD_LIVES.as_secs_f64())
-        .bind(i64::try_from(MOST_UPLOADS).unwrap_or(i64::MAX))
-        .one(self)
-        .await?;
-        let opened: String = row.try_get("opened")?;
+        let arguments = [
+            Plain::id(id),
+            Plain::number(user),
+            Plain::word(wanted.category.name())?,
+            Plain::word(&wanted.content_type)?,
+            Plain::number(i64::try_from(wanted.content_length).unwrap_or(i64::MAX)),
+            Plain::digest(wanted.sha256),
+            Plain::seconds(FORM_LIVES),
+            Plain::seconds(UPLOAD_LIVES),
+            Plain::number(i64::try_from(MOST_UPLOADS).unwrap_or(i64::MAX)),
+        ];
+        let opened: String = call(self, "open_upload", &arguments).await?.try_get(0)?;
         match opened.as_str() {
             "opened" => Ok(Opened::Opened),
             "full" => Ok(Opened::Full),
