@@ -1,7 +1,7 @@
 # `make up` is the main job, `make test` proves it. Everything else is for those who change Skep.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-cluster lint bench dist ci check-pages
+.PHONY: help up down test test-cluster test-garage lint bench dist ci check-pages
 
 SKEP := target/debug/skep
 APP := examples/honeydue
@@ -15,6 +15,7 @@ help:
 	@echo "make down   stop it; its data stays (make down WIPE=1 removes that too)"
 	@echo "make test   run every test"
 	@echo "make test-cluster  the end-to-end tests on the cluster of SKEP_TEST_KUBECONFIG, images by way of SKEP_TEST_REGISTRY"
+	@echo "make test-garage  what is sent to a bucket, judged by Garage, a second S3 server, when it is installed"
 	@echo "make lint   formatting, clippy, the house rules"
 	@echo "make dist   one static program for others: archive, image, checksums, in target/dist"
 	@echo "make bench  print speed and size, with the floor beside each"
@@ -36,6 +37,10 @@ test:
 test-cluster:
 	@scripts/need $(TEST_PACKAGES)
 	@scripts/test-cluster
+
+test-garage:
+	@scripts/need $(TEST_PACKAGES)
+	@scripts/test-garage
 
 lint:
 	cargo fmt --all --check

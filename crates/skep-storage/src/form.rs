@@ -43,6 +43,8 @@ pub(crate) fn fields(
         ("x-amz-date", now.strftime("%Y%m%dT%H%M%SZ").to_string()),
     ];
     if let Some(sha256) = upload.sha256 {
+        // Garage compares a form's checksum only when it is told by which algorithm.
+        fields.push(("x-amz-checksum-algorithm", "SHA256".to_owned()));
         fields.push(("x-amz-checksum-sha256", BASE64_STANDARD.encode(sha256)));
     }
     if let Some(token) = credentials.inner.token().filter(|token| !token.is_empty()) {

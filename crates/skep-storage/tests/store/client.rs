@@ -32,7 +32,7 @@ async fn an_object_is_seen_with_its_size_type_and_beginning_and_none_is_none() {
     assert_eq!(client.sha256("uploads/1/a", &seen.etag).await.unwrap(), Some(sha256));
     assert_eq!(client.sha256("uploads/1/a", "\"of others\"").await.unwrap(), None);
     assert_eq!(client.sha256("uploads/1/b", &seen.etag).await.unwrap(), None);
-    store.put_plainly("photos", "uploads/1/empty", b"");
+    store.put_plainly("photos", "uploads/1/empty", b"").await;
     assert_eq!(client.look("uploads/1/empty", 8).await.unwrap().unwrap().size, 0);
 }
 
@@ -43,10 +43,10 @@ async fn only_the_bytes_that_were_seen_are_copied() {
     keep(&store, "uploads/1/a", BYTES).await;
     let seen = client.look("uploads/1/a", 8).await.unwrap().unwrap();
     assert_eq!(client.copy("uploads/1/a", &seen.etag, "files/1/a").await.unwrap(), Copied::Done);
-    assert_eq!(store.kept("photos", "files/1/a").as_deref(), Some(BYTES));
+    assert_eq!(store.kept("photos", "files/1/a").await.as_deref(), Some(BYTES));
     keep(&store, "uploads/1/a", b"\x89PNG others, as long").await;
     assert_eq!(client.copy("uploads/1/a", &seen.etag, "files/1/a").await.unwrap(), Copied::Changed);
-    assert_eq!(store.kept("photos", "files/1/a").as_deref(), Some(BYTES), "the copy is as it was");
+    assert_eq!(store.kept("photos", "files/1/a").await.as_deref(), Some(BYTES), "the copy is as it was");
     assert_eq!(client.copy("uploads/1/none", &seen.etag, "files/1/b").await.unwrap(), Copied::Gone);
 }
 
@@ -55,13 +55,16 @@ async fn folders_go_whole_page_by_page_and_no_other_folder_with_them() {
     let store = Store::start().await;
     let client = store.own_client("photos");
     for number in 0..1003 {
-        store.put_plainly("photos", &format!("uploads/1/{number}"), BYTES);
+        store.put_plainly("photos", &format!("uploads/1/{number}"), BYTES).await;
     }
-    store.put_plainly("photos", "uploads/10/a", BYTES);
-    store.put_plainly("photos", "files/1/a", BYTES);
+    store.put_plainly("photos", "uploads/10/a", BYTES).await;
+    store.put_plainly("photos", "files/1/a", BYTES).await;
     assert_eq!(client.delete_folder("uploads/1/").await.unwrap(), (1003, Vec::new()));
     assert_eq!(client.delete_folder("uploads/1/").await.unwrap(), (0, Vec::new()));
-    assert!(store.kept("photos", "uploads/10/a").is_some() && store.kept("photos", "files/1/a").is_some());
+    assert!(
+        store.kept("photos", "uploads/10/a").await.is_some()
+            && store.kept("photos", "files/1/a").await.is_some()
+    );
 }
 
 #[tokio::test]
@@ -73,15 +76,18 @@ async fn single_objects_go_and_one_that_is_gone_is_no_failure() {
     }
     let some = ["uploads/1/a", "uploads/1/b", "uploads/1/never-was"].map(str::to_owned);
     assert_eq!(client.delete_objects(&some).await.unwrap().1, []);
-    assert!(store.kept("photos", "uploads/1/a").is_none() && store.kept("photos", "uploads/1/b").is_none());
-    assert!(store.kept("photos", "uploads/1/ab").is_some(), "whose name only begins like it");
+    assert!(
+        store.kept("photos", "uploads/1/a").await.is_none()
+            && store.kept("photos", "uploads/1/b").await.is_none()
+    );
+    assert!(store.kept("photos", "uploads/1/ab").await.is_some(), "whose name only begins like it");
 }
 
 #[tokio::test]
 async fn a_store_that_takes_forms_is_told_from_one_that_does_not_and_nothing_comes_of_asking() {
     let store = Store::start().await;
     assert!(store.own_client("photos").takes_forms().await.unwrap());
-    assert!(store.is_empty("photos"));
+    assert!(store.is_empty("photos").await);
     let (client, _) = answering("HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n").await;
     assert!(!client.takes_forms().await.unwrap());
 }

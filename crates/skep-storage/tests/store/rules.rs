@@ -1,10 +1,13 @@
 //! A bucket's rules, by Backblaze's native API and by S3's; and what there is only where there are versions.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use skep_storage::{Admin, Client, CorsRule, LifecycleRule, StoreError, Upload};
 
-use crate::{peers, support::now};
+use crate::{
+    peers,
+    support::{Store, now},
+};
 
 fn pending() -> LifecycleRule {
     LifecycleRule { prefix: "uploads/".to_owned(), days_to_hide: Some(7), days_to_delete: Some(1) }
@@ -49,6 +52,25 @@ async fn by_the_api_of_s3_rules_are_set_and_those_of_others_kept() {
     assert_eq!(admin.lifecycle().await.unwrap(), []);
     admin.set_lifecycle(&[logs()]).await.unwrap();
     rules_are_set_and_those_of_others_kept(&admin).await;
+}
+
+/// Garage, of which it is known: it keeps what hides, and nothing of versions, because it has none.
+#[tokio::test]
+async fn by_the_api_of_s3_a_store_without_versions_has_rules_too() {
+    let store = Store::start().await;
+    if !store.is_foreign() {
+        drop(writeln!(std::io::stderr(), "not run: SKEP_TEST_S3 names no store, and s3s-fs has no rules"));
+        return;
+    }
+    let admin = Admin::s3(store.own_client("photos"));
+    let days = LifecycleRule { days_to_delete: None, ..pending() };
+    assert_eq!(admin.lifecycle().await.unwrap(), []);
+    admin.set_lifecycle(&[logs()]).await.unwrap();
+    admin.set_lifecycle(std::slice::from_ref(&days)).await.unwrap();
+    assert_eq!(admin.lifecycle().await.unwrap(), [logs(), days]);
+    assert_eq!(admin.cors().await.unwrap(), []);
+    admin.set_cors("shop-live", &[page("https://a.example")]).await.unwrap();
+    assert_eq!(admin.cors().await.unwrap(), [page("https://a.example")]);
 }
 
 /// A rule for some objects under the prefix is not the rule for all of them, and nobody's to take away.

@@ -48,7 +48,7 @@ async fn what_was_signed_is_taken_and_kept_as_it_is() {
     for upload in [upload(), hashed] {
         for (presigned, status) in both(&signer, &upload, now(), MINUTE).iter().zip([201, 200]) {
             assert_eq!(store.send(presigned, BYTES).await, status, "{presigned:?}");
-            assert_eq!(store.kept("photos", KEY).as_deref(), Some(BYTES));
+            assert_eq!(store.kept("photos", KEY).await.as_deref(), Some(BYTES));
         }
     }
 }
@@ -64,7 +64,7 @@ async fn case_16_a_byte_more_or_less_is_refused() {
             assert!(status.is_client_error(), "{presigned:?}, {} bytes: {status}", bytes.len());
         }
     }
-    assert!(store.is_empty("photos"));
+    assert!(store.is_empty("photos").await);
 }
 
 #[tokio::test]
@@ -76,8 +76,8 @@ async fn case_16_a_body_without_a_length_is_refused() {
     for (name, value) in headers.into_iter().filter(|(name, _)| *name != "content-length") {
         request = request.header(name, value);
     }
-    assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN);
-    assert!(store.is_empty("photos"));
+    assert!(request.send().await.unwrap().status().is_client_error());
+    assert!(store.is_empty("photos").await);
 }
 
 /// This store answers so, and has kept them all the same: whoever attaches must look at the bytes, whatever was signed.
@@ -114,10 +114,10 @@ async fn case_17_another_content_type_none_or_two_are_refused() {
                 (*name, if *name == "content-type" { kind.to_owned() } else { value.clone() })
             })
             .collect();
-        assert_eq!(store.put(url.clone(), &changed, BYTES).await, StatusCode::FORBIDDEN, "{kind}");
+        assert!(store.put(url.clone(), &changed, BYTES).await.is_client_error(), "{kind}");
     }
-    assert_eq!(store.put::<&str>(url, &[], BYTES).await, StatusCode::FORBIDDEN, "no type at all");
-    assert!(store.is_empty("photos"));
+    assert!(store.put::<&str>(url, &[], BYTES).await.is_client_error(), "no type at all");
+    assert!(store.is_empty("photos").await);
 }
 
 #[tokio::test]
@@ -133,14 +133,14 @@ async fn case_17_another_key_and_none_are_refused_and_of_two_only_the_signed_one
         let status = store.post(&url, form(keys), BYTES).await;
         assert!(status.is_client_error(), "{keys:?}: {status}");
     }
-    assert!(store.is_empty("photos"));
+    assert!(store.is_empty("photos").await);
     // Stores differ in which of two counts; what counts is checked.
     store.post(&url, form(&["files/1.png", KEY]), BYTES).await;
-    assert_eq!(store.kept("photos", "files/1.png"), None);
+    assert_eq!(store.kept("photos", "files/1.png").await, None);
     let (mut url, headers) = put(&signer, &upload());
-    url.set_path("/photos/files/1.png");
-    assert_eq!(store.put(url, &headers, BYTES).await, StatusCode::FORBIDDEN);
-    assert_eq!(store.kept("photos", "files/1.png"), None);
+    url.set_path(&format!("/{}/files/1.png", store.name("photos")));
+    assert!(store.put(url, &headers, BYTES).await.is_client_error());
+    assert_eq!(store.kept("photos", "files/1.png").await, None);
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn case_18_and_24_fields_and_headers_that_nobody_signed_are_refused() {
         let status = store.post(&url, form, BYTES).await;
         assert!(status.is_client_error(), "{name}: {status}");
     }
-    assert!(store.is_empty("photos"));
+    assert!(store.is_empty("photos").await);
 }
 
 /// What follows the file is not read by any store; what was to precede it is missing then.
@@ -172,7 +172,7 @@ async fn case_19_a_file_before_its_fields_is_refused() {
     let mut form = vec![Part::file(BYTES)];
     form.extend(parts(&fields));
     assert!(store.form(&url, &form).await.is_client_error());
-    assert!(store.is_empty("photos"));
+    assert!(store.is_empty("photos").await);
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn case_19_of_two_files_none_but_the_first_is_kept() {
     let mut form = parts(&fields);
     form.extend([Part::file(BYTES), Part::file(b"<script>and another</script>")]);
     store.form(&url, &form).await;
-    assert!(store.kept("photos", KEY).is_none_or(|kept| kept == BYTES));
+    assert!(store.kept("photos", KEY).await.is_none_or(|kept| kept == BYTES));
 }
 
 #[tokio::test]
@@ -205,6 +205,10 @@ async fn case_20_a_policy_that_was_changed_or_written_otherwise_is_refused() {
         BASE64_STANDARD.encode(format!("{text} ")),
         String::new(),
     ] {
+        if changed == *policy {
+            // It needs neither padding nor a letter in which the two alphabets differ.
+            continue;
+        }
         let form = fields
             .iter()
             .map(|(name, value)| Part::field(name, if *name == "policy" { &changed } else { value }))
@@ -212,27 +216,27 @@ async fn case_20_a_policy_that_was_changed_or_written_otherwise_is_refused() {
         let status = store.post(&url, form, BYTES).await;
         assert!(status.is_client_error(), "{changed:.20}: {status}");
     }
-    assert!(store.is_empty("photos"));
+    assert!(store.is_empty("photos").await);
 }
 
 #[tokio::test]
 async fn case_21_a_form_for_one_bucket_is_refused_by_another() {
     let store = Store::start().await;
-    store.make("other");
+    store.make("other").await;
     for presigned in both(&store.signer("photos"), &upload(), now(), MINUTE) {
         let moved = match presigned {
             Presigned::Post { mut url, fields } => {
-                url.set_path("/other");
+                url.set_path(&format!("/{}", store.name("other")));
                 Presigned::Post { url, fields }
             }
             Presigned::Put { mut url, headers } => {
-                url.set_path(&format!("/other/{KEY}"));
+                url.set_path(&format!("/{}/{KEY}", store.name("other")));
                 Presigned::Put { url, headers }
             }
         };
         assert!(store.send(&moved, BYTES).await.is_client_error(), "{moved:?}");
     }
-    assert!(store.is_empty("other") && store.is_empty("photos"));
+    assert!(store.is_empty("other").await && store.is_empty("photos").await);
 }
 
 #[tokio::test]
@@ -243,10 +247,11 @@ async fn case_13_what_has_expired_is_refused() {
     for presigned in both(&signer, &upload(), earlier, MINUTE) {
         assert!(store.send(&presigned, BYTES).await.is_client_error(), "{presigned:?}");
     }
-    assert!(store.is_empty("photos"));
+    assert!(store.is_empty("photos").await);
 }
 
-/// A signer whose clock is a quarter of an hour wrong is refused, either way; one that is a minute wrong is not.
+/// A signer whose clock is a quarter of an hour wrong is refused, either way; one that is a minute wrong is not. Garage looks at how old
+/// what was signed is, and lets it come from the future.
 #[tokio::test]
 async fn case_14_a_clock_that_is_sixteen_minutes_off_is_refused() {
     let store = Store::start().await;
@@ -254,10 +259,13 @@ async fn case_14_a_clock_that_is_sixteen_minutes_off_is_refused() {
     for minutes in [-16, 16] {
         let at = now() + SignedDuration::from_mins(minutes);
         for presigned in both(&signer, &upload(), at, 30 * MINUTE) {
+            if store.is_foreign() && minutes > 0 {
+                continue;
+            }
             assert!(store.send(&presigned, BYTES).await.is_client_error(), "{minutes} min: {presigned:?}");
         }
     }
-    assert!(store.is_empty("photos"));
+    assert!(store.is_empty("photos").await);
     for presigned in both(&signer, &upload(), now() - SignedDuration::from_mins(1), 5 * MINUTE) {
         assert!(store.send(&presigned, BYTES).await.is_success(), "{presigned:?}");
     }
@@ -272,7 +280,7 @@ async fn case_22_what_was_used_can_be_used_again() {
     for presigned in both(&signer, &upload(), now(), MINUTE) {
         assert!(store.send(&presigned, BYTES).await.is_success());
         assert!(store.send(&presigned, &other).await.is_success());
-        assert_eq!(store.kept("photos", KEY).as_deref(), Some(&other[..]));
+        assert_eq!(store.kept("photos", KEY).await.as_deref(), Some(&other[..]));
     }
 }
 
@@ -285,15 +293,15 @@ async fn case_26_a_url_is_for_one_request_alone() {
     {
         let mut more = url.clone();
         more.query_pairs_mut().append_pair(name, value);
-        assert_eq!(store.put(more, &headers, BYTES).await, StatusCode::FORBIDDEN, "{name}");
+        assert!(store.put(more, &headers, BYTES).await.is_client_error(), "{name}");
     }
     let signed = url.query().unwrap().replace("X-Amz-Expires=60", "X-Amz-Expires=600");
     let mut longer = url.clone();
     longer.set_query(Some(&signed));
-    assert_eq!(store.put(longer, &headers, BYTES).await, StatusCode::FORBIDDEN);
-    assert_eq!(store.client.delete(url.clone()).send().await.unwrap().status(), StatusCode::FORBIDDEN);
-    assert_eq!(store.client.get(url).send().await.unwrap().status(), StatusCode::FORBIDDEN);
-    assert!(store.is_empty("photos"));
+    assert!(store.put(longer, &headers, BYTES).await.is_client_error());
+    assert!(store.client.delete(url.clone()).send().await.unwrap().status().is_client_error());
+    assert!(store.client.get(url).send().await.unwrap().status().is_client_error());
+    assert!(store.is_empty("photos").await);
 }
 
 #[tokio::test]
@@ -315,9 +323,9 @@ async fn what_is_handed_out_is_a_file_to_save_and_not_a_page() {
     let inline = url.query().unwrap().replace("attachment", "inline");
     let mut changed = url;
     changed.set_query(Some(&inline));
-    assert_eq!(store.client.get(changed).send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    assert!(store.client.get(changed).send().await.unwrap().status().is_client_error());
     let late = signer.get(KEY, &download, now() - SignedDuration::from_secs(61), MINUTE);
-    assert_eq!(store.client.get(late).send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    assert!(store.client.get(late).send().await.unwrap().status().is_client_error());
 }
 
 #[tokio::test]
@@ -328,7 +336,7 @@ async fn case_25_of_two_who_use_the_same_url_at_once_one_is_kept_whole() {
     for _ in 0..20 {
         let (one, other) = tokio::join!(store.send(&presigned, BYTES), store.send(&presigned, &others));
         assert_eq!((one, other), (StatusCode::OK, StatusCode::OK));
-        let kept = store.kept("photos", KEY).unwrap();
+        let kept = store.kept("photos", KEY).await.unwrap();
         assert!(kept == BYTES || kept == others, "a mixture");
     }
 }

@@ -1,6 +1,6 @@
-//! A store that nobody here wrote: `s3s-fs`, on loopback, with a bucket.
+//! A store that nobody here wrote, with a bucket of each test's own: `s3s-fs` on loopback, or another that runs already.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -10,88 +10,115 @@ use jiff::Timestamp;
 use reqwest::{Client, StatusCode};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
-use skep_storage::{Addressing, Bucket, Credentials, Presigned, Signer};
+use skep_storage::{Addressing, Bucket, Credentials, Presigned, Signer, region_of};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use url::Url;
 
+use crate::foreign::Foreign;
+
 const ID: &str = "AKIAEXAMPLE";
 const SECRET: &str = "open/sesame+with=signs";
 
-/// The store. It ends with the value.
+/// The store. What is its own ends with the value.
 pub(crate) struct Store {
-    endpoint: Url,
-    root: TempDir,
-    server: JoinHandle<()>,
+    server: Server,
+    /// What tells the buckets of one test from those of another, where all share a store.
+    suffix: String,
     pub(crate) client: Client,
+}
+
+enum Server {
+    S3sFs { endpoint: Url, root: TempDir, task: JoinHandle<()> },
+    Foreign(Foreign),
 }
 
 impl Store {
     pub(crate) async fn start() -> Self {
         // Whoever is first installs it.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let root = TempDir::new().unwrap();
-        let service = {
-            let mut builder = S3ServiceBuilder::new(FileSystem::new(root.path()).unwrap());
-            builder.set_auth(SimpleAuth::from_single(ID, SECRET));
-            builder.build()
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let server = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let service = service.clone();
-                tokio::spawn(async move {
-                    drop(
-                        Builder::new(TokioExecutor::new())
-                            .serve_connection(TokioIo::new(stream), service)
-                            .await,
-                    );
-                });
+        let client = Client::builder().no_proxy().build().unwrap();
+        let (server, suffix) = match Foreign::from_environment(&client) {
+            Some(foreign) => {
+                let moment = now().as_nanosecond();
+                (Server::Foreign(foreign), format!("-{}-{moment}", std::process::id()))
             }
-        });
-        let store = Self { endpoint, root, server, client: Client::builder().no_proxy().build().unwrap() };
-        store.make("photos");
+            None => (s3s_fs().await, String::new()),
+        };
+        let store = Self { server, suffix, client };
+        store.make("photos").await;
         store
     }
 
+    /// Whether it is not the one that most tests were written with.
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self.server, Server::Foreign(_))
+    }
+
     /// Makes a bucket.
-    pub(crate) fn make(&self, bucket: &str) {
-        fs::create_dir(self.root.path().join(bucket)).unwrap();
+    pub(crate) async fn make(&self, bucket: &str) {
+        let bucket = self.name(bucket);
+        match &self.server {
+            Server::S3sFs { root, .. } => fs::create_dir(root.path().join(bucket)).unwrap(),
+            Server::Foreign(foreign) => foreign.make(&bucket).await,
+        }
+    }
+
+    /// A bucket's whole name.
+    pub(crate) fn name(&self, bucket: &str) -> String {
+        format!("{bucket}{}", self.suffix)
     }
 
     pub(crate) fn signer(&self, bucket: &str) -> Signer {
-        Signer::new(self.bucket(bucket), Credentials::new(ID, SECRET))
+        let (bucket, credentials) = self.access(bucket);
+        Signer::new(bucket, credentials)
     }
 
     /// What an app would ask with.
     pub(crate) fn own_client(&self, bucket: &str) -> skep_storage::Client {
-        skep_storage::Client::new(self.bucket(bucket), Credentials::new(ID, SECRET), self.client.clone())
+        let (bucket, credentials) = self.access(bucket);
+        skep_storage::Client::new(bucket, credentials, self.client.clone())
     }
 
-    fn bucket(&self, name: &str) -> Bucket {
-        Bucket::new(&self.endpoint, Addressing::Path, name, "eu-central-003").unwrap()
+    fn access(&self, bucket: &str) -> (Bucket, Credentials) {
+        let (endpoint, id, secret) = match &self.server {
+            Server::S3sFs { endpoint, .. } => (endpoint, ID, SECRET),
+            Server::Foreign(foreign) => (&foreign.endpoint, foreign.id.as_str(), foreign.secret.as_str()),
+        };
+        let name = self.name(bucket);
+        let bucket = Bucket::new(endpoint, Addressing::Path, &name, region_of(endpoint)).unwrap();
+        (bucket, Credentials::new(id, secret))
     }
 
-    /// Keeps bytes by hand.
-    pub(crate) fn put_plainly(&self, bucket: &str, key: &str, bytes: &[u8]) {
-        let path = self.path(bucket, key);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+    /// Keeps bytes, whatever we think of them.
+    pub(crate) async fn put_plainly(&self, bucket: &str, key: &str, bytes: &[u8]) {
+        let bucket = self.name(bucket);
+        match &self.server {
+            Server::S3sFs { root, .. } => {
+                let path = root.path().join(bucket).join(key);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, bytes).unwrap();
+            }
+            Server::Foreign(foreign) => foreign.put(&bucket, key, bytes).await,
+        }
     }
 
     /// What is kept under a key; `None` when there is nothing.
-    pub(crate) fn kept(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
-        fs::read(self.path(bucket, key)).ok()
+    pub(crate) async fn kept(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let bucket = self.name(bucket);
+        match &self.server {
+            Server::S3sFs { root, .. } => fs::read(root.path().join(bucket).join(key)).ok(),
+            Server::Foreign(foreign) => foreign.get(&bucket, key).await,
+        }
     }
 
     /// Whether nothing has been kept at all.
-    pub(crate) fn is_empty(&self, bucket: &str) -> bool {
-        fs::read_dir(self.root.path().join(bucket)).unwrap().next().is_none()
-    }
-
-    fn path(&self, bucket: &str, key: &str) -> PathBuf {
-        self.root.path().join(bucket).join(key)
+    pub(crate) async fn is_empty(&self, bucket: &str) -> bool {
+        let bucket = self.name(bucket);
+        match &self.server {
+            Server::S3sFs { root, .. } => fs::read_dir(root.path().join(bucket)).unwrap().next().is_none(),
+            Server::Foreign(foreign) => foreign.is_empty(&bucket).await,
+        }
     }
 
     /// Sends the bytes as a client would that does as it is told.
@@ -137,9 +164,33 @@ impl Store {
     }
 }
 
+async fn s3s_fs() -> Server {
+    let root = TempDir::new().unwrap();
+    let service = {
+        let mut builder = S3ServiceBuilder::new(FileSystem::new(root.path()).unwrap());
+        builder.set_auth(SimpleAuth::from_single(ID, SECRET));
+        builder.build()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = service.clone();
+            tokio::spawn(async move {
+                drop(
+                    Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await,
+                );
+            });
+        }
+    });
+    Server::S3sFs { endpoint, root, task }
+}
+
 impl Drop for Store {
     fn drop(&mut self) {
-        self.server.abort();
+        if let Server::S3sFs { task, .. } = &self.server {
+            task.abort();
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::PathBuf,
     process::Command,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -24,6 +23,8 @@ use skep_storage::{Addressing, Bucket, Credentials, Presigned, Signer, Upload};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use url::Url;
+
+use crate::there::There;
 
 const KEY_ID: &str = "AKIAHONEYDUE";
 const SECRET: &str = "open/sesame+with=signs";
@@ -60,6 +61,12 @@ pub enum Mood {
     Forgetful,
 }
 
+/// Where its bytes are.
+enum Place {
+    Here(TempDir),
+    There(Box<There>),
+}
+
 type Hook = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
@@ -74,8 +81,12 @@ struct Moods {
 
 /// The bucket. It ends with the value.
 pub struct TestBucket {
-    root: TempDir,
+    place: Place,
+    /// Of the server that has moods; what is behind it has none.
     endpoint: Url,
+    name: String,
+    key_id: String,
+    secret: String,
     moods: Arc<Mutex<Moods>>,
     server: JoinHandle<()>,
 }
@@ -87,23 +98,40 @@ impl std::fmt::Debug for TestBucket {
 }
 
 impl TestBucket {
-    /// Opens an empty one on loopback.
+    /// Opens an empty one: on loopback, or in the store of `SKEP_TEST_S3`.
     pub async fn start() -> Self {
-        let root = TempDir::new().unwrap();
-        let settings = Settings {
-            root: root.path().to_owned(),
-            bucket: BUCKET.to_owned(),
-            key_id: KEY_ID.to_owned(),
-            secret: SECRET.to_owned(),
-            origins: Vec::new(),
+        let (place, key_id, secret, name) = match There::from_environment() {
+            Some(there) => {
+                let (key_id, secret, name) = there.access();
+                (Place::There(Box::new(there)), key_id, secret, name)
+            }
+            None => {
+                let root = TempDir::new().unwrap();
+                (Place::Here(root), KEY_ID.to_owned(), SECRET.to_owned(), BUCKET.to_owned())
+            }
+        };
+        let router: Router = match &place {
+            Place::Here(root) => router(&Settings {
+                root: root.path().to_owned(),
+                bucket: name.clone(),
+                key_id: key_id.clone(),
+                secret: secret.clone(),
+                origins: Vec::new(),
+            })
+            .unwrap(),
+            Place::There(there) => there.router(),
         };
         let moods: Arc<Mutex<Moods>> = Arc::default();
-        let moody = middleware::from_fn_with_state(moods.clone(), answer);
-        let router: Router = router(&settings).unwrap().layer(moody);
+        let router = router.layer(middleware::from_fn_with_state(moods.clone(), answer));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { root, endpoint, moods, server }
+        Self { place, endpoint, name, key_id, secret, moods, server }
+    }
+
+    /// Whether it is honeyDue's own for one machine, which does more than any store must.
+    pub fn is_honeydues(&self) -> bool {
+        matches!(self.place, Place::Here(_))
     }
 
     /// Tells one of honeyDue's programs of it.
@@ -114,24 +142,28 @@ impl TestBucket {
     fn settings(&self) -> [(&'static str, &str); 4] {
         [
             ("B2_ENDPOINT", self.endpoint.as_str()),
-            ("B2_BUCKET", BUCKET),
-            ("B2_KEY_ID", KEY_ID),
-            ("B2_APP_KEY", SECRET),
+            ("B2_BUCKET", &self.name),
+            ("B2_KEY_ID", &self.key_id),
+            ("B2_APP_KEY", &self.secret),
         ]
     }
 
     /// As honeyDue's programs have it.
     pub fn storage(&self) -> Storage {
-        Storage::new(self.bucket(), self.bucket(), &Credentials::new(KEY_ID, SECRET)).unwrap()
+        Storage::new(self.bucket(), self.bucket(), &self.credentials()).unwrap()
     }
 
     /// Signs with the bucket's own key, for what an attacker could not.
     pub fn signer(&self) -> Signer {
-        Signer::new(self.bucket(), Credentials::new(KEY_ID, SECRET))
+        Signer::new(self.bucket(), self.credentials())
     }
 
     fn bucket(&self) -> Bucket {
-        Bucket::new(&self.endpoint, Addressing::Path, BUCKET, REGION).unwrap()
+        Bucket::new(&self.endpoint, Addressing::Path, &self.name, REGION).unwrap()
+    }
+
+    fn credentials(&self) -> Credentials {
+        Credentials::new(&self.key_id, &self.secret)
     }
 
     /// How it answers one kind of request from now on.
@@ -178,12 +210,18 @@ impl TestBucket {
 
     /// The bytes under a key; `None` when there are none.
     pub fn kept(&self, key: &str) -> Option<Vec<u8>> {
-        fs::read(self.path(key)).ok()
+        match &self.place {
+            Place::Here(root) => fs::read(root.path().join(BUCKET).join(key)).ok(),
+            Place::There(there) => there.get(key),
+        }
     }
 
     /// Every key, in order.
     pub fn keys(&self) -> Vec<String> {
-        let root = self.root.path().join(BUCKET);
+        let root = match &self.place {
+            Place::Here(root) => root.path().join(BUCKET),
+            Place::There(there) => return there.keys(),
+        };
         let (mut folders, mut keys) = (vec![root.clone()], Vec::new());
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -198,16 +236,24 @@ impl TestBucket {
         keys
     }
 
-    /// Where a key's bytes lie.
-    pub fn path(&self, key: &str) -> PathBuf {
-        self.root.path().join(BUCKET).join(key)
-    }
-
     /// Puts bytes under a key, by hand.
     pub fn put(&self, key: &str, bytes: &[u8]) {
-        let path = self.path(key);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        match &self.place {
+            Place::Here(root) => {
+                let path = root.path().join(BUCKET).join(key);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, bytes).unwrap();
+            }
+            Place::There(there) => there.put(key, bytes),
+        }
+    }
+
+    /// Takes the bytes under a key away, by hand.
+    pub fn remove(&self, key: &str) {
+        match &self.place {
+            Place::Here(root) => fs::remove_file(root.path().join(BUCKET).join(key)).unwrap(),
+            Place::There(there) => there.remove(key),
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 mod bucket;
 mod program;
 mod servers;
+mod there;
 
 pub use bucket::{Mood, Operation, TestBucket};
 pub use program::Running;

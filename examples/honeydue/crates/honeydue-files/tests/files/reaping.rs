@@ -177,7 +177,7 @@ async fn case_45_an_object_that_is_gone_already_is_no_failure() {
     let shed = Shed::open().await;
     let (ada, _) = shed.person("ada");
     let upload = shed.sent(ada).await;
-    std::fs::remove_file(shed.bucket.path(&keys::pending(ada, upload))).unwrap();
+    shed.bucket.remove(&keys::pending(ada, upload));
     shed.expire();
     let done = reap(&shed.store, &shed.storage, |_| {}).await.unwrap();
     assert_eq!((done.reaped, done.refused), (1, 0));

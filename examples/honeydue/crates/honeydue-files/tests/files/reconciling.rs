@@ -21,7 +21,7 @@ async fn case_38_objects_without_rows_and_files_without_objects_are_named_and_yo
     for key in [stray.as_str(), "files/notes.txt"] {
         shed.bucket.put(key, PNG);
     }
-    std::fs::remove_file(shed.bucket.path(&keys::kept(ada, lost))).unwrap();
+    shed.bucket.remove(&keys::kept(ada, lost));
     let young = reconcile(&shed.store, &shed.storage, now).await.unwrap();
     assert_eq!(
         (young.unknown_count, young.missing_count),
