@@ -21,9 +21,10 @@ help:
 	@echo "make bench  print speed and size, with the floor beside each"
 	@echo "make ci     what has to pass before a change lands"
 
+# Everything at once, as the tests have it: cargo builds what two packages share once for each set of packages that it is asked for.
 up:
 	@scripts/need $(APP_PACKAGES)
-	cargo build --package skep
+	cargo build --workspace --bins
 	$(SKEP) -C $(APP) up
 
 down:
@@ -59,7 +60,7 @@ ci: export TIMEFORMAT = -- that took %0R s
 ci:
 	time $(MAKE) lint
 	time cargo check --package skep --no-default-features
-	time PROFILE=quick $(MAKE) dist
+	time PROFILE=dev $(MAKE) dist
 	time SKEP_SEEDS=1000 SKEP_TEST_DIST=$(CURDIR)/target/dist NEXTEST_PROFILE=ci $(MAKE) test
 	time $(MAKE) up
 	time $(MAKE) check-pages

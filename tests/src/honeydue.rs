@@ -23,7 +23,7 @@ pub struct HoneyDue {
 const PARTS: &[&str] = &["skep.yaml", "deploy-k3s", "migrations"];
 const PROGRAMS: &[&str] =
     &["honeydue-api", "honeydue-worker", "honeydue-admin", "honeydue-web", "honeydue-bucket", "skep-migrate"];
-const BUILD: &str = "&build cargo build -p honeydue-api -p honeydue-worker -p honeydue-admin -p honeydue-web -p honeydue-bucket -p skep-migrate";
+const BUILD: &str = "&build cargo build --workspace --bins";
 const LAID: &str = "            /migrations: examples/honeydue/migrations\n";
 const LABEL: &str = "            /etc/honeydue-release: examples/honeydue/release\n";
 

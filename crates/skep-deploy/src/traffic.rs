@@ -33,8 +33,8 @@ pub(crate) fn urls(ingress: &Value, port: Option<u16>) -> Vec<(String, String)> 
     urls
 }
 
-/// A text whose URLs are as they are on this machine: `http://localhost:8080` and `http://*.localhost:8080` are hive's ingress, which
-/// listens at `port`. `None`: it is not hive, and nothing is changed.
+/// A text whose URLs are as they are on this machine: `http://*.localhost:8080` is hive's ingress, which listens at `port`. `None`: it is
+/// not hive, and nothing is changed.
 pub(crate) fn here(text: &str, port: Option<u16>) -> Cow<'_, str> {
     let Some(port) = port.filter(|_| text.contains(WRITTEN)) else { return Cow::Borrowed(text) };
     let mut here = String::with_capacity(text.len());
@@ -54,13 +54,17 @@ pub(crate) fn here(text: &str, port: Option<u16>) -> Cow<'_, str> {
     Cow::Owned(here)
 }
 
-/// Whether a text ends where a URL's host may end in `localhost`: after `http://`, or after `http://web.`.
+/// Whether a text ends within a URL's host, where `localhost` may be its last label: after `http://web.`. The bare name is not meant: in a
+/// pod it is the pod.
 fn is_host_of_url(before: &str) -> bool {
-    let host = before.rfind("://").map(|at| &before[at + 3..]);
-    host.is_some_and(|labels| {
-        let of_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');
-        labels.is_empty() || (labels.ends_with('.') && labels.chars().all(of_name))
-    })
+    let Some((scheme, labels)) = before.rsplit_once("://") else { return false };
+    let of_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_');
+    let is_web = ["http", "https"].iter().any(|web| {
+        scheme
+            .strip_suffix(web)
+            .is_some_and(|before| !before.ends_with(|letter: char| of_name(letter) || letter == '+'))
+    });
+    is_web && labels.len() > 1 && labels.ends_with('.') && labels.chars().all(of_name)
 }
 
 #[cfg(test)]
@@ -71,7 +75,7 @@ mod tests {
     fn the_written_port_of_urls_of_this_machine_is_the_ingress_port() {
         for (written, is) in [
             ("http://web.localhost:8080", "http://web.localhost:4000"),
-            ("http://localhost:8080/path?a=b", "http://localhost:4000/path?a=b"),
+            ("https://a.localhost:8080/path?a=b", "https://a.localhost:4000/path?a=b"),
             (
                 "http://a.b.localhost:8080,https://c.localhost:8080/",
                 "http://a.b.localhost:4000,https://c.localhost:4000/",
@@ -86,6 +90,10 @@ mod tests {
             "http://notlocalhost:8080",
             "http://example.com/localhost:8080",
             "localhost:8080",
+            "http://localhost:8080",
+            "http://.localhost:8080",
+            "redis://cache.localhost:8080",
+            "grpc+http://a.localhost:8080",
             "http://192.0.2.1:8080",
         ] {
             assert_eq!(here(other, Some(4000)), other);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::is_of;
+
 /// What happens to objects under a prefix as they grow old. It knows names and ages alone: not what an app still needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LifecycleRule {
@@ -57,6 +59,15 @@ impl CorsRule {
     }
 }
 
+/// A rule for pages as a bucket has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundCors {
+    /// Empty on a store that keeps none.
+    pub name: String,
+    /// What it says.
+    pub rule: CorsRule,
+}
+
 /// `https://example.com: PUT, GET`
 impl fmt::Display for CorsRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,6 +87,8 @@ pub enum Difference<Rule> {
         /// What it should.
         wanted: Rule,
     },
+    /// It was set from here, and is not wanted any more.
+    Extra(Rule),
 }
 
 /// What differs from what is wanted. Rules for anything else are nobody's business.
@@ -91,22 +104,30 @@ pub fn lifecycle_differences(
     wanted.iter().filter_map(of).collect()
 }
 
-/// What differs from what is wanted: a rule that lets all of it through will do.
-pub fn cors_differences(wanted: &[CorsRule], found: &[CorsRule]) -> Vec<Difference<CorsRule>> {
-    let lets_header = |one: &CorsRule, wanted: &String| {
-        one.headers.iter().any(|header| header == "*" || header.eq_ignore_ascii_case(wanted))
+/// What differs from what is wanted: a rule that lets all of it through will do, whoever has set it. One that `owner` has set and that lets
+/// more through than is wanted is too much.
+pub fn cors_differences(owner: &str, wanted: &[CorsRule], found: &[FoundCors]) -> Vec<Difference<CorsRule>> {
+    let all: Vec<&CorsRule> = found.iter().map(|one| &one.rule).collect();
+    let missing = wanted.iter().filter(|rule| !lets_through(&all, rule)).cloned().map(Difference::Missing);
+    let of_ours = found.iter().filter(|one| is_of(owner, &one.name)).map(|one| &one.rule);
+    let wanted: Vec<&CorsRule> = wanted.iter().collect();
+    let extra = of_ours.filter(|rule| !lets_through(&wanted, rule)).cloned().map(Difference::Extra);
+    missing.chain(extra).collect()
+}
+
+/// Whether some rules let through whatever another does.
+fn lets_through(some: &[&CorsRule], rule: &CorsRule) -> bool {
+    let lets_header = |one: &CorsRule, header: &String| {
+        one.headers.iter().any(|other| other == "*" || other.eq_ignore_ascii_case(header))
     };
-    let lets = |one: &CorsRule, rule: &CorsRule, origin: &String, method: &String| {
+    let lets = |one: &CorsRule, origin: &String, method: &String| {
         one.origins.iter().any(|other| other == origin || other == "*")
             && one.methods.contains(method)
             && rule.headers.iter().all(|header| lets_header(one, header))
     };
-    let is_there = |rule: &CorsRule| {
-        let each =
-            rule.origins.iter().flat_map(|origin| rule.methods.iter().map(move |method| (origin, method)));
-        each.clone().all(|(origin, method)| found.iter().any(|one| lets(one, rule, origin, method)))
-    };
-    wanted.iter().filter(|rule| !is_there(rule)).map(|rule| Difference::Missing(rule.clone())).collect()
+    let mut pairs =
+        rule.origins.iter().flat_map(|origin| rule.methods.iter().map(move |method| (origin, method)));
+    pairs.all(|(origin, method)| some.iter().any(|one| lets(one, origin, method)))
 }
 
 #[cfg(test)]
@@ -145,13 +166,34 @@ mod tests {
             CorsRule::for_files(vec![origin.to_owned()], methods)
         };
         let wanted = [cors("https://a.example", &["PUT", "GET"])];
+        let differences = |found: &[CorsRule]| {
+            let of_others = |rule: &CorsRule| FoundCors { name: String::new(), rule: rule.clone() };
+            cors_differences("shop-live", &wanted, &found.iter().map(of_others).collect::<Vec<_>>())
+        };
+        assert_eq!(differences(&[cors("https://a.example", &["GET"]), cors("*", &["PUT"])]), []);
+        assert_eq!(differences(&[cors("https://a.example", &["GET"])]).len(), 1);
+        assert_eq!(differences(&[cors("https://a.example.evil", &["GET", "PUT"])]).len(), 1);
+        let without_headers = CorsRule { headers: Vec::new(), ..cors("https://a.example", &["GET", "PUT"]) };
+        assert_eq!(differences(&[without_headers]).len(), 1, "no file could be sent");
+    }
+
+    #[test]
+    fn what_was_let_through_from_here_and_is_wanted_no_more_is_told_and_what_others_have_set_is_not() {
+        let cors = |origins: &[&str]| {
+            CorsRule::for_files(origins.iter().map(|&one| one.to_owned()).collect(), vec!["PUT".to_owned()])
+        };
+        let (old, new) =
+            (cors(&["https://old.example", "https://new.example"]), cors(&["https://new.example"]));
+        let found = |name: &str| [FoundCors { name: name.to_owned(), rule: old.clone() }];
+        let extra = [Difference::Extra(old.clone())];
+        for wanted in [std::slice::from_ref(&new), &[]] {
+            assert_eq!(cors_differences("shop-live", wanted, &found("skep-pages-shop-live-0")), extra);
+            let of_others = cors_differences("shop-live", wanted, &found("skep-pages-shop-staging-0"));
+            assert_eq!(of_others, []);
+        }
         assert_eq!(
-            cors_differences(&wanted, &[cors("https://a.example", &["GET"]), cors("*", &["PUT"])]),
+            cors_differences("shop-live", std::slice::from_ref(&old), &found("skep-pages-shop-live-0")),
             []
         );
-        assert_eq!(cors_differences(&wanted, &[cors("https://a.example", &["GET"])]).len(), 1);
-        assert_eq!(cors_differences(&wanted, &[cors("https://a.example.evil", &["GET", "PUT"])]).len(), 1);
-        let without_headers = CorsRule { headers: Vec::new(), ..cors("https://a.example", &["GET", "PUT"]) };
-        assert_eq!(cors_differences(&wanted, &[without_headers]).len(), 1, "no file could be sent");
     }
 }

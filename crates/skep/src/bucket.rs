@@ -26,8 +26,9 @@ pub(crate) fn admin(bucket: &Bucket) -> Result<Admin> {
     let Some((key_id, key)) = &bucket.credentials else { bail!("the bucket's key was not read") };
     let endpoint: Url = bucket.endpoint.parse().with_context(|| bucket.endpoint.clone())?;
     let api = bucket.native_api.as_deref().unwrap_or(B2_API);
+    let asked = if is_b2(bucket) { api } else { &bucket.endpoint };
     let mut http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5));
-    if [api, endpoint.as_str()].iter().all(|url| url.starts_with("http://")) {
+    if asked.starts_with("http://") {
         http = http.tls_certs_only([]);
     }
     let http = http.build().context("no HTTPS is possible: are this machine's CA certificates missing?")?;
@@ -63,10 +64,16 @@ pub(crate) fn cors(bucket: &Bucket) -> Vec<CorsRule> {
         .collect()
 }
 
+/// Whose rules for pages they are: apps and targets may share a bucket.
+pub(crate) fn owner(app: &str, target: &str) -> String {
+    format!("{app}-{target}")
+}
+
 /// A difference in words.
 pub(crate) fn said<Rule: std::fmt::Display>(difference: &Difference<Rule>) -> String {
     match difference {
         Difference::Missing(rule) => format!("+ {rule}"),
+        Difference::Extra(rule) => format!("- {rule}"),
         Difference::Other { found, wanted } => format!("~ {wanted} (it is now {found})"),
     }
 }
@@ -101,11 +108,11 @@ pub(crate) fn check(project: &Project) -> Option<AskingCheck> {
         bucket.credentials.is_some()
             && !(bucket.lifecycle.is_empty() && bucket.cors.is_empty() && bucket.keep.is_empty())
     })?;
-    let target = project.target.clone();
+    let (app, target) = (project.app.to_string(), project.target.clone());
     Some(AskingCheck::new(move || {
-        let (bucket, target) = (bucket.clone(), target.clone());
+        let (bucket, app, target) = (bucket.clone(), app.clone(), target.clone());
         async move {
-            let found = tokio::time::timeout(WITHIN, findings(&bucket, &target)).await;
+            let found = tokio::time::timeout(WITHIN, findings(&bucket, &app, &target)).await;
             let late = format!("no word of its rules within {} s", WITHIN.as_secs());
             found.unwrap_or_else(|_| vec![warning(&bucket, late, "look at `bucket.endpoint`".to_owned())])
         }
@@ -114,7 +121,7 @@ pub(crate) fn check(project: &Project) -> Option<AskingCheck> {
 }
 
 /// Advice, all of it: an app can be shipped while its bucket is being put right.
-async fn findings(bucket: &Bucket, target: &str) -> Vec<Finding> {
+async fn findings(bucket: &Bucket, app: &str, target: &str) -> Vec<Finding> {
     let admin = match admin(bucket) {
         Ok(admin) => admin,
         Err(error) => return vec![warning(bucket, format!("{error:#}"), "look at `bucket`".to_owned())],
@@ -132,19 +139,16 @@ async fn findings(bucket: &Bucket, target: &str) -> Vec<Finding> {
         }
         Err(error) => all.push(warning(bucket, error.to_string(), hint(bucket, &error))),
     }
-    let wanted = cors(bucket);
-    if !wanted.is_empty() {
-        match admin.cors().await {
-            Ok(found) => {
-                for difference in cors_differences(&wanted, &found) {
-                    let what = format!("pages may not speak to it as skep.yaml says: {}", said(&difference));
-                    all.push(warning(bucket, what, format!("`skep bucket cors apply -t {target}`")));
-                }
+    match admin.cors().await {
+        Ok(found) => {
+            for difference in cors_differences(&owner(app, target), &cors(bucket), &found) {
+                let what = format!("pages may not speak to it as skep.yaml says: {}", said(&difference));
+                all.push(warning(bucket, what, format!("`skep bucket cors apply -t {target}`")));
             }
-            // Said once already.
-            Err(_) if !all.is_empty() => {}
-            Err(error) => all.push(warning(bucket, error.to_string(), hint(bucket, &error))),
         }
+        // Said once already, or nothing that this app asked for.
+        Err(_) if !all.is_empty() || bucket.cors.is_empty() => {}
+        Err(error) => all.push(warning(bucket, error.to_string(), hint(bucket, &error))),
     }
     all
 }

@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{MAX_AGE, is_of, name};
+use super::MAX_AGE;
 use crate::{
-    CorsRule, LifecycleRule, StoreError,
+    CorsRule, FoundCors, LifecycleRule, StoreError,
     client::{ANSWER_WITHIN, send::why},
+    names::{is_of, name},
 };
 
 /// How often a change is tried that somebody else's change has met.
@@ -89,9 +90,11 @@ impl Account {
         Ok(bucket.lifecycle_rules.iter().map(lifecycle_rule).collect())
     }
 
-    pub(super) async fn cors(&self) -> Result<Vec<CorsRule>, StoreError> {
+    pub(super) async fn cors(&self) -> Result<Vec<FoundCors>, StoreError> {
         let (_, bucket) = self.bucket().await?;
-        Ok(bucket.cors_rules.iter().map(cors_rule).collect())
+        let name = |rule: &Value| rule["corsRuleName"].as_str().unwrap_or_default().to_owned();
+        let rules = bucket.cors_rules.iter();
+        Ok(rules.map(|rule| FoundCors { name: name(rule), rule: cors_rule(rule) }).collect())
     }
 
     pub(super) async fn set_lifecycle(&self, wanted: &[LifecycleRule]) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ mod s3;
 
 use url::Url;
 
-use crate::{Client, CorsRule, LifecycleRule, StoreError};
+use crate::{Client, CorsRule, FoundCors, LifecycleRule, StoreError};
 
 /// Where Backblaze's native API is.
 pub const B2_API: &str = "https://api.backblazeb2.com";
@@ -67,11 +67,11 @@ impl Admin {
         }
     }
 
-    /// Which pages may speak to it.
+    /// Which pages may speak to it, whoever has set that.
     ///
     /// # Errors
     /// The store's failure.
-    pub async fn cors(&self) -> Result<Vec<CorsRule>, StoreError> {
+    pub async fn cors(&self) -> Result<Vec<FoundCors>, StoreError> {
         match &self.0 {
             Kind::B2(account) => account.cors().await,
             Kind::S3(client) => client.cors().await,
@@ -90,44 +90,5 @@ impl Admin {
     }
 }
 
-/// What the names of rules that are set from here begin with. Backblaze wants 6 to 50 letters, digits and hyphens.
-const OURS: &str = "skep-pages";
-/// The longest name of a rule for pages.
-const LONGEST_NAME: usize = 50;
-
-/// The names of one owner's rules for pages: apps may share a bucket.
-fn name(owner: &str, number: usize) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let owner: String = owner.chars().map(plain).take(LONGEST_NAME - OURS.len() - 4).collect();
-    format!("{OURS}-{owner}-{number}")
-}
-
-/// Whether a rule's name is one of an owner's.
-fn is_of(owner: &str, found: &str) -> bool {
-    let first = name(owner, 0);
-    let begin = first.trim_end_matches('0');
-    found
-        .strip_prefix(begin)
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
 /// How long a browser may remember the answer, in seconds.
 const MAX_AGE: u32 = 3600;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_as_long_as_backblaze_takes_them_and_each_owner_s_own() {
-        for owner in ["a", "shop-production", &"x".repeat(100), "é ü/"] {
-            for number in [0, 99] {
-                let name = name(owner, number);
-                assert!((6..=LONGEST_NAME).contains(&name.len()), "{name}");
-                assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{name}");
-                assert!(is_of(owner, &name), "{name}");
-            }
-        }
-        assert!(!is_of("shop", &name("shop-staging", 0)) && !is_of("shop", "skep-pages-shop-"));
-    }
-}

@@ -8,8 +8,12 @@ use reqwest::{
 };
 use serde::Deserialize;
 
-use super::{MAX_AGE, is_of, name};
-use crate::{Client, CorsRule, LifecycleRule, StoreError, client::send::Signed};
+use super::MAX_AGE;
+use crate::{
+    Client, CorsRule, FoundCors, LifecycleRule, StoreError,
+    client::send::Signed,
+    names::{is_of, name},
+};
 
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
@@ -52,7 +56,7 @@ struct Noncurrent {
 }
 
 /// What makes a rule more than days for a prefix.
-const MORE: [&str; 7] = [
+const MORE: [&str; 8] = [
     "<Tag>",
     "<ObjectSize",
     "<Transition>",
@@ -60,6 +64,7 @@ const MORE: [&str; 7] = [
     "<AbortIncompleteMultipartUpload>",
     "<NewerNoncurrentVersions>",
     "<Date>",
+    "<ExpiredObjectDeleteMarker>",
 ];
 
 impl Rule {
@@ -158,9 +163,12 @@ impl Client {
         .await
     }
 
-    pub(super) async fn cors(&self) -> Result<Vec<CorsRule>, StoreError> {
+    pub(super) async fn cors(&self) -> Result<Vec<FoundCors>, StoreError> {
         let rules = self.rules("cors", "CORSRule").await?;
-        let each = rules.iter().map(|text| Ok(parsed::<Cors>("cors", text)?.rule()));
+        let each = rules.iter().map(|text| {
+            let found: Cors = parsed("cors", text)?;
+            Ok(FoundCors { rule: found.rule(), name: found.id })
+        });
         each.collect()
     }
 

@@ -244,16 +244,21 @@ impl Client {
         }
     }
 
-    /// Deletes everything in a folder, every version, page by page. Answers how many versions went, and what the store kept.
+    /// Deletes everything in a folder, every version, page by page. `gone` hears how many versions went with each; answers what the store
+    /// kept.
     ///
     /// # Errors
     /// The store's failure; some may be deleted by then.
     ///
     /// # Panics
     /// When `folder` does not end in a slash: it would be the beginning of other names.
-    pub async fn delete_folder(&self, folder: &str) -> Result<(usize, Vec<NotDeleted>), StoreError> {
+    pub async fn delete_folder(
+        &self,
+        folder: &str,
+        mut gone: impl FnMut(usize),
+    ) -> Result<Vec<NotDeleted>, StoreError> {
         assert!(folder.len() > 1 && folder.ends_with('/'), "a folder's name ends in a slash: {folder:?}");
-        let (mut gone, mut kept) = (0, BTreeMap::new());
+        let mut kept = BTreeMap::new();
         let (mut from, mut deleted_before): (_, Option<ListedVersion>) = (None, None);
         loop {
             let page = self.versions(folder, from.as_ref()).await?;
@@ -263,7 +268,7 @@ impl Client {
                 let why = "it is still there after it was deleted".to_owned();
                 refused.push(NotDeleted { key: first.key.clone(), why });
             }
-            gone += page.versions.len().saturating_sub(refused.len());
+            gone(page.versions.len().saturating_sub(refused.len()));
             // What is gone makes room for what comes after it: the same page is looked at again until it is empty, which proves it. What is
             // kept is passed by.
             let again = !page.versions.is_empty() && refused.is_empty();
@@ -274,7 +279,7 @@ impl Client {
                 from = Some(next);
             } else {
                 let kept = kept.into_iter().map(|(key, why)| NotDeleted { key, why });
-                return Ok((gone, kept.collect()));
+                return Ok(kept.collect());
             }
         }
     }

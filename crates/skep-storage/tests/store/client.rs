@@ -59,8 +59,11 @@ async fn folders_go_whole_page_by_page_and_no_other_folder_with_them() {
     }
     store.put_plainly("photos", "uploads/10/a", BYTES).await;
     store.put_plainly("photos", "files/1/a", BYTES).await;
-    assert_eq!(client.delete_folder("uploads/1/").await.unwrap(), (1003, Vec::new()));
-    assert_eq!(client.delete_folder("uploads/1/").await.unwrap(), (0, Vec::new()));
+    let mut gone = 0;
+    assert_eq!(client.delete_folder("uploads/1/", |some| gone += some).await.unwrap(), Vec::new());
+    assert_eq!(gone, 1003);
+    assert_eq!(client.delete_folder("uploads/1/", |some| gone += some).await.unwrap(), Vec::new());
+    assert_eq!(gone, 1003, "nothing was left");
     assert!(
         store.kept("photos", "uploads/10/a").await.is_some()
             && store.kept("photos", "files/1/a").await.is_some()

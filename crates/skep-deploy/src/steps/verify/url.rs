@@ -37,9 +37,7 @@ pub(super) async fn check(app: &App, plan: &Plan, check: &UrlCheck) -> Result<()
         path: Vec::new(),
         hint: "correct it in `verify` of skep.yaml".to_owned(),
     };
-    let url: Url = here(&check.url, app.ingress_port)
-        .parse()
-        .map_err(|error| unusable(format!("it is not a URL: {error}")))?;
+    let url = actual(app, &check.url).map_err(unusable)?;
     let client = client(&url).map_err(|error| unusable(innermost(&error)))?;
     let deadline = Instant::now() + check.within;
     loop {
@@ -125,6 +123,17 @@ fn left(tls: Option<&TlsInfo>) -> Option<i64> {
     let (_, certificate) = parse_x509_certificate(tls?.peer_certificate()?).ok()?;
     let end = certificate.validity().not_after.timestamp();
     Some((end - skep_ambient::now().as_second()) / SECONDS_OF_A_DAY)
+}
+
+/// The URL as it is on this machine: `:8080` of a `*.localhost` host is hive's ingress, whatever its port, and so it is of `localhost`,
+/// because whoever asks is no pod.
+fn actual(app: &App, url: &str) -> Result<Url, String> {
+    let url = here(url, app.ingress_port);
+    let mut url: Url = url.parse().map_err(|error| format!("it is not a URL: {error}"))?;
+    if let (Some(port), Some("localhost"), Some(8080)) = (app.ingress_port, url.host_str(), url.port()) {
+        url.set_port(Some(port)).map_err(|()| "it can't have a port".to_owned())?;
+    }
+    Ok(url)
 }
 
 fn is_local(url: &Url) -> bool {

@@ -303,6 +303,7 @@ fn rows(error: &NotAttached) -> ApiError {
         NotAttached::InHand(_) => ApiError::new(StatusCode::CONFLICT, "upload_in_hand", text).retry_after(1),
         NotAttached::Taken(_) => ApiError::new(StatusCode::CONFLICT, "upload_taken", text),
         NotAttached::NoTarget => ApiError::not_found("thing to attach to"),
+        NotAttached::Nobody => ApiError::unauthorized(),
         NotAttached::Lost | NotAttached::Store(_) => {
             let message = "this took too long; nothing has changed, so send it again";
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "claim_lost", message).retry_after(1)

@@ -66,9 +66,6 @@ pub async fn attach(
     target: &Target,
     ids: &BTreeSet<Uuid>,
 ) -> Result<Attached, AttachError> {
-    if ids.is_empty() {
-        return Ok(store.attach_uploads(user, target, None, &[]).await?);
-    }
     let (claim, uploads) = match store.claim_uploads(user, target, ids).await? {
         Claimed::Before(attached) => return Ok(attached),
         Claimed::Ours(claim, uploads) => (claim, uploads),
@@ -105,6 +102,10 @@ pub async fn attach(
         }
         Err(error) => {
             give_up(store, claim).await;
+            if let AttachError::Sent { id, wrong: Wrong::Checksum } = &error {
+                // They were read to the end once. Sent again they are looked at again; asked for again they are not.
+                drop(storage.client.delete_objects(&[keys::pending(user, *id)]).await);
+            }
             Err(error)
         }
     }
@@ -113,8 +114,15 @@ pub async fn attach(
 /// Gives the rows back. Copies that were made already stay for the next try, or for the reaper, which removes both. Those of a person who is
 /// gone go with the rest of them.
 async fn give_up(store: &Store, claim: Claim) {
-    if let Err(error) = store.unclaim_uploads(claim).await {
-        tracing::warn!(%error, "uploads are still claimed; they are free again in five minutes");
+    for again in [true, true, false] {
+        match store.unclaim_uploads(claim).await {
+            Ok(()) => return,
+            // A database that was started again has ended more than one connection.
+            Err(_) if again => {}
+            Err(error) => {
+                tracing::warn!(%error, "uploads are still claimed; they are free again in five minutes");
+            }
+        }
     }
 }
 

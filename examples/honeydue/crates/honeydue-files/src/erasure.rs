@@ -24,10 +24,10 @@ pub struct Erased {
 pub async fn erase(store: &Store, storage: &Storage) -> Result<Erased, TableError> {
     let mut erased = Erased::default();
     for order in store.open_erasures().await? {
-        let outcome = empty(storage, order.user).await;
-        let (versions, error) = match &outcome {
-            Ok((versions, kept)) => (*versions, kept.first().map(|one| one.why.clone()).unwrap_or_default()),
-            Err(error) => (0, error.to_string()),
+        let mut versions = 0;
+        let error = match empty(storage, order.user, &mut versions).await {
+            Ok(kept) => kept.into_iter().next().map(|one| one.why).unwrap_or_default(),
+            Err(error) => error.to_string(),
         };
         store.note_erasure(order.user, versions, &error).await?;
         erased.versions += versions;
@@ -44,12 +44,12 @@ pub async fn erase(store: &Store, storage: &Storage) -> Result<Erased, TableErro
     Ok(erased)
 }
 
-async fn empty(storage: &Storage, user: i64) -> Result<(u64, Vec<NotDeleted>), StoreError> {
-    let (mut versions, mut kept) = (0, Vec::new());
+/// Deletes what there is of a person; `versions` counts along, however it ends. Answers what the store would not delete.
+async fn empty(storage: &Storage, user: i64, versions: &mut u64) -> Result<Vec<NotDeleted>, StoreError> {
+    let mut kept = Vec::new();
     for folder in keys::folders(user) {
-        let (gone, refused) = storage.client.delete_folder(&folder).await?;
-        versions += gone as u64;
+        let refused = storage.client.delete_folder(&folder, |gone| *versions += gone as u64).await?;
         kept.extend(refused);
     }
-    Ok((versions, kept))
+    Ok(kept)
 }

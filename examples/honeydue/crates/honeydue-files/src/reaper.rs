@@ -111,16 +111,17 @@ async fn close<const N: usize>(
             return Err(error.into());
         }
     };
-    for NotDeleted { key, why } in &kept {
-        tracing::warn!(key, why, "the store would not delete an object");
-    }
     let gone = gone(&batch.uploads, &kept);
     let rows = store.close_batch(batch, &gone).await?;
     let refused = (batch.uploads.len() - gone.len()) as u64;
     Ok(Reaped { refused, versions: versions as u64, ..count(rows) })
 }
 
+/// Of which rows everything is gone. What the store keeps is told.
 fn gone(rows: &[(i64, Uuid)], kept: &[NotDeleted]) -> Vec<Uuid> {
+    for NotDeleted { key, why } in kept {
+        tracing::warn!(key, why, "the store would not delete an object");
+    }
     let is_kept =
         |id: Uuid| kept.iter().any(|one| keys::read(&one.key).is_some_and(|(_, other)| other == id));
     rows.iter().map(|(_, id)| *id).filter(|id| !is_kept(*id)).collect()

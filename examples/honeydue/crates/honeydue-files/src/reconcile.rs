@@ -55,27 +55,32 @@ pub async fn reconcile(
 ) -> Result<Difference, ReconcileError> {
     let mut difference = Difference::default();
     for folder in [keys::PENDING, keys::KEPT] {
-        let mut from = None;
+        let (mut from, mut last) = (None, String::new());
         loop {
             let page = storage.client.versions(folder, from.as_ref()).await?;
             let is_old = |came: Option<Timestamp>| came.is_none_or(|came| now.duration_since(came) > YOUNG);
-            let objects: Vec<_> = page.versions.iter().filter(|one| is_old(one.last_modified)).collect();
+            let old = page.versions.iter().filter(|one| is_old(one.last_modified));
+            // An object may have several versions, all on one page or the last of one and the first of the next.
+            let mut objects: Vec<&str> = old.map(|one| one.key.as_str()).collect();
+            objects.dedup();
+            objects.retain(|key| *key != last);
             difference.objects += objects.len() as u64;
             let ids: BTreeSet<Uuid> =
-                objects.iter().filter_map(|one| keys::read(&one.key)).map(|(_, id)| id).collect();
+                objects.iter().filter_map(|key| keys::read(key)).map(|(_, id)| id).collect();
             let known = if folder == keys::PENDING {
                 store.known_uploads(&ids).await?
             } else {
                 store.known_files(&ids).await?
             };
-            for object in objects {
-                if !keys::read(&object.key).is_some_and(|(_, id)| known.contains(&id)) {
+            for key in &objects {
+                if !keys::read(key).is_some_and(|(_, id)| known.contains(&id)) {
                     difference.unknown_count += 1;
-                    if difference.unknown.len() < NAMED && difference.unknown.last() != Some(&object.key) {
-                        difference.unknown.push(object.key.clone());
+                    if difference.unknown.len() < NAMED {
+                        difference.unknown.push((*key).to_owned());
                     }
                 }
             }
+            last = objects.last().map_or(last, |key| (*key).to_owned());
             from = page.next;
             if from.is_none() {
                 break;
@@ -88,13 +93,18 @@ pub async fn reconcile(
         let Some(&(_, last)) = files.last() else { return Ok(difference) };
         after = last;
         difference.files += files.len() as u64;
+        let mut missing = BTreeSet::new();
         for (owner, id) in files {
             if storage.client.look(&keys::kept(owner, id), 1).await?.is_none() {
-                difference.missing_count += 1;
-                if difference.missing.len() < NAMED {
-                    difference.missing.push(id);
-                }
+                missing.insert(id);
             }
+        }
+        if !missing.is_empty() {
+            // What was deleted while we looked has not lost anything.
+            let missing = store.files_in_use(&missing).await?;
+            difference.missing_count += missing.len() as u64;
+            difference.missing.extend(missing);
+            difference.missing.truncate(NAMED);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection as _, PgPool,
+    ConnectOptions as _, Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
@@ -15,7 +15,7 @@ use crate::query::call;
 /// How long one connection attempt, or the wait for a free connection, may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// How long a connection that was well is believed to be so. It is asked whenever a query is done with it.
-const WELL_FOR: Duration = Duration::from_secs(1);
+const WELL_FOR: Duration = Duration::from_millis(50);
 
 /// Where the database is. The names of the environment variables are those of the migration Job, too.
 #[derive(Clone)]
@@ -111,4 +111,6 @@ fn options(settings: &DatabaseSettings) -> PgConnectOptions {
         .application_name("honeydue")
         // Statements have no names: see `query`.
         .statement_cache_capacity(0)
+        // Postgres tells which are slow (`log_min_duration_statement`). Here some would show what was written into them: see `call`.
+        .disable_statement_logging()
 }

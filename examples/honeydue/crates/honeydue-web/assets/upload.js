@@ -53,10 +53,12 @@ async function digest(file) {
   return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// One request with a progress bar, which fetch does not have.
-function transfer(how, file, progress) {
+// One request with a progress bar, which fetch does not have. It can be stopped.
+function transfer(how, one) {
+  const { file, progress } = one;
   return new Promise((done, failed) => {
     const request = new XMLHttpRequest();
+    one.stop = () => request.abort();
     request.open(how.method, how.url);
     let body = file;
     if (how.method === "POST") {
@@ -73,6 +75,7 @@ function transfer(how, file, progress) {
       request.status < 300 ? done() : failed(new Refused(`The store refused it (${request.status}).`, true));
     request.onerror = () => failed(new Refused("The connection was lost.", true));
     request.ontimeout = request.onerror;
+    request.onabort = () => failed(new Refused("It was taken away.", false));
     request.timeout = 5 * 60 * 1000;
     request.send(body);
   });
@@ -95,9 +98,10 @@ async function send(one) {
   }
 }
 
-// An upload that nobody will attach keeps no place.
+// An upload that nobody will attach keeps no place, and nothing more of it is sent.
 function giveUp(one) {
   one.isGone = true;
+  one.stop?.();
   if (one.how) fetch(`/uploads/${one.how.upload_id}/cancel`, { method: "POST", keepalive: true }).catch(() => {});
 }
 
@@ -112,12 +116,14 @@ async function transmit(one) {
         const sha256 = await digest(one.file);
         if (sha256) asked.sha256 = sha256;
         one.how = await ask("/uploads/presign", asked);
+        if (one.isGone) return giveUp(one);
       }
-      await transfer(one.how, one.file, one.progress);
+      await transfer(one.how, one);
       one.progress(1);
       one.show("sent", "");
       return;
     } catch (error) {
+      if (one.isGone) return;
       if (!error.again || attempt === TRIES) {
         one.show("failed", error.message, error.again || error.code === "too_many_uploads");
         return;

@@ -84,11 +84,7 @@ impl Work {
     pub(crate) async fn run(self, tools: &Tools, tick: Timestamp) -> Result<String, WorkError> {
         let Tools { store, storage, metrics } = tools;
         let day = tick.to_zoned(TimeZone::UTC).date();
-        let storage = match (self, storage) {
-            (Self::Reap | Self::Erase | Self::Reconcile, None) => return Ok("there is no bucket".to_owned()),
-            (_, storage) => storage.as_ref(),
-        };
-        match (self, storage) {
+        match (self, storage.as_ref()) {
             (Self::CleanUp, _) => {
                 let (sessions, runs) = store.clean_up().await?;
                 Ok(format!("expired sessions deleted: {sessions}, old runs deleted: {runs}"))
@@ -119,7 +115,8 @@ impl Work {
                 ))
             }
             (Self::Reconcile, Some(storage)) => compare(store, storage).await,
-            (Self::Reap | Self::Erase | Self::Reconcile, None) => Ok(String::new()),
+            // Without a bucket there is none of it; orders to erase wait until there is one again.
+            (Self::Reap | Self::Erase | Self::Reconcile, None) => Ok(NOTHING.to_owned()),
         }
     }
 }

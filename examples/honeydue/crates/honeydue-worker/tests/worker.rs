@@ -56,7 +56,7 @@ async fn killed_at_any_point_of_reaping_it_loses_nothing_and_leaves_nothing() {
             bucket.put(&format!("uploads/7/{id}"), PNG);
             surroundings.sql(&format!(
                 "insert into pending_uploads (id, user_id, category, content_type, content_length, form_expires_at, expires_at) \
-                 values ('{id}', 7, 'document', 'image/png', 7, now(), now())"
+                 values ('{id}', 7, 'document', 'image/png', 7, now() - interval '1 hour', now())"
             ));
         }
         killed_at(&surroundings, &bucket, operation, mood, || {

@@ -182,3 +182,18 @@ async fn case_45_an_object_that_is_gone_already_is_no_failure() {
     let done = reap(&shed.store, &shed.storage, |_| {}).await.unwrap();
     assert_eq!((done.reaped, done.refused), (1, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_38_what_was_given_up_waits_for_what_is_still_on_its_way() {
+    let shed = Shed::open().await;
+    let (ada, _) = shed.person("ada");
+    let upload = shed.sent(ada).await;
+    assert!(shed.store.cancel_upload(ada, upload).await.unwrap());
+    // Its form has just died: what began to be sent before may still arrive.
+    shed.sql("update pending_uploads set form_expires_at = now() - interval '1 minute'");
+    assert_eq!(reap(&shed.store, &shed.storage, |_| {}).await.unwrap().reaped, 0);
+    shed.send(ada, upload).await;
+    shed.expire();
+    assert_eq!(reap(&shed.store, &shed.storage, |_| {}).await.unwrap().reaped, 1);
+    assert!(shed.bucket.keys().is_empty());
+}

@@ -86,7 +86,7 @@ impl Shed {
         }
         self.sql(&format!(
             "insert into pending_uploads (id, user_id, category, content_type, content_length, form_expires_at, expires_at) \
-             select lpad(to_hex(n), 32, '0')::uuid, {user}, 'task_completion', 'image/png', 7, now(), now() \
+             select lpad(to_hex(n), 32, '0')::uuid, {user}, 'task_completion', 'image/png', 7, now() - interval '1 hour', now() \
              from generate_series(1, {count}) n"
         ));
     }

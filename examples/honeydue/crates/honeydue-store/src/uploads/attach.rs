@@ -83,7 +83,10 @@ pub enum NotAttached {
     /// What it is to be attached to is not there, or is somebody else's.
     #[error("there is nothing to attach to")]
     NoTarget,
-    /// It took so long that the claim is somebody else's, or the person is gone.
+    /// The person is gone.
+    #[error("there is no such person")]
+    Nobody,
+    /// It took so long that the claim is somebody else's.
     #[error("the claim was lost")]
     Lost,
     /// The database's failure.
@@ -198,7 +201,7 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         if there.is_none() {
-            return Err(NotAttached::Lost);
+            return Err(NotAttached::Nobody);
         }
         if let Some(claim) = claim {
             let ours = query(

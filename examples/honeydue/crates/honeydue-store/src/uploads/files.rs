@@ -69,13 +69,26 @@ impl Store {
         asked.bind(ids).all(self).await?.iter().map(id).collect()
     }
 
-    /// Files by their ids, some at once, each with whose it is.
+    /// Which of these files still belong to something.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn files_in_use(&self, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
+        let known = query(
+            "select id::text as id from files where id = any($1::text[]::uuid[]) \
+                 and (completion_id is not null or document_id is not null)",
+        );
+        self.known(known, ids).await
+    }
+
+    /// Files that belong to something, by their ids, some at once, each with whose it is.
     ///
     /// # Errors
     /// The database's failure.
     pub async fn files_after(&self, after: Uuid) -> Result<Vec<(i64, Uuid)>, StoreError> {
         let rows = query(
-            "select id::text as id, owner_id from files where id > $1::text::uuid order by id limit 500",
+            "select id::text as id, owner_id from files where id > $1::text::uuid \
+                 and (completion_id is not null or document_id is not null) order by id limit 500",
         )
         .bind(after.to_string())
         .all(self)

@@ -48,10 +48,10 @@ pub struct ReaperRun {
     id: i64,
 }
 
-/// Which rows a batch is of.
+/// Which rows a batch is of. What began to be sent while its form was alive has as long again to arrive.
 const EXPIRED: &str = "update pending_uploads set state = 'reaping', state_since = now(), claim = $1::text::uuid \
      where id in (select id from pending_uploads \
-         where expires_at <= now() and form_expires_at <= now() and ( \
+         where expires_at <= now() and form_expires_at + make_interval(secs => $5) <= now() and ( \
              (state = 'pending' and state_since < (select started_at from reaper_runs where id = $4)) \
              or (state in ('attaching', 'reaping') and state_since < now() - make_interval(secs => $2))) \
          order by expires_at limit $3 for update skip locked) \
@@ -93,6 +93,7 @@ impl Store {
             .bind(CLAIM_LIVES.as_secs_f64())
             .bind(most)
             .bind(run.id)
+            .bind(FORM_LIVES.as_secs_f64())
             .all(self)
             .await?;
         batch(claim, &rows)

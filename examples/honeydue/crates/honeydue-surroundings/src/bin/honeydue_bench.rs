@@ -227,7 +227,7 @@ async fn reaping(surroundings: &Surroundings, bucket: &TestBucket) {
     }
     surroundings.sql(&format!(
         "insert into pending_uploads (id, user_id, category, content_type, content_length, form_expires_at, expires_at) \
-         select lpad(to_hex(n), 32, '0')::uuid, 7, 'document', 'image/png', 7, now(), now() from generate_series(1, {EXPIRED}) n"
+         select lpad(to_hex(n), 32, '0')::uuid, 7, 'document', 'image/png', 7, now() - interval '1 hour', now() from generate_series(1, {EXPIRED}) n"
     ));
     let (store, storage) = (surroundings.store().await, bucket.storage());
     let (mut rows, mut early) = (0, 0);

@@ -91,8 +91,11 @@ async fn case_30_and_31_ids_twice_too_many_or_none_at_all_are_refused_before_any
     ] {
         assert_eq!(ada.done(&ids).await.refusal(), (422, "invalid"), "{ids:?}");
     }
-    let most = vec![never; 10_000];
-    assert!((400..500).contains(&ada.done(&most).await.status));
+    // More than any body may have: refused before it is read, so whoever is still sending may see no more than the end of the connection.
+    let most = json!({ "task_id": ada.task, "upload_ids": vec![never; 10_000] });
+    let url = format!("http://{}/api/task-completions", house.api.address);
+    let refused = house.http.post(url).bearer_auth(&ada.token).json(&most).send().await;
+    assert!(refused.is_err() || refused.is_ok_and(|answer| answer.status() == 413));
     for ids in [json!("x"), json!([7]), json!({}), json!([null])] {
         let body = json!({ "task_id": ada.task, "upload_ids": ids });
         assert!((400..500).contains(&ada.post("/api/task-completions", body).await.status), "{ids}");
@@ -294,6 +297,10 @@ async fn a_checksum_that_was_promised_is_kept_on_stores_that_check_it_and_on_tho
             matches!(refused.refusal(), (422, "wrong_checksum" | "wrong_type") | (409, "not_uploaded")),
             "{how}: {refused:?}"
         );
+        if refused.refusal().1 == "wrong_checksum" {
+            let again = ada.done(&[&photo]).await;
+            assert_eq!(again.refusal(), (409, "not_uploaded"), "the same bytes are not read twice");
+        }
         house.send(&presigned, PNG).await;
         ada.done(&[&photo]).await.made();
     }
@@ -313,7 +320,7 @@ async fn case_48_a_person_who_is_deleted_while_something_is_attached_keeps_nothi
         ada.post("/api/me/delete", json!({ "password": "a long password" })).await
     });
     assert_eq!(deleted.status, 204);
-    assert_eq!(attached.refusal(), (503, "claim_lost"));
+    assert_eq!(attached.refusal(), (401, "unauthorized"));
     assert_eq!(house.surroundings.sql("select count(*) from files"), "0");
     // A copy that was made goes with the rest of her.
     assert_eq!(
