@@ -81,5 +81,5 @@ fn case_52_a_deploy_tells_what_the_bucket_lacks_and_ships_all_the_same() {
     // A store that is away holds nobody up.
     drop(backblaze);
     world.project.write("release", "three\n");
-    world.skep(&["deploy"]).ok().says("did not answer b2_authorize_account");
+    world.skep(&["deploy"]).ok().says("did not answer (asked for b2_authorize_account)");
 }

@@ -71,6 +71,9 @@ impl Cluster {
     /// When the file can't be read or has no such context.
     pub async fn connect(path: &Path, context: Option<&str>) -> Result<Self, ClusterError> {
         let unusable = |why: String| ClusterError::Kubeconfig { path: path.to_owned(), why };
+        if !path.exists() {
+            return Err(unusable("there is no such file".to_owned()));
+        }
         let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unusable(error.to_string()))?;
         // The current context moves under one's feet: it counts only where there is nothing to choose.
         let only = match &kubeconfig.contexts[..] {

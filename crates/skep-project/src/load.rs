@@ -49,7 +49,9 @@ pub enum Reads {
     Address,
     /// The registry's password.
     Registry,
-    /// That, env files and secrets; and whether named paths exist.
+    /// The bucket's key pair.
+    Bucket,
+    /// All that, env files and secrets; and whether named paths exist.
     Everything,
 }
 
@@ -74,6 +76,8 @@ pub struct Loaded {
     pub project: Project,
     /// In the order of the files.
     pub warnings: Vec<Warning>,
+    /// Where the bucket is, if it is one that hive leaves alone.
+    pub bucket_elsewhere: Option<String>,
 }
 
 /// Something in an env file that is read, but perhaps not as meant.

@@ -21,7 +21,7 @@ use crate::{
     images::{BuildDoc, ImageDoc, NativeDoc},
     load::{LoadRequest, Loaded, Outside, Reads, Warning},
     notify,
-    registry::RegistryDoc,
+    registry::{RegistryDoc, Source},
     tree::{self, Value},
     verify,
 };
@@ -86,7 +86,9 @@ pub(crate) fn project(
             .transpose()?,
         keep_releases: document.keep_releases.unwrap_or(KEEP_RELEASES),
     };
-    Ok(Loaded { project, warnings: world.warnings })
+    let elsewhere = document.bucket.as_ref().filter(|_| project.bucket.is_none());
+    let bucket_elsewhere = elsewhere.map(|bucket| bucket.endpoint.clone());
+    Ok(Loaded { project, warnings: world.warnings, bucket_elsewhere })
 }
 
 /// Whom the encrypted files of a project are for: targets share files.
@@ -214,7 +216,7 @@ impl World<'_> {
         };
         let credentials = match credentials {
             Some((username, password)) => {
-                let asked = self.request.reads != Reads::Address;
+                let asked = matches!(self.request.reads, Reads::Registry | Reads::Everything);
                 let password = asked.then(|| self.secret(password)).transpose()?;
                 Some(Credentials { username: username.clone(), password })
             }
@@ -229,11 +231,21 @@ impl World<'_> {
         }))
     }
 
+    /// A secret that may not be empty.
+    fn written(&mut self, source: &Placed<Source>) -> Result<String, Fault> {
+        let secret = self.secret(source)?;
+        if secret.trim().is_empty() {
+            let message = format!("{} is empty", source.value);
+            return Err(Fault::bad(source.at, &source.path, message, "write the store's key there"));
+        }
+        Ok(secret)
+    }
+
     fn bucket(&mut self, bucket: &BucketDoc) -> Result<Bucket, Fault> {
-        let asked = self.request.reads != Reads::Address;
-        let credentials = match asked {
-            true => Some((self.secret(&bucket.key_id)?, self.secret(&bucket.key)?)),
-            false => None,
+        let credentials = match self.request.reads {
+            Reads::Bucket => Some((self.written(&bucket.key_id)?, self.written(&bucket.key)?)),
+            Reads::Everything => Some((self.secret(&bucket.key_id)?, self.secret(&bucket.key)?)),
+            Reads::Address | Reads::Registry => None,
         };
         Ok(Bucket {
             endpoint: bucket.endpoint.clone(),

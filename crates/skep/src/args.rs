@@ -22,6 +22,7 @@ Operate
   restart, scale, pause, resume   A service between releases
   run          A command, with the image and the settings of a service
   hotfix       Ship one service now, and follow its logs
+  bucket       What the bucket does with old files, and which pages may send
 
 Look
   check        What is wrong, or could be better, before anything moves
@@ -45,7 +46,6 @@ Examples
   skep up                        everything, on this machine
   skep deploy api                build and roll one service
   skep deploy -t production      ship to the cluster that skep.yaml calls so
-  skep rollback                  the last good release
 
 `skep COMMAND --help` says more of each.";
 
@@ -412,13 +412,13 @@ pub(crate) enum Bucket {
 /// What to do about a bucket's rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub(crate) enum BucketRules {
-    /// The rules that the bucket has, and how to set those of skep.yaml by hand
+    /// The rules that the bucket has; of a lifecycle on Backblaze B2 also how to set them by hand
     Show,
     /// What `apply` would change; exit code 2 if anything
     Plan,
     /// Set the rules of skep.yaml; those of others stay
     Apply,
-    /// Exit code 11 unless the bucket has the rules of skep.yaml
+    /// Exit code 11 unless the bucket has the rules of skep.yaml, and none that reaches what is kept
     Verify,
 }
 

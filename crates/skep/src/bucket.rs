@@ -21,19 +21,26 @@ pub(crate) fn is_b2(bucket: &Bucket) -> bool {
     bucket.native_api.is_some() || host.ends_with(".backblazeb2.com")
 }
 
-/// Who sets its rules.
+/// Who is asked for its rules and sets them: on Backblaze B2 not the endpoint that files go to.
+pub(crate) fn asked(bucket: &Bucket) -> &str {
+    match is_b2(bucket) {
+        true => bucket.native_api.as_deref().unwrap_or(B2_API),
+        false => &bucket.endpoint,
+    }
+}
+
+/// What sets its rules.
 pub(crate) fn admin(bucket: &Bucket) -> Result<Admin> {
     let Some((key_id, key)) = &bucket.credentials else { bail!("the bucket's key was not read") };
     let endpoint: Url = bucket.endpoint.parse().with_context(|| bucket.endpoint.clone())?;
-    let api = bucket.native_api.as_deref().unwrap_or(B2_API);
-    let asked = if is_b2(bucket) { api } else { &bucket.endpoint };
     let mut http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5));
-    if asked.starts_with("http://") {
+    if asked(bucket).starts_with("http://") {
         http = http.tls_certs_only([]);
     }
     let http = http.build().context("no HTTPS is possible: are this machine's CA certificates missing?")?;
     if is_b2(bucket) {
-        return Ok(Admin::b2(api.parse().with_context(|| api.to_owned())?, key_id, key, &bucket.name, http));
+        let api = asked(bucket).parse().with_context(|| asked(bucket).to_owned())?;
+        return Ok(Admin::b2(api, key_id, key, &bucket.name, http));
     }
     let region = bucket.region.as_deref().unwrap_or_else(|| region_of(&endpoint));
     let place = skep_storage::Bucket::new(&endpoint, Addressing::Path, &bucket.name, region)?;
@@ -81,6 +88,12 @@ pub(crate) fn said<Rule: std::fmt::Display>(difference: &Difference<Rule>) -> St
 /// What to do about a store that refuses.
 pub(crate) fn hint(bucket: &Bucket, error: &StoreError) -> String {
     match error {
+        StoreError::Refused { status: 401, what: "b2_authorize_account", .. } => {
+            "Backblaze does not know this key: look at `bucket.key-id` and `bucket.key`".to_owned()
+        }
+        StoreError::Refused { code, .. } if matches!(code.as_str(), "SignatureDoesNotMatch" | "InvalidAccessKeyId") => {
+            "the store does not know this key: look at `bucket.key-id` and `bucket.key`".to_owned()
+        }
         StoreError::Refused { status: 401 | 403, .. } if is_b2(bucket) => {
             "the key needs listBuckets to see the rules and writeBuckets to set them; make one in Backblaze's console, or with `b2 key create`".to_owned()
         }
@@ -89,6 +102,7 @@ pub(crate) fn hint(bucket: &Bucket, error: &StoreError) -> String {
         }
         StoreError::Refused { status: 404, .. } => "look at `bucket.name` and at whose key it is".to_owned(),
         StoreError::Refused { status: 409, .. } => "somebody else changes this bucket all the time: try again".to_owned(),
+        _ if is_b2(bucket) => "Backblaze's own API is asked: is this machine online?".to_owned(),
         _ => "look at `bucket.endpoint`, and try again".to_owned(),
     }
 }

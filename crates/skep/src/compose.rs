@@ -45,6 +45,11 @@ impl Composed {
         &self.loaded.project
     }
 
+    /// Where the bucket is, if it is one that this target leaves alone.
+    pub(crate) fn bucket_elsewhere(&self) -> Option<&str> {
+        self.loaded.bucket_elsewhere.as_deref()
+    }
+
     /// Whether the target is the cluster that Skep carries.
     pub(crate) fn is_on_hive(&self) -> bool {
         self.loaded.project.cluster == Cluster::Hive
@@ -98,7 +103,7 @@ fn printed(command: &str, dir: &Path) -> Result<String, String> {
 
 /// Connects everything that a use case needs.
 pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> Result<App> {
-    let Composed { loaded: Loaded { project, warnings } } = composed;
+    let Composed { loaded: Loaded { project, warnings, .. } } = composed;
     let plain_http = project.registry.iter().filter(|registry| registry.plain_http);
     let client = ClientConfig {
         logins: logins(&project),
@@ -176,7 +181,10 @@ async fn place(settings: &Settings, project: &Project) -> Result<Place> {
             })
         }
         Cluster::Kubeconfig { path, context } => Ok(Place {
-            cluster: Connection::connect(path, context.as_deref()).await?,
+            cluster: Connection::connect(path, context.as_deref()).await.map_err(|error| {
+                let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+                anyhow!("{error}{hint}")
+            })?,
             registry: registry.with_context(|| {
                 format!("target `{}` has no registry\nhint: add `registry: {{ url: registry.example.com/team }}` to skep.yaml", project.target)
             })?,

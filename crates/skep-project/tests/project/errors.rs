@@ -16,6 +16,13 @@ fn told_in(folder: &Folder, target: &str) -> String {
     }
 }
 
+/// A bucket with these keys besides those that it must have.
+fn bucket(rest: &str) -> String {
+    format!(
+        "bucket:\n  endpoint: http://127.0.0.1:9000\n  name: photos\n  key-id: {{ env: ID }}\n  key: {{ env: KEY }}\n{rest}"
+    )
+}
+
 macro_rules! told {
     ($($name:ident: $told:expr;)*) => {$(
         #[test]
@@ -42,6 +49,18 @@ told! {
     missing_manifests: told_in(&Folder::with("app: honeydue\n"), "local");
     empty_file: told_in(&Folder::with("# nothing yet\n"), "local");
     bad_app_name: told_in(&Folder::with("app: Honey_Due\nmanifests: x\n"), "local");
+    bucket_rule_that_hides_what_is_kept: told(&bucket("  lifecycle: [{ prefix: f, days-to-hide: 7 }]\n  keep: [files/]\n"));
+    bucket_two_rules_for_one_prefix: told(&bucket(
+        "  lifecycle:\n    - { prefix: uploads/, days-to-hide: 7 }\n    - { prefix: uploads/, days-to-hide: 9 }\n"
+    ));
+    bucket_prefix_with_a_slash: told(&bucket("  lifecycle: [{ prefix: /uploads, days-to-hide: 7 }]\n"));
+    bucket_days: told(&bucket("  lifecycle: [{ prefix: uploads/, days-to-hide: 7d }]\n"));
+    bucket_every_origin: told(&bucket("  cors: [{ origins: ['*'], methods: [PUT] }]\n"));
+    bucket_origin_with_a_path: told(&bucket("  cors: [{ origins: [https://example.com/app], methods: [PUT] }]\n"));
+    bucket_origin_with_the_usual_port: told(&bucket("  cors: [{ origins: ['https://example.com:443'], methods: [PUT] }]\n"));
+    bucket_method_in_small_letters: told(&bucket("  cors: [{ origins: [https://example.com], methods: [put] }]\n"));
+    bucket_no_methods: told(&bucket("  cors: [{ origins: [https://example.com], methods: [] }]\n"));
+    bucket_name: told("bucket:\n  endpoint: https://s3.example.com\n  name: up loads\n");
     no_such_folder: told_in(&Folder::with("app: a\nmanifests:\n- deploy-k3s/manifests\n- deploy-k3s/manifest\n"), "local");
     no_such_dockerfile: told("images:\n  api: { dockerfile: Dockerfile.api }\n");
     no_such_env_file: told("config:\n  honeydue-config:\n    env-files: [prod.env]\n");

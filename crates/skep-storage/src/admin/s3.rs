@@ -211,6 +211,10 @@ impl Client {
             return if has_none { Ok(Vec::new()) } else { Err(error) };
         }
         let text = self.text(kind, response).await?;
+        // Any page would be a document without rules, and setting ours would take all others away.
+        if !root(&text).ends_with("Configuration") {
+            return Err(garbled(kind, "it is no document of rules"));
+        }
         let (open, close) = (format!("<{element}>"), format!("</{element}>"));
         let whole = |rest: &str| Some(format!("{open}{}{close}", rest.split_once(&close)?.0));
         text.split(&open)
@@ -242,10 +246,37 @@ fn parsed<T: serde::de::DeserializeOwned>(kind: &'static str, text: &str) -> Res
     quick_xml::de::from_str(text).map_err(|error| garbled(kind, &error.to_string()))
 }
 
+/// The name of a document's outermost element; empty when there is none.
+fn root(text: &str) -> &str {
+    let mut elements = text.split('<').skip(1).filter(|rest| !rest.starts_with(['?', '!']));
+    let first = elements.next().unwrap_or_default();
+    first.split(|c: char| c == '>' || c == '/' || c.is_whitespace()).next().unwrap_or_default()
+}
+
 fn garbled(what: &'static str, why: &str) -> StoreError {
     StoreError::Garbled { what, why: why.to_owned() }
 }
 
 fn escaped(text: &str) -> String {
     quick_xml::escape::escape(text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_no_document_of_rules_is_known_by_its_first_element() {
+        let named = [
+            ("<LifecycleConfiguration><Rule/></LifecycleConfiguration>", "LifecycleConfiguration"),
+            ("<?xml version=\"1.0\"?>\n<CORSConfiguration xmlns=\"x\"/>", "CORSConfiguration"),
+            ("<LifecycleConfiguration/>", "LifecycleConfiguration"),
+            ("<!doctype html><html><p>Configuration</p></html>", "html"),
+            ("Configuration", ""),
+            ("", ""),
+        ];
+        for (text, name) in named {
+            assert_eq!(root(text), name, "{text}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
     /// Nothing came back, or not in time.
-    #[error("the store did not answer {what}: {why}")]
+    #[error("the store did not answer (asked for {what}): {why}")]
     Unreachable {
         /// The request, as in `copy`.
         what: &'static str,

@@ -18,19 +18,26 @@ use crate::{
 };
 
 pub(crate) async fn run(settings: &Settings, arguments: args::Bucket) -> Result<ExitCode> {
-    let composed = compose::load(settings, Reads::Registry)?;
+    let composed = compose::load(settings, Reads::Bucket)?;
     let project = composed.project();
     let Some(described) = project.bucket.clone() else {
         let (app, target) = (&project.app, &project.target);
-        let hint = "hint: name a target that has one with `-t`, or say where it is: `bucket: { endpoint: https://…, name: …, key-id: {…}, key: {…}, lifecycle: [{ prefix: uploads/, days-to-hide: 7, days-to-delete: 1 }] }`";
-        return Err(anyhow!("{app} has no bucket on {target}\n{hint}"));
+        return Err(match composed.bucket_elsewhere() {
+            Some(endpoint) => anyhow!(
+                "the bucket of {app} is at {endpoint}, and {target}, which is this machine, leaves it alone\nhint: name the target that it belongs to: `-t production`"
+            ),
+            None => anyhow!(
+                "{app} has no bucket on {target}\nhint: name a target that has one with `-t`, or say where it is: `bucket: {{ endpoint: https://…, name: …, key-id: {{…}}, key: {{…}}, lifecycle: [{{ prefix: uploads/, days-to-hide: 7, days-to-delete: 1 }}] }}`"
+            ),
+        });
     };
     let target = project.target.clone();
     let owner = bucket::owner(project.app.as_str(), &target);
     let admin = bucket::admin(&described)?;
     let failed = |error: StoreError| {
         let hint = bucket::hint(&described, &error);
-        anyhow!("bucket {}: {error}\nhint: {hint}", described.name)
+        let at = bucket::asked(&described);
+        anyhow!("bucket {} at {at}: {error}\nhint: {hint}", described.name)
     };
     let place = Place { settings, described: &described, target: &target };
     match arguments {
@@ -51,9 +58,11 @@ pub(crate) async fn run(settings: &Settings, arguments: args::Bucket) -> Result<
                     let applied =
                         place.applied("lifecycle", &differences, || lifecycle_again(&admin, &wanted));
                     let code = applied.await.map_err(failed)?;
-                    // Of rules that others have set; none that is not there was asked for.
-                    let reaching = place.told::<LifecycleRule>("lifecycle", what, &[], &reaching);
-                    Ok(if code == ExitCode::SUCCESS { reaching } else { code })
+                    if code != ExitCode::SUCCESS {
+                        return Ok(code);
+                    }
+                    // Of rules that others have set: none of skep.yaml does.
+                    Ok(place.told::<LifecycleRule>("lifecycle", what, &[], &reaching))
                 }
                 _ => Ok(place.told("lifecycle", what, &differences, &reaching)),
             }
@@ -114,9 +123,10 @@ impl Place<'_> {
         }
         let name = &self.described.name;
         let api = self.described.native_api.as_deref().unwrap_or(B2_API).trim_end_matches('/');
+        anstream::println!("\nEither of these replaces all of the bucket's rules, so the others are in it.");
         let flags: Vec<String> = rules.iter().map(|rule| format!("--lifecycle-rule '{rule}'")).collect();
         anstream::println!(
-            "\nby hand, with Backblaze's program:\n  b2 bucket update {} {name}",
+            "by hand, with Backblaze's program:\n  b2 bucket update {} {name}",
             flags.join(" ")
         );
         anstream::println!(
@@ -186,6 +196,10 @@ impl Place<'_> {
             }
             if !differences.is_empty() {
                 anstream::eprintln!("hint: `skep bucket {kind} apply -t {}`", self.target);
+            } else {
+                anstream::eprintln!(
+                    "hint: that rule is somebody else's: whoever has set it should take it out"
+                );
             }
         }
         match what {

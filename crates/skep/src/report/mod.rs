@@ -42,9 +42,14 @@ pub(crate) fn ended(settings: &Settings, result: Result<ExitCode, Error>) -> Exi
     };
     if settings.json {
         let project = error.downcast_ref::<ProjectError>();
+        let text = format!("{error:#}");
+        let (message, hint) = match text.split_once("\nhint: ") {
+            Some((message, hint)) => (message, Some(hint.to_owned())),
+            None => (text.as_str(), project.and_then(ProjectError::hint)),
+        };
         json_line(json!({
             "type": "error", "code": code, "meaning": exit::meaning(code), "step": project.map(|_| Step::Load),
-            "message": format!("{error:#}"), "hint": project.and_then(ProjectError::hint),
+            "message": message, "hint": hint,
         }));
     } else {
         match error.downcast::<ProjectError>() {
