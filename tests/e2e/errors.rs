@@ -57,6 +57,16 @@ fn hive_is_not_running() {
 }
 
 #[test]
+fn while_hive_does_not_run_check_tells_what_can_be_known_without_it() {
+    let world = World::without_hive();
+    let found = world.skep(&["check"]).ok().says("hive is not running, so its registry was not asked");
+    found.says("skep up");
+    world.project.edit("k8s/shop.yaml", "image: shop\n", "image: shopp\n");
+    world.skep(&["check"]).code(11).says("shopp").says("hive is not running");
+    assert!(!world.skep(&["hive", "status"]).stdout.contains("running at"), "it was not started for that");
+}
+
+#[test]
 fn a_target_that_nobody_named() {
     let world = World::without_hive();
     world.skep(&["deploy", "-t", "prod"]).code(10).says("prod").says("local");

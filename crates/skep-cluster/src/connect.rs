@@ -115,6 +115,14 @@ impl Cluster {
         }
     }
 
+    /// A cluster that is not there, for whoever has something to say without one: every request fails.
+    pub fn nowhere() -> Self {
+        let nobody = tower::service_fn(|_: Request<Body>| async {
+            Err::<Response<Body>, BoxError>("there is no cluster".into())
+        });
+        Self::over(nobody, "nowhere")
+    }
+
     /// The API's URL.
     pub fn url(&self) -> &str {
         &self.server

@@ -39,7 +39,7 @@ mod values;
 pub use self::plan::{Change, Drift, Drifted, Plan, Restart, SavedPlan, Verb};
 pub use adopt::Adoption;
 pub use bundle::{Bundle, bundle, recording, recording_of};
-pub use checks::{AskingCheck, ExtraCheck, Finding, Severity, check};
+pub use checks::{AskingCheck, ExtraCheck, Finding, Severity, check, check_without_cluster};
 pub use context::{App, Author, Commit};
 pub use deploy::{DeployRequest, Done, Images, Running, deploy, deploy_saved, plan, running};
 pub use describe::{ContainerDescription, Description, PodDescription, describe};

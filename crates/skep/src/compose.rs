@@ -103,6 +103,23 @@ fn printed(command: &str, dir: &Path) -> Result<String, String> {
 
 /// Connects everything that a use case needs.
 pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> Result<App> {
+    let place = place(settings, composed.project()).await?;
+    at(place, settings, composed, emit)
+}
+
+/// The same for what can be said of an app while the cluster that it is for does not run.
+pub(crate) fn app_without_cluster(settings: &Settings, composed: Composed, emit: Emit) -> Result<App> {
+    let registry = composed.project().registry.as_ref().map(|registry| registry.url.clone());
+    let place = Place {
+        cluster: Connection::nowhere(),
+        registry: registry.unwrap_or_else(|| "127.0.0.1:5000".to_owned()),
+        compression: Compression::Zstd,
+        ingress_port: None,
+    };
+    at(place, settings, composed, emit)
+}
+
+fn at(place: Place, settings: &Settings, composed: Composed, emit: Emit) -> Result<App> {
     let Composed { loaded: Loaded { project, warnings, .. } } = composed;
     let plain_http = project.registry.iter().filter(|registry| registry.plain_http);
     let client = ClientConfig {
@@ -116,7 +133,6 @@ pub(crate) async fn app(settings: &Settings, composed: Composed, emit: Emit) -> 
     }
     let cancel = CancellationToken::new();
     cancel_on_interrupt(cancel.clone());
-    let place = place(settings, &project).await?;
     Ok(App {
         cluster: place.cluster,
         registry: place.registry,

@@ -134,6 +134,25 @@ pub async fn check(app: &App) -> Result<Vec<Finding>, Failure> {
         tokio::join!(cluster::findings(app, &manifests), registry::findings(app, &manifests), asked(app));
     findings.extend(cluster.into_iter().chain(registry).chain(asked));
     findings.extend(extra(app, crate::history::last_good_commit(app).await.as_deref()));
+    settled(findings, &mut clock)
+}
+
+/// `skep check` where no cluster runs: all that can be known without one and its registry.
+///
+/// # Errors
+/// When the project can't be read.
+pub async fn check_without_cluster(app: &App) -> Result<Vec<Finding>, Failure> {
+    let mut clock = Clock::new(&app.emit);
+    let manifests = crate::steps::load::load(app, &mut clock)?;
+    clock.start(Step::Check);
+    let mut findings = offline(app, &manifests, &DeployRequest::default());
+    findings.extend(asked(app).await);
+    findings.extend(extra(app, None));
+    settled(findings, &mut clock)
+}
+
+/// Errors first, and how many there are of each.
+fn settled(mut findings: Vec<Finding>, clock: &mut Clock) -> Result<Vec<Finding>, Failure> {
     findings.sort_by(|one, other| (one.severity, &one.place).cmp(&(other.severity, &other.place)));
     let errors = findings.iter().filter(|finding| finding.severity != Severity::Warning).count();
     let detail = format!("{errors} errors, {} warnings", findings.len() - errors);
