@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use skep_model::{Event, Step};
+use skep_model::{Event, Outcome, Step};
 
 use crate::{
     App, DeployRequest, Failure, Plan,
@@ -155,8 +155,11 @@ pub async fn check_without_cluster(app: &App) -> Result<Vec<Finding>, Failure> {
 fn settled(mut findings: Vec<Finding>, clock: &mut Clock) -> Result<Vec<Finding>, Failure> {
     findings.sort_by(|one, other| (one.severity, &one.place).cmp(&(other.severity, &other.place)));
     let errors = findings.iter().filter(|finding| finding.severity != Severity::Warning).count();
-    let detail = format!("{errors} errors, {} warnings", findings.len() - errors);
-    clock.settle(Step::Check, Ok(()), |()| (skep_model::Outcome::Done, detail))?;
+    let counted =
+        |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let detail = format!("{}, {}", counted(errors, "error"), counted(findings.len() - errors, "warning"));
+    let outcome = if errors > 0 { Outcome::Failed } else { Outcome::Done };
+    clock.settle(Step::Check, Ok(()), |()| (outcome, detail))?;
     Ok(findings)
 }
 
