@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod erasing;
+mod locking;
 mod reaping;
 mod reconciling;
 mod shed;

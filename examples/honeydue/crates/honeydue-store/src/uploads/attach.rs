@@ -174,7 +174,7 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         query(
             "update pending_uploads set state = 'pending', state_since = now(), claim = null \
-             where claim = $1::text::uuid and state = 'attaching'",
+             where id in (select id from pending_uploads where claim = $1::text::uuid and state = 'attaching' order by id for update)",
         )
         .bind(claim.text())
         .execute(&mut *transaction)
@@ -206,7 +206,7 @@ impl Store {
         if let Some(claim) = claim {
             let ours = query(
                 "update pending_uploads set state = 'attached', state_since = now(), claim = null \
-                 where claim = $1::text::uuid and state = 'attaching'",
+                 where id in (select id from pending_uploads where claim = $1::text::uuid and state = 'attaching' order by id for update)",
             )
             .bind(claim.text())
             .execute(&mut *transaction)

@@ -82,7 +82,7 @@ impl Store {
     pub async fn finish_erasure(&self, user: i64) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         for statement in [
-            "delete from pending_uploads where user_id = $1",
+            "delete from pending_uploads where id in (select id from pending_uploads where user_id = $1 order by id for update)",
             "delete from files where owner_id = $1",
             "update erasures set finished_at = now(), last_error = '' where user_id = $1 and finished_at is null",
         ] {

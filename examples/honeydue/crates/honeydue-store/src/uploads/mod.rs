@@ -2,6 +2,9 @@
 //!
 //! A row is in one pair of hands at a time: a request that attaches it, or a reaper's batch, each by a claim of its own. Whoever comes
 //! back too late finds that the claim is no longer theirs, and changes nothing.
+//!
+//! Whoever changes several rows locks them in the order of their ids first, or passes by those that are locked: otherwise two who each
+//! have what the other waits for would wait until Postgres ends one of them.
 
 mod attach;
 mod erase;

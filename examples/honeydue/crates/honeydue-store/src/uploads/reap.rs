@@ -73,7 +73,8 @@ impl Store {
     pub async fn free_dead_claims(&self) -> Result<u64, StoreError> {
         let freed = query(
             "update pending_uploads set state = 'pending', state_since = now(), claim = null \
-             where state = 'attaching' and state_since < now() - make_interval(secs => $1)",
+             where id in (select id from pending_uploads \
+                 where state = 'attaching' and state_since < now() - make_interval(secs => $1) order by id for update)",
         )
         .bind(CLAIM_LIVES.as_secs_f64())
         .done(self)
@@ -123,7 +124,8 @@ impl Store {
     pub async fn close_batch(&self, batch: &ReapBatch, gone: &[Uuid]) -> Result<u64, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let deleted = query(
-            "delete from pending_uploads where claim = $1::text::uuid and state in ('reaping', 'clearing') \
+            "delete from pending_uploads where id in (select id from pending_uploads \
+                 where claim = $1::text::uuid and state in ('reaping', 'clearing') order by id for update) \
              and id = any($2::text[]::uuid[])",
         )
         .bind(batch.claim.text())
