@@ -167,6 +167,11 @@ fn honeydue_by_script(app: &HoneyDue) {
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
     let env: String = env.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    // Whoever wrote the script knew where hive's ingress is.
+    let env = match app.world().is_hive() {
+        true => env.replace(".localhost:8080", &format!(".localhost:{}", app.world().port())),
+        false => env,
+    };
     app.write("script.env", &env);
     let dry = ["--dry-run=client", "-o", "yaml"];
     let config = ["create", "configmap", "honeydue-config", "--from-env-file=script.env"];
