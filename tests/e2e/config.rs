@@ -160,3 +160,52 @@ fn a_placeholder_outside_a_secret_is_filled_in_the_cluster_and_shown_recorded_an
     );
     silent(world.skep(&["deploy"])).code(14).says("restartPolicy").says("TOKEN_PLACEHOLDER");
 }
+
+/// A ConfigMap or Secret may be named as a version is: only what releases know as versions is treated as one.
+#[test]
+fn config_apply_leaves_foreign_dated_names_alone() {
+    let world = World::new();
+    world.project.add_secret("TOKEN=first\n");
+    for kind in ["configmap", "secret generic"] {
+        let mut arguments = vec!["create"];
+        arguments.extend(kind.split(' '));
+        let name = if kind == "configmap" { "shop-config-20240115" } else { "shop-secrets-20240115" };
+        world.skep(&["deploy"]).ok();
+        arguments.extend([name, "--from-literal=THEIRS=1"]);
+        world.kubectl(&arguments).ok();
+    }
+    world.project.edit(
+        "k8s/shop.yaml",
+        "envFrom: [",
+        "envFrom: [{ configMapRef: { name: shop-config-20240115 } }, { secretRef: { name: shop-secrets-20240115 } }, ",
+    );
+    world.skep(&["deploy"]).ok();
+    world.project.write("shop.env", "GREETING=good evening\n");
+    world.project.write("secrets.env", "TOKEN=second\n");
+    world.skep(&["config", "apply"]).ok();
+    let pod = world.object("deployment", "shop")["spec"]["template"].to_string();
+    assert!(pod.contains("shop-config-20240115") && pod.contains("shop-secrets-20240115"), "{pod}");
+    world.skep(&["plan"]).ok().says("nothing to do");
+    world.skep(&["rollback"]).ok();
+    world.skep(&["history"]).ok().says("config shop-config (GREETING)");
+}
+
+#[test]
+fn set_with_a_dated_name_shows_its_fields() {
+    let world = World::new();
+    world.project.edit(
+        "skep.yaml",
+        "config: { shop-config:",
+        "config: { shop-20240115: { values: { B: z } }, shop-config:",
+    );
+    world.project.edit(
+        "k8s/shop.yaml",
+        "envFrom: [",
+        "envFrom: [{ configMapRef: { name: shop-20240115 } }, ",
+    );
+    world.skep(&["deploy"]).ok();
+    world.project.edit("skep.yaml", "B: z", "B: zz");
+    world.skep(&["config", "diff"]).code(2).says("data.B").says("- z").says("config shop-20240115 (B)");
+    world.skep(&["config", "apply"]).ok();
+    world.skep(&["plan"]).ok().says("nothing to do");
+}

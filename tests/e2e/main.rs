@@ -30,6 +30,7 @@ mod operate;
 mod plan;
 mod promote;
 mod records;
+mod removal;
 mod report;
 mod restore;
 mod rollback;

@@ -236,3 +236,44 @@ fn single_services_go_back_from_what_runs_and_all_of_it_can_go_back_after_them()
     world.skep(&["rollback", "v1"]).ok();
     world.skep(&["rollback", "--service", "shop"]).code(14).says("no earlier good release");
 }
+
+/// A Secret that pods read if it is there is no part of the app: neither a rollback nor an automatic one needs it.
+#[test]
+fn absent_optional_secret_does_not_block_a_rollback() {
+    let world = World::new();
+    world.project.edit(
+        "k8s/shop.yaml",
+        "          envFrom: [",
+        "          env: [{ name: X, valueFrom: { secretKeyRef: { name: none-by-key, key: x, optional: true } } }]\n          \
+         volumeMounts: [{ name: one, mountPath: /one }, { name: all, mountPath: /all }]\n          \
+         envFrom: [{ secretRef: { name: none-by-env, optional: true } }, ",
+    );
+    world.project.append(
+        "k8s/shop.yaml",
+        "      volumes:\n        - { name: one, secret: { secretName: none-as-volume, optional: true } }\n        \
+         - { name: all, projected: { sources: [{ secret: { name: none-projected, optional: true } }] } }\n",
+    );
+    world.skep(&["check"]).ok().never_says("none-by-env");
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    world.skep(&["deploy"]).ok();
+    world.skep(&["rollback"]).ok().says("shop v3 is live");
+    assert_eq!(world.get("/").as_deref(), Ok("hello from one\n"));
+
+    world.project.write("release", "crash no such table\n");
+    world.skep(&["deploy"]).code(30).says("v3 runs again, as v5");
+}
+
+/// What a required Secret of somebody else's does to pods is for the rollout to report, not a reason to refuse the way back.
+#[test]
+fn absent_unmanaged_secret_is_reported_by_the_rollout() {
+    let world = World::new();
+    world.project.edit("k8s/shop.yaml", "envFrom: [", "envFrom: [{ secretRef: { name: theirs } }, ");
+    world.project.edit("k8s/shop.yaml", "replicas: 2", "replicas: 0");
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    world.skep(&["deploy"]).ok();
+    world.skep(&["rollback"]).ok().says("v3 is live");
+    world.project.edit("k8s/shop.yaml", "replicas: 0", "replicas: 1");
+    world.skep(&["deploy"]).code(30).says("theirs");
+}

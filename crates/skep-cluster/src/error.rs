@@ -93,6 +93,11 @@ impl ClusterError {
         matches!(self, Self::Refused { code: 404, .. })
     }
 
+    /// The login lacks the right to do this.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { code: 403, .. })
+    }
+
     /// The object is there already, or was changed by somebody else.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { code: 409, .. } | Self::Conflict { .. })

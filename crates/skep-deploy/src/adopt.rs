@@ -114,6 +114,8 @@ impl Origin {
             objects,
             secrets,
             inventory,
+            sources: BTreeMap::new(),
+            removed: Vec::new(),
             verify: None,
             timings: Vec::new(),
             pods: Vec::new(),

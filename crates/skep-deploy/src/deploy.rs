@@ -239,8 +239,9 @@ pub(crate) async fn ship(
     };
     match outcome {
         Ok(()) => {
-            let release = session.close(app, ReleaseStatus::Deployed, None).await?;
-            finish::prune(app, &plan, &release, &mut session).await?;
+            session.close(app, ReleaseStatus::Deployed, None).await?;
+            finish::prune(app, &plan, &mut session).await?;
+            let release = session.release().clone();
             session.end(app).await;
             notify::tell(app, &release, None).await;
             Ok(Done { release: Some(release), plan })

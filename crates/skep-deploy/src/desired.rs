@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use skep_cluster::{MANAGER, OPERATOR};
-use skep_manifest::{ConfigReference, Object, Owner, Versioned, is_workload};
+use skep_manifest::{ConfigReference, Object, Owner, Versioned, Versions, is_workload};
 use skep_model::{Check, Digest, ObjectKey, Release, Step};
 
 use crate::{
@@ -47,6 +47,10 @@ pub(crate) struct Desired {
     pub(crate) commits: BTreeMap<String, String>,
     /// Where each object's manifest is; empty for a recorded release.
     pub(crate) places: BTreeMap<ObjectKey, String>,
+    /// Where each object is written, by `Kind/name`, for the record.
+    pub(crate) sources: BTreeMap<String, String>,
+    /// The recorded release that these are the contents of; `None` for what the project has now.
+    pub(crate) release: Option<u64>,
     /// Objects that may be deleted and made anew, as `Kind/name`.
     pub(crate) recreate: Vec<String>,
     /// Objects of files that were left out: nothing of them is removed.
@@ -81,7 +85,7 @@ impl Desired {
         let pins = Pins::find(app, manifests, images, last).await?;
         let (mut objects, mut sets) = sets(app, manifests, keys);
         let mut migration = manifests.migration.as_ref().map(|job| pins.pin(job.clone()));
-        migration.iter_mut().for_each(|job| name_values(&mut job.value, &sets));
+        migration.iter_mut().for_each(|job| name_values(&mut job.value, &sets, &Versions::default()));
         objects.iter_mut().for_each(|object| {
             skep_manifest::pin(object, &pins.references);
             let replicas = object["metadata"]["name"].as_str().and_then(|name| project.replicas.get(name));
@@ -122,6 +126,8 @@ impl Desired {
                 .iter()
                 .filter_map(|object| Some((object.key()?, object.origin.to_string())))
                 .collect(),
+            sources: sources(app, manifests),
+            release: None,
             recreate: request.recreate.clone(),
             skipped: manifests.skipped.clone(),
             kept_config: Vec::new(),
@@ -136,16 +142,18 @@ impl Desired {
     /// What the last release has, with the config and secrets that the project has now.
     pub(crate) fn with_new_config(app: &App, manifests: &Manifests, keys: &mut Keys, last: &Release) -> Self {
         let (_, sets) = sets(app, manifests, keys);
-        let mut desired = Self { verify: None, ..Self::recorded(last, None) };
-        // Versions that a service reads and the project has no more stay; the others are made anew.
-        let is_new = |object: &Value| {
-            let name = object["metadata"]["name"].as_str().map(skep_manifest::plain_name);
+        let known = Versions::of_release(last);
+        let mut desired = Self { verify: None, release: None, ..Self::recorded(last, None) };
+        // Versions that a service reads and the project no longer has stay; the others are replaced.
+        let is_replaced = |object: &Value| {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let plain = known.plain_name("ConfigMap", name).unwrap_or(name);
             object["kind"] == "ConfigMap"
-                && sets.iter().any(|set| set.kind == "ConfigMap" && name == Some(set.plain_name.as_str()))
+                && sets.iter().any(|set| set.kind == "ConfigMap" && set.plain_name == plain)
         };
-        desired.objects.retain(|object| !is_new(object));
-        skep_manifest::reversion(&mut desired.objects, &sets);
-        desired.objects.iter_mut().for_each(|object| name_values(object, &sets));
+        desired.objects.retain(|object| !is_replaced(object));
+        skep_manifest::reversion(&mut desired.objects, &sets, &known);
+        desired.objects.iter_mut().for_each(|object| name_values(object, &sets, &known));
         for set in sets {
             match set.kind {
                 "Secret" => desired.secrets.0.extend([set.version, set.copy]),
@@ -166,6 +174,8 @@ impl Desired {
             commit: release.commit.clone().or(commit),
             commits: release.commits.clone(),
             kept_config: release.inventory.iter().filter(is_config).cloned().collect(),
+            sources: release.sources.clone(),
+            release: Some(release.number),
             verify: release.verify.clone(),
             ..Self::default()
         }
@@ -361,7 +371,7 @@ fn sets(app: &App, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value>, Vec<V
         skep_manifest::secret(project.app.as_str(), &project.namespace, &name, values, &salt)
     });
     let substituted = Vec::from_iter(substituted);
-    objects.iter_mut().for_each(|object| name_values(object, &substituted));
+    objects.iter_mut().for_each(|object| name_values(object, &substituted, &Versions::default()));
     let ingress_port = app.ingress_port;
     let (app, namespace) = (project.app.as_str(), project.namespace.as_str());
     let (objects, mut sets) = skep_manifest::split_config(app, objects, &salt, values);
@@ -383,10 +393,23 @@ fn sets(app: &App, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value>, Vec<V
     (objects, sets)
 }
 
+/// Where the project writes each object: in a manifest, or in skep.yaml.
+fn sources(app: &App, manifests: &Manifests) -> BTreeMap<String, String> {
+    let of_skep_yaml = |kind: &str, name: &String| (format!("{kind}/{name}"), "skep.yaml".to_owned());
+    let config = app.project.config.keys().map(|name| of_skep_yaml("ConfigMap", name));
+    let secrets = app.project.secrets.keys().map(|name| of_skep_yaml("Secret", name));
+    let of_manifests = manifests
+        .objects
+        .iter()
+        .filter_map(|object| Some((object.key()?.to_string(), object.origin.file().display().to_string())));
+    config.chain(secrets).chain(of_manifests).collect()
+}
+
 /// An object that has placeholders names the version of these sets that holds what stands for them.
-fn name_values(object: &mut Value, sets: &[Versioned]) {
+fn name_values(object: &mut Value, sets: &[Versioned], known: &Versions) {
     skep_manifest::rename_values_in(object, |name| {
-        let set = sets.iter().find(|set| set.plain_name == skep_manifest::plain_name(name))?;
+        let plain = known.plain_name("Secret", name).unwrap_or(name);
+        let set = sets.iter().find(|set| set.plain_name == plain)?;
         Some(set.name.clone())
     });
 }

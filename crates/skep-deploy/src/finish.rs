@@ -1,15 +1,13 @@
 //! The ends of a deploy: what is removed after a good one, what is said after a bad one.
 
-use std::collections::BTreeSet;
-
-use serde_json::Value;
-use skep_cluster::{Route, Selector};
-use skep_model::{Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
+use skep_model::{Event, Outcome, Release, ReleaseStatus, Step};
 
 use crate::{
-    App, Failure, Plan, Restoration, bundle,
+    App, Failure, Plan, Removal, RemovalReason, Restoration, bundle,
     error::{InStep, Problem},
-    notify, restore,
+    notify,
+    plan::InUse,
+    restore,
     session::Session,
     status::status,
     steps::images::keeping_tag,
@@ -88,15 +86,10 @@ fn standing(step: Step) -> &'static str {
     }
 }
 
-/// Removes what earlier releases wrote and neither this one nor any kept one needs, then the records that are too old.
-pub(crate) async fn prune(
-    app: &App,
-    plan: &Plan,
-    release: &Release,
-    session: &mut Session,
-) -> Result<(), Failure> {
+/// Deletes what the plan has named, then the records that are too old.
+pub(crate) async fn prune(app: &App, plan: &Plan, session: &mut Session) -> Result<(), Failure> {
     session.clock.start(Step::Prune);
-    let pruned = remove(app, plan, release, session).await;
+    let pruned = remove(app, plan, session).await;
     session.clock.settle(Step::Prune, pruned, |removed| match removed {
         0 => (Outcome::Unchanged, "nothing to remove".to_owned()),
         1 => (Outcome::Done, "1 object removed".to_owned()),
@@ -105,35 +98,36 @@ pub(crate) async fn prune(
     Ok(())
 }
 
-async fn remove(app: &App, plan: &Plan, release: &Release, session: &Session) -> Result<usize, Failure> {
+async fn remove(app: &App, plan: &Plan, session: &mut Session) -> Result<usize, Failure> {
     let store = app.releases();
     let all = store.all().await.in_step(Step::Prune)?;
     let (kept, old) = keep(&all, app.project.keep_releases);
-    let mut needed = needed(app, &kept, release).await?;
-    needed.extend(plan.desired.skipped.iter().cloned());
-    let written = all.iter().flat_map(|release| &release.inventory);
-    let unneeded: BTreeSet<&ObjectKey> = written
-        .filter(|key| may_prune(key))
-        .filter(|key| !needed.iter().any(|other| other.same_object(key)))
-        .collect();
-    let mut removed = 0;
-    for key in unneeded {
+    let is_unused = |removal: &Removal| removal.because == RemovalReason::Unused;
+    // A pod may have come since the plan was made.
+    let in_use = match plan.removals().iter().any(is_unused) {
+        true => InUse::read(app, Step::Prune).await?,
+        false => InUse::Unknown,
+    };
+    let mut removed = Vec::new();
+    for removal in plan.removals().iter().filter(|one| !is_unused(one) || !in_use.contains(&one.object)) {
+        let key = &removal.object;
         session.may_write(Step::Prune).await?;
-        // Somebody may have made another one under an old name: that is not ours to remove.
+        // Another client may have created an object of this name since: that one isn't the app's.
         let ours = app.cluster.get(key).await.in_step(Step::Prune)?.is_some_and(|live| app.owns(&live));
         if ours && app.cluster.delete(key).await.in_step(Step::Prune)? {
             app.emit.emit(Event::Pruned { object: key.clone() });
-            removed += 1;
+            removed.push(key.clone());
         }
     }
+    let count = removed.len();
+    session.record_removed(app, removed).await?;
     for release in old {
         session.may_write(Step::Prune).await?;
         let_go_of_images(app, release, &kept).await?;
         bundle::store(app).remove(release.number).await.in_step(Step::Prune)?;
         store.remove(release.number).await.in_step(Step::Prune)?;
     }
-    debug_assert!(plan.desired.inventory().iter().all(|key| needed.contains(key)));
-    Ok(removed)
+    Ok(count)
 }
 
 /// The registry may clean up what only this release ran.
@@ -159,50 +153,4 @@ fn keep(all: &[Release], how_many: usize) -> (Vec<&Release>, Vec<&Release>) {
         _ => 0,
     };
     all.iter().partition(|release| release.number >= oldest)
-}
-
-/// What must stay: everything of this release; of the other kept ones, the versioned config that a rollback needs; and every
-/// version that something alive still names.
-async fn needed(app: &App, kept: &[&Release], release: &Release) -> Result<BTreeSet<ObjectKey>, Failure> {
-    let mut needed: BTreeSet<ObjectKey> = release.inventory.iter().cloned().collect();
-    for kept in kept {
-        needed.extend(kept.inventory.iter().filter(|key| is_config(key)).cloned());
-    }
-    for (api_version, kind) in [("apps/v1", "ReplicaSet"), ("v1", "Pod"), ("batch/v1", "Job")] {
-        let Some(route) = Route::built_in(api_version, kind) else {
-            continue;
-        };
-        for object in app
-            .cluster
-            .list(&route, Some(app.namespace()), &Selector::default())
-            .await
-            .in_step(Step::Prune)?
-        {
-            needed.extend(config_named_by(&object, app.namespace()));
-        }
-    }
-    Ok(needed)
-}
-
-fn config_named_by(object: &Value, namespace: &str) -> Vec<ObjectKey> {
-    let named = skep_manifest::config_references(object);
-    let key = |reference: skep_manifest::ConfigReference| ObjectKey {
-        kind: reference.kind.to_owned(),
-        namespace: Some(namespace.to_owned()),
-        name: reference.name,
-        api_version: "v1".to_owned(),
-    };
-    named.into_iter().map(key).collect()
-}
-
-fn is_config(key: &ObjectKey) -> bool {
-    key.api_version == "v1" && matches!(key.kind.as_str(), "ConfigMap" | "Secret")
-}
-
-/// Data and namespaces are never removed because a manifest went away.
-pub(crate) fn may_prune(key: &ObjectKey) -> bool {
-    !matches!(
-        key.kind.as_str(),
-        "PersistentVolumeClaim" | "PersistentVolume" | "Namespace" | "CustomResourceDefinition"
-    )
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use skep_manifest::{Reason, changed_keys, differences, plain_name, restart_reasons};
+use skep_manifest::{Reason, Versions, changed_keys, differences, restart_reasons};
 use skep_model::{ObjectKey, Release, ReleaseStatus, Step};
 
 use crate::{
@@ -55,6 +55,8 @@ pub async fn show(app: &App, number: Option<u64>) -> Result<HistoryEntry, Failur
 /// What differs between the contents of two releases, each thing once. Versions of config are told by the services that read them.
 fn what_changed(before: &Release, after: &Release) -> Vec<String> {
     let mut changed = BTreeSet::new();
+    let mut versions = Versions::of_release(before);
+    versions.extend(Versions::of_release(after));
     for object in after.objects.iter().filter(|object| !skep_manifest::is_version_or_copy(object)) {
         let Some(key) = ObjectKey::of(object) else { continue };
         match find(before, &key) {
@@ -63,7 +65,7 @@ fn what_changed(before: &Release, after: &Release) -> Vec<String> {
             }
             Some(old) => {
                 let fields = differences(&cause::without(old.clone()), &cause::without(object.clone()));
-                let reasons = restart_reasons(&fields);
+                let reasons = restart_reasons(&fields, &versions);
                 let told = fields.iter().filter(|field| field.path.starts_with("spec.template.")).count();
                 changed.extend(reasons.iter().map(|reason| words(reason, before, after)));
                 if fields.len() > told {
@@ -72,13 +74,8 @@ fn what_changed(before: &Release, after: &Release) -> Vec<String> {
             }
         }
     }
-    for object in before.objects.iter().filter(|object| !skep_manifest::is_version_or_copy(object)) {
-        changed.extend(
-            ObjectKey::of(object)
-                .filter(|key| find(after, key).is_none())
-                .map(|key| format!("{key} removed")),
-        );
-    }
+    let removed = after.removed.iter().filter(|key| !versions.contains(key));
+    changed.extend(removed.map(|key| format!("{key} removed")));
     // A Secret that pods read has been told by them.
     for (name, version) in &after.secrets {
         let told = format!("secret {name}");
@@ -97,7 +94,7 @@ fn words(reason: &Reason, before: &Release, after: &Release) -> String {
     match reason {
         Reason::Image { container, .. } => format!("image of {container}"),
         Reason::Field { path } => path.clone(),
-        Reason::Config { kind: "Secret", to, .. } => format!("secret {}", plain_name(to)),
+        Reason::Config { kind: "Secret", set, .. } => format!("secret {set}"),
         Reason::Config { set, from, to, .. } => {
             let version = |release: &Release, name: &str| {
                 let is =

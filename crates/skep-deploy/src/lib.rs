@@ -36,7 +36,7 @@ mod traffic;
 mod unlock;
 mod values;
 
-pub use self::plan::{Change, Drift, Drifted, Plan, Restart, SavedPlan, Verb};
+pub use self::plan::{Change, Drift, Drifted, Plan, Removal, RemovalReason, Restart, SavedPlan, Verb};
 pub use adopt::Adoption;
 pub use bundle::{Bundle, bundle, recording, recording_of};
 pub use checks::{AskingCheck, ExtraCheck, Finding, Severity, check, check_without_cluster};
@@ -53,7 +53,7 @@ pub use report::{Report, report};
 pub use restore::{OneWay, Restoration};
 pub use rollback::{RollbackRequest, RollbackTo, rollback};
 pub use rotate::rotate;
-pub use skep_manifest::{Difference, plain_name};
+pub use skep_manifest::Difference;
 pub use skep_rollout::recording::Recording;
 pub use status::{PodStatus, ServiceStatus, Status, status, watch_status};
 pub use steps::verify::FailedCheck;

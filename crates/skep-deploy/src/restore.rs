@@ -99,6 +99,7 @@ pub(crate) async fn after(
     };
     let why = failure.to_string().lines().next().unwrap_or_default().to_owned();
     app.emit.emit(Event::Restoring { failed: number, to, because: why });
+    plan.announce(app);
     let put_back = put_back(app, &plan, session, to, number).await;
     Some(match put_back {
         Ok(release) => Restoration::Restored { to, number: release.number },
@@ -241,10 +242,10 @@ async fn put_back(
     };
     match outcome {
         Ok(()) => {
-            let release = session.close(app, ReleaseStatus::Deployed, None).await?;
+            session.close(app, ReleaseStatus::Deployed, None).await?;
             mark(app, failed).await;
-            finish::prune(app, plan, &release, session).await?;
-            Ok(release)
+            finish::prune(app, plan, session).await?;
+            Ok(session.release().clone())
         }
         Err(failure) => {
             finish::close_failed(app, session, &failure).await;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use skep_cluster::Force;
+use skep_manifest::Versions;
 use skep_model::{Event, ObjectKey, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
 
 use crate::{
@@ -52,7 +53,7 @@ async fn rollback_once(app: &App, request: &RollbackRequest) -> Result<Done, Fai
     let planned = prepare(app, request).await;
     let (plan, reason) =
         clock.settle(Step::Plan, planned, |(_, reason)| (Outcome::Done, reason.to_string()))?;
-    plan.tell_restarts(app);
+    plan.announce(app);
     if plan.is_empty() {
         if !plan.is_settled() {
             settle(app, &plan, &mut clock).await?;
@@ -278,11 +279,16 @@ fn narrowed(app: &App, current: &Release, target: &Release, services: &[String])
     Ok(contents)
 }
 
-/// The plain copies of the release's Secrets, made from its versions, which must still be there; so must those that a pod names.
+/// The plain copies of the release's Secrets, made from its versions, which must still be there. A Secret that the app doesn't
+/// manage is no part of the release: pods that need it and lack it are reported by the rollout.
 async fn secrets(app: &App, release: &Release) -> Result<Secrets, Failure> {
+    let versions = Versions::of_release(release);
     let named = release.objects.iter().flat_map(skep_manifest::config_references);
-    let mut names: BTreeSet<String> =
-        named.filter(|reference| reference.kind == "Secret").map(|reference| reference.name).collect();
+    let mut names: BTreeSet<String> = named
+        .filter(|reference| versions.plain_name(reference.kind, &reference.name).is_some())
+        .filter(|reference| reference.kind == "Secret")
+        .map(|reference| reference.name)
+        .collect();
     names.extend(release.secrets.values().cloned());
     let mut copies = Vec::new();
     for name in names {
@@ -304,10 +310,13 @@ async fn secrets(app: &App, release: &Release) -> Result<Secrets, Failure> {
 }
 
 fn gone(key: &ObjectKey, release: &Release) -> Failure {
-    let what = format!("release v{} can't come back: {key} is gone", release.number);
+    let what = format!("can't roll back to v{}: {key}, a version of its config, was deleted", release.number);
     Failure::at(
         Step::Plan,
-        Problem::Project { what, hint: "check out its commit and deploy that".to_owned() },
+        Problem::Project {
+            what,
+            hint: "check out the commit of that release and run `skep deploy`".to_owned(),
+        },
     )
 }
 

@@ -229,6 +229,15 @@ impl Session {
         Ok(self.release.clone())
     }
 
+    /// Adds to the closed record what has been deleted.
+    pub(crate) async fn record_removed(&mut self, app: &App, removed: Vec<ObjectKey>) -> Result<(), Failure> {
+        if removed.is_empty() {
+            return Ok(());
+        }
+        self.release.removed = removed;
+        app.releases().save(&self.release).await.in_step(Step::Prune)
+    }
+
     /// Gives the lock back.
     pub(crate) async fn end(self, app: &App) {
         give_back(app, self.lock).await;
@@ -335,6 +344,8 @@ async fn open_record(app: &App, plan: &Plan, reason: ReasonForRelease) -> Result
         objects: plan.desired.recorded_objects(),
         secrets: plan.desired.secret_versions(),
         inventory: plan.desired.inventory(),
+        sources: plan.desired.sources.clone(),
+        removed: Vec::new(),
         verify: Some(plan.checks(app).to_vec()),
         timings: Vec::new(),
         pods: Vec::new(),

@@ -32,6 +32,18 @@ pub enum Problem {
         /// The parser's words.
         message: String,
     },
+    /// Bytes that are neither UTF-8 nor UTF-16 with a byte order mark.
+    #[error("not valid UTF-8: byte 0x{byte:02x}")]
+    NotUtf8 {
+        /// The first byte that can't be read.
+        byte: u8,
+    },
+    /// A document that isn't a Kubernetes object.
+    #[error("expected a Kubernetes object, found {found}")]
+    NoObject {
+        /// `null`, `a plain value`.
+        found: String,
+    },
     /// A key is there twice.
     #[error("the key `{key}` is already on line {first_line}")]
     DuplicateKey {
@@ -140,9 +152,10 @@ impl ManifestError {
                 "quote it: in a manifest an unquoted on, off, yes, no, y or n is a boolean, and 0400 is octal".to_owned(),
             ),
             Problem::DuplicateKey { .. } => Some("keep one of the two: Kubernetes would silently take one".to_owned()),
-            Problem::Missing { .. } => {
-                Some("a file without both `apiVersion` and `kind` is not taken for a manifest".to_owned())
-            }
+            Problem::NotUtf8 { .. } => Some("save the file as UTF-8".to_owned()),
+            Problem::NoObject { .. } | Problem::Missing { .. } => Some(
+                "complete the object, or move the file out of the folders that `manifests` names".to_owned(),
+            ),
             Problem::DuplicateObject { .. } => Some(
                 "keep one of the two; to change an object for one target, put the change in a later manifests folder"
                     .to_owned(),

@@ -37,8 +37,8 @@ pub use autoscale::{
 };
 pub use compare::{Difference, changes, differences, is_applied};
 pub use config::{
-    Consumer, Salt, Versioned, config_map, consumers, copied_from, copy_of_version, is_version_or_copy,
-    plain_name, reversion, secret, split_config, version,
+    Consumer, Salt, Versioned, Versions, config_map, consumers, copied_from, copy_of_version,
+    is_version_or_copy, reversion, secret, split_config, version,
 };
 pub use error::{ManifestError, Problem};
 pub use images::{ImageUse, Owner, image_uses, owner, pin};
@@ -48,7 +48,7 @@ pub use merge::{merge, merge_patch};
 pub use migrate::migration_job;
 pub use object::{Object, Place, SourceFile};
 pub use order::{Staged, Wave, inventory, is_workload, stage_and_apply, waves};
-pub use read::{Ignored, Manifests, read};
+pub use read::{Ignored, Manifests, is_manifest_file, read};
 pub use references::{ConfigReference, config_references};
 pub use restart::{Reason, changed_keys, restart_reasons};
 pub use scope::{is_cluster_scoped, settle};

@@ -10,6 +10,8 @@ use std::{
 use serde_json::Value;
 use skep_model::ObjectKey;
 
+use crate::error::{ManifestError, Problem};
+
 /// A manifest file as read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceFile {
@@ -17,6 +19,42 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// All of it.
     pub text: String,
+}
+
+impl SourceFile {
+    /// Decodes a file as kubectl does: UTF-8, or UTF-16 of either byte order behind its mark.
+    ///
+    /// # Errors
+    /// When the bytes are neither, with line and column of the first that isn't.
+    pub fn decode(path: PathBuf, bytes: Vec<u8>) -> Result<Self, ManifestError> {
+        let utf16 = |unit: fn([u8; 2]) -> u16| {
+            let units = bytes[2..].chunks(2).map(|pair| unit([pair[0], pair.get(1).copied().unwrap_or(0)]));
+            char::decode_utf16(units)
+                .collect::<Result<String, _>>()
+                .ok()
+                .filter(|_| bytes.len().is_multiple_of(2))
+        };
+        let decoded = match bytes.get(..2) {
+            Some([0xff, 0xfe]) => utf16(u16::from_le_bytes),
+            Some([0xfe, 0xff]) => utf16(u16::from_be_bytes),
+            _ => None,
+        };
+        if let Some(text) = decoded {
+            return Ok(Self { path, text });
+        }
+        String::from_utf8(bytes).map(|text| Self { path: path.clone(), text }).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let (before, rest) = error.as_bytes().split_at(valid);
+            let before = String::from_utf8_lossy(before);
+            let byte = rest.first().copied().unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let source = Arc::new(Self { path, text });
+            let place = Place { source, line, column, offset: valid, len: 0 };
+            ManifestError::new(&place, None, Problem::NotUtf8 { byte })
+        })
+    }
 }
 
 /// Shows the path only: the text may hold a Secret.

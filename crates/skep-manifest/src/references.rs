@@ -14,6 +14,8 @@ pub struct ConfigReference {
     pub kind: &'static str,
     /// Its name.
     pub name: String,
+    /// Whether pods start without it: every mention of it says `optional: true`.
+    pub optional: bool,
 }
 
 /// Every set that the pod template of a workload, or a Pod, refers to; sorted, each once.
@@ -23,11 +25,14 @@ pub fn config_references(object: &Value) -> Vec<ConfigReference> {
     };
     let named = reference_pointers(spec).into_iter().filter_map(|(kind, pointer)| {
         let name = spec.pointer(&pointer)?.as_str()?.to_owned();
-        Some(ConfigReference { kind, name })
+        let source = pointer.rsplit_once('/').and_then(|(source, _)| spec.pointer(source));
+        let optional = source.is_some_and(|source| source.get("optional") == Some(&Value::Bool(true)));
+        Some(ConfigReference { kind, name, optional })
     });
     let mut references: Vec<ConfigReference> = named.collect();
+    // A mention that isn't optional sorts first and stands for the others.
     references.sort();
-    references.dedup();
+    references.dedup_by(|later, first| (later.kind, &later.name) == (first.kind, &first.name));
     references
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Difference, config::plain_name};
+use crate::{Difference, Versions};
 
 /// What replaces a workload's pods.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,15 +47,17 @@ const REFERENCES: &[(&str, &str)] = &[
     (".secret.name", "Secret"),
 ];
 
-/// The reasons among an object's differences, sorted, each once. Empty when its pods stay.
-pub fn restart_reasons(differences: &[Difference]) -> Vec<Reason> {
-    let mut reasons: Vec<Reason> = differences.iter().filter_map(reason).collect();
+/// The reasons among an object's differences, sorted, each once. Empty when its pods stay. `versions` knows the versions that were
+/// read and those that are to be.
+pub fn restart_reasons(differences: &[Difference], versions: &Versions) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> =
+        differences.iter().filter_map(|difference| reason(difference, versions)).collect();
     reasons.sort();
     reasons.dedup();
     reasons
 }
 
-fn reason(difference: &Difference) -> Option<Reason> {
+fn reason(difference: &Difference, versions: &Versions) -> Option<Reason> {
     let path = difference.path.strip_prefix(TEMPLATE)?;
     let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
     let (from, to) = (text(&difference.from), text(&difference.to));
@@ -63,12 +65,13 @@ fn reason(difference: &Difference) -> Option<Reason> {
         return Some(Reason::Image { container, from, to: to.clone() });
     }
     let kind = REFERENCES.iter().find(|(end, _)| path.ends_with(end)).map(|(_, kind)| *kind);
-    match (kind, from, to) {
-        (Some(kind), Some(from), Some(to)) if plain_name(&from) == plain_name(&to) => {
-            Some(Reason::Config { kind, set: plain_name(&to).to_owned(), from, to })
-        }
-        _ => Some(Reason::Field { path: path.to_owned() }),
+    if let (Some(kind), Some(from), Some(to)) = (kind, from, to)
+        && let Some(set) =
+            versions.plain_name(kind, &to).filter(|set| versions.plain_name(kind, &from) == Some(*set))
+    {
+        return Some(Reason::Config { kind, set: set.to_owned(), from, to });
     }
+    Some(Reason::Field { path: path.to_owned() })
 }
 
 /// The container of `spec.containers[api].image`.
@@ -109,11 +112,19 @@ mod tests {
         }]}}}})
     }
 
+    fn versions() -> Versions {
+        let version = |name: &str| json!({"kind": "ConfigMap", "metadata": {"name": name, "annotations": {"skep.dev/version-of": "conf"}}});
+        Versions::of_objects(&[version("conf-0a1b2c3d"), version("conf-4e5f6a7b")])
+    }
+
     #[test]
     fn each_reason_is_told_once_and_what_is_outside_the_template_is_none() {
         let before = deployment("r/api@sha256:1", "0a1b2c3d", "1Gi", 1);
         assert_eq!(
-            restart_reasons(&differences(&before, &deployment("r/api@sha256:1", "0a1b2c3d", "1Gi", 3))),
+            restart_reasons(
+                &differences(&before, &deployment("r/api@sha256:1", "0a1b2c3d", "1Gi", 3)),
+                &versions()
+            ),
             []
         );
         let after = deployment("r/api@sha256:2", "4e5f6a7b", "2Gi", 1);
@@ -131,7 +142,7 @@ mod tests {
             },
             Reason::Field { path: "spec.containers[api].resources.limits.memory".to_owned() },
         ];
-        assert_eq!(restart_reasons(&differences(&before, &after)), expected);
+        assert_eq!(restart_reasons(&differences(&before, &after), &versions()), expected);
     }
 
     #[test]
@@ -141,7 +152,17 @@ mod tests {
             from: Some(json!("one-0a1b2c3d")),
             to: Some(json!("two-0a1b2c3d")),
         };
-        assert!(matches!(restart_reasons(&[difference]).as_slice(), [Reason::Field { .. }]));
+        assert!(matches!(restart_reasons(&[difference], &versions()).as_slice(), [Reason::Field { .. }]));
+    }
+
+    #[test]
+    fn dated_foreign_names_are_not_versions() {
+        let after = deployment("r/api@sha256:1", "20240116", "1Gi", 1);
+        let reasons = restart_reasons(
+            &differences(&deployment("r/api@sha256:1", "20240115", "1Gi", 1), &after),
+            &versions(),
+        );
+        assert!(reasons.iter().all(|reason| matches!(reason, Reason::Field { .. })), "{reasons:?}");
     }
 
     #[test]

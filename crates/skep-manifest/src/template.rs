@@ -13,6 +13,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("ReplicationController", "/spec/template"),
     ("Job", "/spec/template"),
     ("CronJob", "/spec/jobTemplate/spec/template"),
+    ("ControllerRevision", "/data/spec/template"),
 ];
 
 /// The lists of containers in a pod spec.

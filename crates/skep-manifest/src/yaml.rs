@@ -27,7 +27,7 @@ pub(crate) struct Document {
     pub(crate) places: BTreeMap<String, Place>,
 }
 
-/// All documents of a file that hold something.
+/// All documents of a file that hold something; one that says `null` does, an empty one doesn't.
 pub(crate) fn documents(source: &Arc<SourceFile>) -> Result<Vec<Document>, ManifestError> {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
     let mut builder = Builder {
@@ -45,10 +45,13 @@ pub(crate) fn documents(source: &Arc<SourceFile>) -> Result<Vec<Document>, Manif
             Event::StreamEnd => return Ok(documents),
             Event::DocumentStart(..) => {
                 let (event, place) = builder.next()?;
+                // The parser writes `~` where nothing stands.
+                let is_empty =
+                    place.len == 0 && matches!(&event, Event::Scalar(_, ScalarStyle::Plain, 0, None));
                 let value = builder.value(event, &place, "")?;
                 builder.anchors.clear();
                 let places = std::mem::take(&mut builder.places);
-                if !value.is_null() {
+                if !is_empty {
                     documents.push(Document { value, place, places });
                 }
             }

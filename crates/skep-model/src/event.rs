@@ -97,7 +97,14 @@ pub enum Event {
         /// False when the cluster had it as it is.
         changed: bool,
     },
-    /// An object was removed.
+    /// An object will be deleted once the release is deployed.
+    WillRemove {
+        /// Which.
+        object: ObjectKey,
+        /// `no longer in k8s/side.yaml`, `not part of v1`.
+        because: String,
+    },
+    /// An object was deleted.
     Pruned {
         /// Which.
         object: ObjectKey,

@@ -47,6 +47,13 @@ pub struct Release {
     pub secrets: BTreeMap<String, String>,
     /// Everything this release wrote, Secrets included.
     pub inventory: Vec<ObjectKey>,
+    /// Where each object of `inventory` is written, by `Kind/name`: `k8s/api.yaml`, or `skep.yaml`. An object that Skep makes
+    /// itself has no entry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, String>,
+    /// What was deleted from the cluster after this release was deployed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<ObjectKey>,
     /// What proved that it works; `None` in the records of a Skep that did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Vec<Check>>,

@@ -60,8 +60,8 @@ fn sets(app: &App, manifests: &Manifests) -> Vec<Finding> {
     let mut found = Vec::new();
     for object in manifests.objects.iter().chain(&manifests.migration) {
         let mut missing: Vec<ConfigReference> = skep_manifest::config_references(&object.value);
-        missing.retain(|reference| !made(reference));
-        for ConfigReference { kind, name } in missing {
+        missing.retain(|reference| !reference.optional && !made(reference));
+        for ConfigReference { kind, name, .. } in missing {
             let section = if kind == "Secret" { "secrets" } else { "config" };
             let what = format!(
                 "{} reads the {kind} {name}, which neither the manifests nor skep.yaml make",

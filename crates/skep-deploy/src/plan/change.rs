@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use skep_cluster::Applied;
-use skep_manifest::{Difference, Reason, changed_keys, differences, restart_reasons};
+use skep_manifest::{Difference, Reason, Versions, changed_keys, differences, restart_reasons};
 use skep_model::{ObjectKey, Step};
 
 use crate::{App, Failure, desired::Desired, error::InStep};
@@ -116,8 +116,14 @@ fn nothing_of(object: &Value) -> Value {
 }
 
 /// Fills in why pods are replaced: which keys of a set have changed is read from its two versions.
-pub(super) async fn explain(app: &App, desired: &Desired, changes: &mut [Change]) -> Result<(), Failure> {
-    let reasons: Vec<Vec<Reason>> = changes.iter().map(|change| restart_reasons(&change.fields)).collect();
+pub(super) async fn explain(
+    app: &App,
+    desired: &Desired,
+    changes: &mut [Change],
+    versions: &Versions,
+) -> Result<(), Failure> {
+    let reasons: Vec<Vec<Reason>> =
+        changes.iter().map(|change| restart_reasons(&change.fields, versions)).collect();
     let earlier: BTreeSet<ObjectKey> = reasons
         .iter()
         .flatten()

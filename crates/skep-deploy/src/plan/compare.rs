@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, stream};
 use serde_json::Value;
 use skep_cluster::{Applied, ClusterError, FieldConflict, Force, MANAGER};
-use skep_manifest::{Difference, differences};
+use skep_manifest::{Difference, Versions, differences};
 use skep_model::{ObjectKey, Release, Step};
 
 use super::{
@@ -32,7 +32,7 @@ pub(super) async fn with_live(
     desired: &Desired,
     live: &BTreeMap<ObjectKey, Value>,
     force: Force,
-    last: Option<&Release>,
+    releases: &[Release],
 ) -> Result<Compared, Failure> {
     let wanted: Vec<Value> =
         desired.all_objects().map(|object| desired.substituted.fill(object).into_owned()).collect();
@@ -68,7 +68,7 @@ pub(super) async fn with_live(
                 let rehearsed = answered(there, answer, desired.defines(&key))
                     .map_err(|error| Failure::at(Step::Plan, desired.place(&key, error.into())))?;
                 compared.drift.extend(match there {
-                    None => deleted(&key, last).into_iter().collect(),
+                    None => deleted(&key, releases.last()).into_iter().collect(),
                     Some(there) => added(&key, there),
                 });
                 compared.changes.extend(Change::of(key, there, object, rehearsed.as_ref()));
@@ -76,7 +76,9 @@ pub(super) async fn with_live(
         }
     }
     let mut compared = compared.masked(desired);
-    explain(app, desired, &mut compared.changes).await?;
+    let mut versions = Versions::of_objects(desired.all_objects());
+    releases.iter().for_each(|release| versions.extend(Versions::of_release(release)));
+    explain(app, desired, &mut compared.changes, &versions).await?;
     Ok(compared)
 }
 

@@ -4,13 +4,14 @@
 mod change;
 mod compare;
 mod drift;
+mod removals;
 mod saved;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use skep_cluster::{FieldConflict, Force};
-use skep_manifest::{is_workload, owner_of};
+use skep_manifest::{Versions, is_workload, owner_of};
 use skep_model::{Check, Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
 use skep_rollout::workload::{Counts, JobState};
 
@@ -20,7 +21,6 @@ use crate::{
     cause,
     desired::Desired,
     error::{InStep, Problem},
-    finish,
     keys::Keys,
     pull_secrets::PullSecrets,
     steps::{Clock, images::ImageDigests, load::Manifests},
@@ -30,6 +30,9 @@ use crate::{
 
 pub use change::{Change, Restart, Verb};
 pub use drift::{Drift, Drifted};
+pub(crate) use removals::InUse;
+pub use removals::{Removal, RemovalReason};
+use removals::Removals;
 pub use saved::SavedPlan;
 
 /// What a release will do.
@@ -52,7 +55,7 @@ pub struct Plan {
     pub(crate) origin: Option<Origin>,
     drift: Vec<Drift>,
     contested: Vec<(ObjectKey, Vec<FieldConflict>)>,
-    prune: Vec<ObjectKey>,
+    removals: Vec<Removal>,
     migration_is_due: bool,
     images_changed: bool,
     /// Every workload is as wanted, by its controller's own word.
@@ -86,7 +89,7 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
             && self.contested.is_empty()
-            && self.prune.is_empty()
+            && !self.removals.iter().any(Removal::is_change)
             && !self.migration_is_due
             && !self.images_changed
             && self.good.is_some()
@@ -150,9 +153,9 @@ impl Plan {
         self.pull_secrets.names().collect()
     }
 
-    /// What will be removed.
-    pub fn removed(&self) -> &[ObjectKey] {
-        &self.prune
+    /// What will be deleted once the release is deployed, and nothing else is.
+    pub fn removals(&self) -> &[Removal] {
+        &self.removals
     }
 
     /// The migration's Job, when it will run.
@@ -182,6 +185,11 @@ impl Plan {
         let what = format!("{object} is paused (by {by}): its new pods would not come");
         let hint = format!("`skep resume {}` first", object.name);
         Err(Failure::at(Step::Plan, Problem::Project { what, hint }))
+    }
+
+    /// Returns whether an object of the release is a version of a ConfigMap or Secret, which its plain copy stands for.
+    pub fn is_version(&self, key: &ObjectKey) -> bool {
+        Versions::of_objects(self.desired.all_objects()).contains(key)
     }
 
     /// The number of the last release, if it is good.
@@ -216,11 +224,18 @@ impl Plan {
         })
     }
 
-    /// Says which services will get new pods, and why.
-    pub(crate) fn tell_restarts(&self, app: &App) {
+    /// Announces which services will get new pods and what will be deleted, and why.
+    pub(crate) fn announce(&self, app: &App) {
         for change in self.changes.iter().filter(|change| !change.restarts.is_empty()) {
             let because = change.restarts.iter().map(Restart::to_string).collect();
             app.emit.emit(Event::WillRestart { object: change.object.clone(), because });
+        }
+        if self.is_empty() {
+            return;
+        }
+        for removal in &self.removals {
+            let because = removal.because.to_string();
+            app.emit.emit(Event::WillRemove { object: removal.object.clone(), because });
         }
     }
 
@@ -233,7 +248,7 @@ impl Plan {
             (count(Verb::Create), "to create"),
             (count(Verb::Update), "to change"),
             (count(Verb::Recreate), "to make anew"),
-            (self.prune.len(), "to remove"),
+            (self.removals.iter().filter(|removal| removal.is_change()).count(), "to remove"),
         ];
         let mut parts: Vec<String> = parts
             .iter()
@@ -290,7 +305,7 @@ pub(crate) async fn make(
         Purpose::Show => Ok(plan),
     });
     let plan = clock.settle(Step::Plan, planned, Plan::summary)?;
-    plan.tell_restarts(app);
+    plan.announce(app);
     Ok(plan)
 }
 
@@ -374,7 +389,7 @@ pub(crate) async fn against_live(
     }
     cause::keep(&mut desired.objects, &live);
     let last = releases.last();
-    let compared = compare::with_live(app, &desired, &live, force, last).await?;
+    let compared = compare::with_live(app, &desired, &live, force, releases).await?;
     let restarted: Vec<&ObjectKey> = compared
         .changes
         .iter()
@@ -396,7 +411,8 @@ pub(crate) async fn against_live(
         None => false,
     };
     let good = last.filter(|release| release.status == ReleaseStatus::Deployed);
-    let prune = gone(app, releases, &desired).await?;
+    let Removals { removals, still_in_use } = removals::removals(app, releases, &desired).await?;
+    desired.kept_config.extend(still_in_use);
     Ok(Plan {
         keys,
         pull_secrets,
@@ -410,7 +426,7 @@ pub(crate) async fn against_live(
         origin: None,
         drift: compared.drift,
         contested: compared.contested,
-        prune,
+        removals,
         migration_is_due,
         settled,
         paused,
@@ -459,32 +475,6 @@ fn refuse_to_remove_everything(releases: &[Release], desired: &Desired) -> Resul
         return Err(Failure::at(Step::Plan, Problem::Project { what, hint }));
     }
     Ok(())
-}
-
-/// What a kept release wrote, however it ended, this one lacks, and is still there.
-async fn gone(app: &App, releases: &[Release], desired: &Desired) -> Result<Vec<ObjectKey>, Failure> {
-    let wanted = desired.inventory();
-    let is_gone =
-        |key: &&ObjectKey| !wanted.iter().chain(&desired.skipped).any(|other| other.same_object(key));
-    let mut candidates: Vec<ObjectKey> = releases
-        .iter()
-        .flat_map(|release| &release.inventory)
-        .filter(|key| goes_with_its_manifest(key, desired))
-        .filter(is_gone)
-        .cloned()
-        .collect();
-    candidates.sort();
-    candidates.dedup_by(|a, b| a.same_object(b));
-    compare::there(app, candidates).await
-}
-
-/// Data is never removed because a manifest went away; config versions and a migration's log stay for rollbacks and people.
-fn goes_with_its_manifest(key: &ObjectKey, desired: &Desired) -> bool {
-    match key.kind.as_str() {
-        "ConfigMap" | "Secret" => false,
-        "Job" => desired.migration.is_some(),
-        _ => finish::may_prune(key),
-    }
 }
 
 impl Plan {

@@ -54,6 +54,8 @@ pub struct SavedPlan {
     recreate: Vec<String>,
     #[serde(default)]
     skipped: Vec<ObjectKey>,
+    #[serde(default)]
+    sources: BTreeMap<String, String>,
     steps: Steps,
 }
 
@@ -82,7 +84,12 @@ impl Steps {
         };
         Self {
             changes: plan.changes.iter().map(saved).collect(),
-            removes: plan.prune.clone(),
+            removes: plan
+                .removals
+                .iter()
+                .filter(|removal| removal.is_change())
+                .map(|removal| removal.object.clone())
+                .collect(),
             migrates: plan.migration_is_due,
         }
     }
@@ -138,6 +145,7 @@ impl SavedPlan {
             kept_config: desired.kept_config.clone(),
             recreate: desired.recreate.clone(),
             skipped: desired.skipped.clone(),
+            sources: desired.sources.clone(),
             steps: Steps::of(plan),
         })
     }
@@ -169,7 +177,7 @@ impl SavedPlan {
         clock.start(Step::Plan);
         let planned = self.still_holds(app, &manifests).await.and_then(Plan::uncontested);
         let plan = clock.settle(Step::Plan, planned, |_| (Outcome::Done, "as it was saved".to_owned()))?;
-        plan.tell_restarts(app);
+        plan.announce(app);
         Ok(plan)
     }
 
@@ -208,7 +216,9 @@ impl SavedPlan {
             .iter()
             .find(|key| !secrets.0.iter().any(|one| ObjectKey::of(one).as_ref() == Some(*key)))
         {
-            let name = skep_manifest::plain_name(&gone.name);
+            // The plan has each version's plain copy too, and only one of the names is another's beginning.
+            let is_plain = |key: &&ObjectKey| gone.name.starts_with(&format!("{}-", key.name));
+            let name = self.secrets.iter().find(is_plain).map_or(&gone.name, |key| &key.name);
             return Err(refused(
                 format!("Secret {name} has other values than the plan was made with"),
                 "make a new plan",
@@ -232,6 +242,7 @@ impl SavedPlan {
             kept_config: self.kept_config.clone(),
             recreate: self.recreate.clone(),
             skipped: self.skipped.clone(),
+            sources: self.sources.clone(),
             ..Desired::default()
         };
         let plan = against_live(app, wanted, None, &releases, Force::No, &app.cause()).await?;

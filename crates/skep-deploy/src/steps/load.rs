@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use skep_manifest::{ImageUse, ManifestError, Object, Place, SourceFile};
+use skep_manifest::{Ignored, ImageUse, ManifestError, Object, Place, SourceFile};
 use skep_model::{Event, ObjectKey, Outcome, Step};
 
 use super::Clock;
@@ -42,30 +42,50 @@ impl Manifests {
 
 pub(crate) fn load(app: &App, clock: &mut Clock) -> Result<Manifests, Failure> {
     clock.start(Step::Load);
-    let loaded = read(app);
-    clock.settle(Step::Load, loaded, |loaded| match loaded.objects.len() {
-        1 => (Outcome::Done, "1 object".to_owned()),
-        objects => (Outcome::Done, format!("{objects} objects")),
-    })
+    let mut ignored = Vec::new();
+    let loaded = read(app, &mut ignored);
+    clock.settle(Step::Load, loaded, |loaded| (Outcome::Done, summary(loaded.objects.len(), &ignored)))
 }
 
-fn read(app: &App) -> Result<Manifests, Failure> {
+/// `14 objects; ignored k8s/README.md`: what lies among the manifests and isn't one is reported each time.
+fn summary(objects: usize, ignored: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let objects = match objects {
+        1 => "1 object".to_owned(),
+        objects => format!("{objects} objects"),
+    };
+    match ignored.len() {
+        0 => objects,
+        count if count > SHOWN => {
+            format!("{objects}; ignored {} and {} more", ignored[..SHOWN].join(", "), count - SHOWN)
+        }
+        _ => format!("{objects}; ignored {}", ignored.join(", ")),
+    }
+}
+
+fn read(app: &App, ignored: &mut Vec<String>) -> Result<Manifests, Failure> {
     let project = &app.project;
     let mut layers = Vec::new();
     let mut skipped = Vec::new();
     let mut placeholders = BTreeMap::new();
     let values_in = values::plain_name(app);
     for (index, path) in project.manifests.iter().enumerate() {
-        let mut files = source_files(&project.root, path, "manifests")?;
+        let Sources { mut files, ignored: others } = sources(&project.root, path, "manifests")?;
+        ignored.extend(others);
         if let Some(migrate) = &project.migrate {
             // The Job may lie among the manifests or apart from them; it is read once and applied by the gate alone.
             files.retain(|file| project.root.join(&file.path) != migrate.manifest);
             if index == 0 {
-                files.extend(source_files(&project.root, &migrate.manifest, "migrate.manifest")?);
+                files.extend(sources(&project.root, &migrate.manifest, "migrate.manifest")?.files);
             }
         }
         let (files, left_out) = without_missing_values(app, files)?;
-        let mut objects = skep_manifest::read(files).in_step(Step::Load)?.objects;
+        let skep_manifest::Manifests { mut objects, ignored: documents } =
+            skep_manifest::read(files).in_step(Step::Load)?;
+        for Ignored { file, line, why } in documents {
+            let message = format!("{}:{line} is ignored: {why}", file.display());
+            app.emit.emit(Event::Warning { message });
+        }
         let left = skep_manifest::substitute(&mut objects, &values(app), &values_in).in_step(Step::Load)?;
         placeholders.extend(left);
         layers.push(objects);
@@ -148,37 +168,70 @@ fn without_missing_values(
     Ok((kept, left_out))
 }
 
-/// Every file of a folder and what is below it, in the order of their names; or the one file.
-fn source_files(root: &Path, path: &Path, key: &str) -> Result<Vec<SourceFile>, Failure> {
-    let mut paths = Vec::new();
-    collect(path, &mut paths).map_err(|error| unreadable(root, path, key, &error))?;
-    paths.sort();
-    let read = |path: PathBuf| match fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(SourceFile { path: PathBuf::from(shown(root, &path)), text })),
-        // A picture among the manifests is no manifest.
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-        Err(error) => Err(unreadable(root, &path, key, &error)),
-    };
-    paths.into_iter().filter_map(|path| read(path).transpose()).collect()
+/// Manifest files, in the order of their names, and what was found beside them.
+#[derive(Debug, Default)]
+struct Sources {
+    files: Vec<SourceFile>,
+    /// Files without a manifest's extension, and hidden folders.
+    ignored: Vec<String>,
 }
 
-fn collect(path: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    if !fs::metadata(path)?.is_dir() {
-        found.push(path.to_owned());
+/// The manifests of a folder and what is below it; or the one file, whatever its extension.
+fn sources(root: &Path, path: &Path, key: &str) -> Result<Sources, Failure> {
+    let mut found = Found::default();
+    collect(path, true, &mut found).map_err(|(path, error)| unreadable(root, &path, key, &error))?;
+    found.files.sort();
+    let mut sources = Sources::default();
+    for path in found.files {
+        let bytes = fs::read(&path).map_err(|error| unreadable(root, &path, key, &error))?;
+        let name = PathBuf::from(shown(root, &path));
+        sources.files.push(SourceFile::decode(name, bytes).in_step(Step::Load)?);
+    }
+    sources.ignored.extend(found.ignored.iter().map(|path| shown(root, path)));
+    Ok(sources)
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    files: Vec<PathBuf>,
+    ignored: Vec<PathBuf>,
+}
+
+/// An error names the path that it is about: of a folder, often a link that leads nowhere.
+fn collect(path: &Path, named: bool, found: &mut Found) -> Result<(), (PathBuf, io::Error)> {
+    let at = |error| (path.to_owned(), error);
+    let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    // What isn't a manifest is left alone, even a link that leads nowhere.
+    let is_manifest = named || skep_manifest::is_manifest_file(path);
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Err(error) if is_manifest => return Err(at(error)),
+        Ok(_) | Err(_) => {
+            match (is_manifest, is_hidden) {
+                (true, _) => found.files.push(path.to_owned()),
+                (false, false) => found.ignored.push(path.to_owned()),
+                (false, true) => {}
+            }
+            return Ok(());
+        }
+    }
+    if is_hidden && !named {
+        found.ignored.push(path.to_owned());
         return Ok(());
     }
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if !hidden {
-            collect(&entry.path(), found)?;
-        }
+    for entry in fs::read_dir(path).map_err(at)? {
+        collect(&entry.map_err(at)?.path(), false, found)?;
     }
     Ok(())
 }
 
 fn unreadable(root: &Path, path: &Path, key: &str, error: &io::Error) -> Failure {
     let (why, hint) = match error.kind() {
+        io::ErrorKind::NotFound if path.is_symlink() => {
+            let to = fs::read_link(path).unwrap_or_default();
+            let why = format!("broken symbolic link to {}", to.display());
+            (why, "restore the file that it points to, or remove the link".to_owned())
+        }
         io::ErrorKind::NotFound => (
             "it does not exist".to_owned(),
             format!("`{key}` in skep.yaml names it: make it, or correct the path"),

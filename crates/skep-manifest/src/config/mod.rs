@@ -8,6 +8,7 @@
 
 mod hash;
 mod split;
+mod versions;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -22,6 +23,7 @@ use crate::{
 
 pub(crate) use hash::hex;
 pub use split::split_config;
+pub use versions::Versions;
 
 /// Names the plain name on a version.
 const VERSION_OF: &str = "skep.dev/version-of";
@@ -131,14 +133,6 @@ fn named(app: &str, kind: &'static str, object: &Value, version: &str) -> Versio
     Versioned { kind, plain_name, name, version, copy }
 }
 
-/// The plain name of a version, `honeydue-config` of `honeydue-config-4f9a1c2b`; any other name is its own.
-pub fn plain_name(name: &str) -> &str {
-    match name.rsplit_once('-') {
-        Some((plain, version)) if hash::is_version(version) => plain,
-        _ => name,
-    }
-}
-
 /// The plain copy of a version that lives in a cluster, as it was when the version was made: what a rollback writes. `None`
 /// for an object that is no version.
 pub fn copy_of_version(live: &Value) -> Option<Value> {
@@ -171,10 +165,16 @@ pub fn version<'o>(objects: impl IntoIterator<Item = &'o mut Value>, sets: &[Ver
     objects.into_iter().map(|object| references::rename(object, renamed)).sum()
 }
 
-/// The same for objects whose references are versions already: each goes to the set's new one.
-pub fn reversion<'o>(objects: impl IntoIterator<Item = &'o mut Value>, sets: &[Versioned]) -> usize {
+/// Moves the references of recorded objects from the versions that `known` has of these sets to the sets' new versions; returns
+/// how many there were.
+pub fn reversion<'o>(
+    objects: impl IntoIterator<Item = &'o mut Value>,
+    sets: &[Versioned],
+    known: &Versions,
+) -> usize {
     let renamed = |kind: &str, name: &str| {
-        let set = sets.iter().find(|set| set.kind == kind && set.plain_name == plain_name(name))?;
+        let plain = known.plain_name(kind, name).unwrap_or(name);
+        let set = sets.iter().find(|set| set.kind == kind && set.plain_name == plain)?;
         Some(set.name.clone())
     };
     objects.into_iter().map(|object| references::rename(object, renamed)).sum()

@@ -51,7 +51,7 @@ fn every_reference_is_rewritten_but_the_pull_secret() {
     assert_eq!(version([&mut pod], &sets), 8);
     let (c, s) = (&sets[0].name, &sets[1].name);
     let found = config_references(&pod);
-    let reference = |kind, name: &str| ConfigReference { kind, name: name.to_owned() };
+    let reference = |kind, name: &str| ConfigReference { kind, name: name.to_owned(), optional: false };
     assert_eq!(
         found,
         [reference("ConfigMap", c), reference("ConfigMap", "elsewhere"), reference("Secret", s)]
@@ -65,6 +65,21 @@ fn every_reference_is_rewritten_but_the_pull_secret() {
     assert_eq!(shown, ["Deployment/api ConfigMap c", "Deployment/api Secret s"]);
     assert_eq!(consumers([&pod], &sets), readers, "by the versioned names too");
     assert_eq!(version([&mut pod], &sets), 0, "once is enough");
+}
+
+#[test]
+fn reference_is_optional_only_if_every_mention_is() {
+    let pod = |required: &str| {
+        value(&format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers:\n  - name: p\n    \
+             envFrom: [{{secretRef: {{name: s, optional: true}}}}{required}]\n  volumes:\n  \
+             - {{name: v, secret: {{secretName: s, optional: true}}}}\n"
+        ))
+    };
+    let optional =
+        |object| config_references(&object).into_iter().map(|one| one.optional).collect::<Vec<_>>();
+    assert_eq!(optional(pod("")), [true]);
+    assert_eq!(optional(pod(", {secretRef: {name: s}}")), [false]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Files mean what they mean to kubectl.
 
 use serde_json::json;
-use skep_manifest::{merge, read, settle};
+use skep_manifest::{SourceFile, merge, read, settle};
 
 use crate::files::{file, objects, try_read, value, values};
 
@@ -111,33 +111,70 @@ fn several_documents_lists_and_json() {
 }
 
 #[test]
-fn what_is_no_manifest_is_listed() {
+fn empty_documents_yield_nothing_and_kustomizations_are_listed() {
     let read = read([
-        file("README.md", "# {{ not yaml"),
-        file("run.sh", "set -eu"),
-        file("values.yaml", "replicas: 3\n---\njust words\n---\n- a list\n"),
+        file("comments.yaml", "# nothing\n---\n---\n# here\n...\n"),
+        file("empty.yml", ""),
+        file("a.prod", "~\n---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n"),
         file(
             "kustomization.yaml",
             "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n",
         ),
-        file("empty.yml", ""),
-        file("a.YML", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"),
     ])
     .expect("valid");
     let ignored: Vec<String> =
-        read.ignored.iter().map(|one| format!("{}:{} {}", one.file.display(), one.line, one.why)).collect();
-    assert_eq!(
-        ignored,
-        [
-            "README.md:1 not a .yaml, .yml or .json file",
-            "run.sh:1 not a .yaml, .yml or .json file",
-            "values.yaml:1 neither `apiVersion` nor `kind`",
-            "values.yaml:3 neither `apiVersion` nor `kind`",
-            "values.yaml:5 neither `apiVersion` nor `kind`",
-            "kustomization.yaml:1 kustomize's own file",
-        ]
-    );
+        read.ignored.iter().map(|one| format!("{}:{}", one.file.display(), one.line)).collect();
+    assert_eq!(ignored, ["kustomization.yaml:1"]);
     assert_eq!(read.objects.len(), 1);
+}
+
+#[test]
+fn content_without_an_object_is_an_error() {
+    for (text, found) in [
+        ("replicas: 3\n", "a mapping with neither"),
+        ("apiversion: v1\nKind: Service\n", "a mapping with `Kind`"),
+        ("just words\n", "a plain value"),
+        ("- a list\n", "a list"),
+        ("null\n", "null"),
+        ("apiVersion: v1\nkind: List\nitems: []\n", "a List without items"),
+        ("apiVersion: v1\nkind: List\nitems:\n", "a List without items"),
+    ] {
+        let error = try_read(text).expect_err(text).to_string();
+        assert!(error.contains(&format!("expected a Kubernetes object, found {found}")), "{error}");
+    }
+}
+
+#[test]
+fn files_are_decoded_as_kubectl_does() {
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: é}\n";
+    let utf16 = |mark: &[u8], unit: fn(u16) -> [u8; 2]| {
+        [mark, &text.encode_utf16().flat_map(unit).collect::<Vec<_>>()].concat()
+    };
+    for bytes in [
+        text.as_bytes().to_vec(),
+        utf16(&[0xff, 0xfe], u16::to_le_bytes),
+        utf16(&[0xfe, 0xff], u16::to_be_bytes),
+    ] {
+        assert_eq!(SourceFile::decode("a.yaml".into(), bytes).expect("text").text, text);
+    }
+    for (bytes, place) in [
+        (&b"# caf\xe9\n"[..], "a.yaml:1:6: not valid UTF-8: byte 0xe9"),
+        (b"a: 1\nb: \xff\n", "a.yaml:2:4: not valid UTF-8: byte 0xff"),
+        // Half a unit, and half a pair: UTF-16 that isn't whole.
+        (b"\xff\xfea", "a.yaml:1:1: not valid UTF-8: byte 0xff"),
+        (b"\xff\xfe\x00\xd8", "a.yaml:1:1: not valid UTF-8: byte 0xff"),
+    ] {
+        let error = SourceFile::decode("a.yaml".into(), bytes.to_vec()).expect_err(place).to_string();
+        assert_eq!(error, place);
+    }
+    // Without its mark, UTF-16 is text full of NULs: no object.
+    let unmarked: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let read = SourceFile::decode("a.yaml".into(), unmarked.into_iter().filter(u8::is_ascii).collect());
+    assert!(read.and_then(read_one).is_err());
+}
+
+fn read_one(file: SourceFile) -> Result<usize, skep_manifest::ManifestError> {
+    read([file]).map(|read| read.objects.len())
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
-use skep_deploy::{Adoption, Change, Difference, Drift, Drifted, Plan, Restart, Verb};
+use skep_deploy::{Adoption, Change, Difference, Drift, Drifted, Plan, Removal, Restart, Verb};
 use skep_model::ObjectKey;
 
 use super::json_line;
@@ -26,7 +26,7 @@ pub(crate) fn plan(plan: &Plan, title: &str, saved: Option<&Path>) {
     section("creates", of(Verb::Create).map(|change| change.object.to_string()));
     section("changes", of(Verb::Update).filter_map(|change| changed(plan, change)));
     section("makes anew", of(Verb::Recreate).map(|change| change.object.to_string()));
-    section("removes", plan.removed().iter().map(ToString::to_string));
+    section("removes", plan.removals().iter().map(removed));
     section("adopts", plan.adoptions().iter().map(adopted));
     section("renews", plan.pull_secrets().into_iter().map(|name| format!("pull secret {name}")));
     section("drifted", plan.drift().iter().map(drifted));
@@ -58,8 +58,8 @@ pub(crate) fn diff(plan: &Plan, title: &str) {
             }
         }
     }
-    for object in plan.removed() {
-        anstream::println!("\n{} {}", "-".red(), object.to_string().bold());
+    for Removal { object, because } in plan.removals() {
+        anstream::println!("\n{} {}  {}", "-".red(), object.to_string().bold(), because.to_string().dimmed());
     }
     if !plan.drift().is_empty() {
         anstream::println!();
@@ -79,7 +79,7 @@ pub(crate) fn config_diff(plan: &Plan, title: &str) {
     }
     anstream::println!("{}", heading(plan, title).bold());
     section("restarts", restarts(plan));
-    for change in plan.changed().iter().filter(|change| is_plain_set(&change.object)) {
+    for change in plan.changed().iter().filter(|change| is_plain_set(plan, &change.object)) {
         anstream::println!("\n{}", change.object.to_string().bold());
         let is_data =
             |field: &&Difference| field.path.starts_with("data") || field.path.starts_with("binaryData");
@@ -90,9 +90,8 @@ pub(crate) fn config_diff(plan: &Plan, title: &str) {
 }
 
 /// A ConfigMap or Secret under its plain name: its version says the same.
-fn is_plain_set(object: &ObjectKey) -> bool {
-    matches!(object.kind.as_str(), "ConfigMap" | "Secret")
-        && skep_deploy::plain_name(&object.name) == object.name
+fn is_plain_set(plan: &Plan, object: &ObjectKey) -> bool {
+    matches!(object.kind.as_str(), "ConfigMap" | "Secret") && !plan.is_version(object)
 }
 
 /// One object for `plan` and `diff` alike.
@@ -113,10 +112,15 @@ pub(crate) fn plan_json(plan: &Plan) {
             json!({"object": drift.object, "is": "field", "path": path, "manager": manager, "live": live, "wanted": wanted})
         }
     };
+    let removal = |Removal { object, because }: &Removal| {
+        let mut removal = json!(object);
+        removal["because"] = because.to_string().into();
+        removal
+    };
     let adoption = |adoption: &Adoption| json!({"object": adoption.object, "managers": adoption.managers});
     json_line(json!({
         "type": "plan", "empty": is_nothing(plan), "completes": plan.completes(), "newestRelease": plan.newest_release(),
-        "changes": plan.changed().iter().map(change).collect::<Vec<_>>(), "removes": plan.removed(),
+        "changes": plan.changed().iter().map(change).collect::<Vec<_>>(), "removes": plan.removals().iter().map(removal).collect::<Vec<_>>(),
         "migrates": plan.migration(), "adopts": plan.adoptions().iter().map(adoption).collect::<Vec<_>>(),
         "drift": plan.drift().iter().map(drift).collect::<Vec<_>>(), "pullSecrets": plan.pull_secrets(),
     }));
@@ -198,6 +202,10 @@ fn changed(plan: &Plan, change: &Change) -> Option<String> {
     };
     let shown = paths.get(..SHOWN).unwrap_or(&paths).join(", ");
     Some(format!("{}  {}", change.object, format!("{shown}{more}").dimmed()))
+}
+
+fn removed(removal: &Removal) -> String {
+    format!("{}  {}", removal.object, removal.because.to_string().dimmed())
 }
 
 fn adopted(adoption: &Adoption) -> String {

@@ -103,6 +103,7 @@ fn line(event: &Event) -> Option<String> {
         Event::WillRestart { object, because } => {
             format!("  {} will restart: {}", object.name, because.join(", "))
         }
+        Event::WillRemove { object, because } => format!("  will remove {object}: {because}"),
         Event::ReleaseOpened { .. } => return None,
     })
 }

@@ -133,6 +133,9 @@ impl Screen {
             Event::WillRestart { object, because } => {
                 self.part(object.name, Mark::Good, format!("will restart: {}", because.join(", ")), None);
             }
+            Event::WillRemove { object, because } => {
+                self.notes.push(format!("will remove {object}: {because}"));
+            }
             Event::Restoring { failed, to, .. } => {
                 self.heads.push((self.steps.len(), format!("v{failed} failed; v{to} is put back")));
             }
