@@ -37,6 +37,7 @@ mod rollback;
 mod rolling;
 mod secrets;
 mod story;
+mod transitions;
 mod two_hives;
 mod uploads;
 mod verify;

@@ -103,11 +103,9 @@ impl ClusterError {
         matches!(self, Self::Refused { code: 409, .. } | Self::Conflict { .. })
     }
 
-    /// A field was to be changed that can't be changed in place.
-    pub fn is_immutable(&self) -> bool {
-        let says =
-            |message: &str| message.contains("immutable") || message.contains("may not change once set");
-        matches!(self, Self::Refused { code: 422, message, .. } if says(message))
+    /// The object, or its change, is not one that the API takes.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Refused { code: 422, .. })
     }
 
     /// The same with another sentence of the API's: one that quotes a secret must not be shown.
@@ -129,9 +127,6 @@ impl ClusterError {
             Self::Refused { code: 403, message, .. } if message.contains("being terminated") => {
                 Some("the namespace is being deleted: wait for it to go, then deploy again".to_owned())
             }
-            Self::Refused { what, .. } if self.is_immutable() => Some(format!(
-                "this field can't be changed in place: `--recreate {what}` deletes the object and makes it anew, with nothing in its place meanwhile; or give it another name"
-            )),
             Self::Refused { code: 400, message, .. } if message.contains("unknown field") => {
                 Some("correct the field's name or its indentation; `kubectl explain` knows them".to_owned())
             }

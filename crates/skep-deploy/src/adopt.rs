@@ -38,17 +38,24 @@ impl std::fmt::Debug for Origin {
     }
 }
 
-/// Makes an object's kubectl fields Skep's. It may be changed by its controllers in the middle of that: then it is read again.
+/// Makes Skep's what an apply is to change or remove: kubectl's fields, and the parameters of an update strategy that nobody owns. The
+/// object may be changed by its controllers in the middle of that: then it is read again.
 pub(crate) async fn take_over(app: &App, plan: &Plan, objects: &[Value], step: Step) -> Result<(), Failure> {
-    for key in objects.iter().filter_map(ObjectKey::of).filter(|key| plan.adopts(key)) {
+    for key in objects.iter().filter_map(ObjectKey::of).filter(|key| plan.takes_over(key)) {
         let mut tries = 0;
         loop {
             tries += 1;
             let Some(live) = app.cluster.get(&key).await.in_step(step)? else { break };
-            if skep_manifest::adoptable_from(&live).is_empty() {
+            let mut fields = skep_manifest::managed_fields(&live);
+            if !skep_manifest::adoptable_from(&live).is_empty() {
+                fields = skep_manifest::adopted_fields(&live, MANAGER);
+            }
+            if plan.leaves_parameters(&key) {
+                fields = skep_manifest::with_owned_strategy(&fields, &live, MANAGER);
+            }
+            if fields == skep_manifest::managed_fields(&live) {
                 break;
             }
-            let fields = skep_manifest::adopted_fields(&live, MANAGER);
             match app.cluster.replace_managed_fields(&key, &live, fields).await {
                 Err(error) if error.is_conflict() && tries < TRIES => {}
                 written => {

@@ -313,6 +313,29 @@ impl Desired {
         self.workloads().filter(move |object| object["metadata"]["name"].as_str().is_some_and(needed))
     }
 
+    /// Leaves as it is what has grown or run since and can't be undone: a recorded release's claims and every Job's images. Returns what
+    /// to warn of.
+    pub(crate) fn respect_live(&mut self, live: &BTreeMap<ObjectKey, Value>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for object in &mut self.objects {
+            let Some(key) = ObjectKey::of(object) else { continue };
+            let Some(there) = live.get(&key) else { continue };
+            if !self.recreate.contains(&key.to_string()) && skep_manifest::keep_job_images(object, there) {
+                warnings.push(format!(
+                    "{key} keeps the image that it was created with; add `--recreate {key}` to run it again"
+                ));
+            }
+            if let Some(release) = self.release
+                && let Some((there, wanted)) = skep_manifest::keep_claim_size(object, there)
+            {
+                warnings.push(format!(
+                    "{key} stays at {there}: a claim can't shrink to the {wanted} of v{release}"
+                ));
+            }
+        }
+        warnings
+    }
+
     /// Leaves the replicas of a workload under an autoscaler as the autoscaler has them, and of one that was scaled by `skep scale` as that
     /// set them. Answers which those are: how many there are, and how many the manifest says.
     pub(crate) fn respect_scaling(

@@ -74,7 +74,7 @@ pub async fn diagnose(app: &App, service: Option<&str>) -> Result<Vec<Diagnosed>
 /// How a workload is now, and why, for people.
 pub(crate) async fn looked_at(app: &App, seen: &Snapshot, key: &ObjectKey, mask: &Mask) -> Looked {
     match look(app, seen, key) {
-        Verdict::Ready { wanted } => Looked::Well { pods: wanted },
+        Verdict::Ready { wanted, .. } => Looked::Well { pods: wanted },
         Verdict::Progressing { ready, wanted, waiting_for, .. } => {
             Looked::Moving { how: format!("{ready} of {wanted} ready, {waiting_for}") }
         }

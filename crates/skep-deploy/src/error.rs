@@ -88,6 +88,16 @@ pub enum Problem {
     /// Fields that others own, of every object that has some.
     #[error("{}", contested(.0))]
     Contested(Vec<(ObjectKey, Vec<FieldConflict>)>),
+    /// A change that the API only takes of a new object.
+    #[error("{object}: {} can't be changed in place: {error}", listed(.fields))]
+    Immutable {
+        /// Which.
+        object: ObjectKey,
+        /// `spec.serviceName`; none when only the API's answer tells.
+        fields: Vec<String>,
+        /// What the API answered.
+        error: ClusterError,
+    },
     /// A problem with an object, and where its manifest is.
     #[error("{place}: {problem}")]
     Manifested {
@@ -191,6 +201,12 @@ impl Problem {
         match self {
             Problem::Contested(_) => Some("if the other manager is right, take the field out of the manifest; if the manifest is right, `skep rollback vN` to the release that runs takes back what it wrote, and then deploy".to_owned()),
             Problem::Manifested { problem, .. } => problem.hint(),
+            Problem::Immutable { object, .. } if object.kind == "PersistentVolumeClaim" => Some(format!(
+                "restore the old value: a claim can only grow; `--recreate {object}` replaces it and loses its data"
+            )),
+            Problem::Immutable { object, .. } => Some(format!(
+                "add `--recreate {object}` to delete and recreate it, with nothing in its place meanwhile; or give it another name"
+            )),
             Problem::File { hint, .. } | Problem::Project { hint, .. } => Some(hint.clone()),
             Problem::Registry(error) => error.hint(),
             Problem::Build(error) => error.hint(),
@@ -223,6 +239,13 @@ pub(crate) trait InStep<T> {
 impl<T, E: Into<Problem>> InStep<T> for Result<T, E> {
     fn in_step(self, step: Step) -> Result<T, Failure> {
         self.map_err(|error| Failure::at(step, error))
+    }
+}
+
+fn listed(fields: &[String]) -> String {
+    match fields {
+        [] => "the change".to_owned(),
+        fields => fields.join(", "),
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`rollback`] tells the same story from a recorded release.
 
 mod adopt;
+mod bounds;
 mod bundle;
 mod cause;
 mod checks;

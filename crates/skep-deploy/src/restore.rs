@@ -7,7 +7,7 @@ use skep_cluster::Force;
 use skep_model::{Event, ObjectKey, ReasonForRelease, Release, ReleaseStatus, Step};
 
 use crate::{
-    App, Failure, Plan, bundle, cause,
+    App, Failure, Plan, Verb, bounds, bundle, cause,
     deploy::bring_up,
     error::{InStep, Problem},
     finish, plan, rollback,
@@ -191,9 +191,16 @@ async fn last_good<'r>(app: &App, releases: &'r [Release], number: u64) -> Resul
 }
 
 async fn planned(app: &App, releases: &[Release], good: &Release, failed: &Plan) -> Result<Plan, Failure> {
-    let desired = rollback::recorded(app, good, releases).await?;
+    let mut desired = rollback::recorded(app, good, releases).await?;
+    // What the failed release has recreated can only come back in the same way.
+    let recreated = failed.changed().iter().filter(|change| change.verb == Verb::Recreate);
+    let is_there =
+        |key: &&ObjectKey| desired.all_objects().filter_map(ObjectKey::of).any(|one| one.same_object(key));
+    desired.recreate =
+        recreated.map(|change| &change.object).filter(is_there).map(ToString::to_string).collect();
     let reason = reason(good.number, failed.newest_release + 1).to_string();
     let plan = plan::against_live(app, desired, None, releases, Force::Yes, &reason).await?;
+    bounds::check(app, &plan, &failed.desired.inventory()).await?;
     Ok(plan.only(written_since(good, releases, failed)))
 }
 

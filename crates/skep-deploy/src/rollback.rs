@@ -8,12 +8,12 @@ use skep_manifest::Versions;
 use skep_model::{Event, ObjectKey, Outcome, ReasonForRelease, Release, ReleaseStatus, Step};
 
 use crate::{
-    App, Done, Failure, cause,
+    App, Done, Failure, bounds, cause,
     deploy::{retried, settle, ship},
     desired::{Desired, Secrets},
     error::{InStep, Problem},
     plan,
-    steps::{Clock, images},
+    steps::{self, Clock, images},
 };
 
 /// What is put back.
@@ -83,6 +83,7 @@ async fn prepare(app: &App, request: &RollbackRequest) -> Result<(plan::Plan, Re
     let mut desired = recorded(app, &contents, &releases).await?;
     desired.recreate.clone_from(&request.recreate);
     let plan = plan::against_live(app, desired, None, &releases, Force::Yes, &reason.to_string()).await?;
+    bounds::check(app, &plan, &steps::load::keys(app)).await?;
     Ok((plan, reason))
 }
 

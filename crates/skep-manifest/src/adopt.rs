@@ -176,7 +176,7 @@ pub fn as_written(live: &Value) -> Value {
     object
 }
 
-fn entries(live: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn entries(live: &Value) -> impl Iterator<Item = &Value> {
     live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten()
 }
 
@@ -191,7 +191,7 @@ fn is_ours_to_move(entry: &Value) -> bool {
 }
 
 /// Adds one set of fields to another.
-fn unite(into: &mut Fields, from: Fields) {
+pub(crate) fn unite(into: &mut Fields, from: Fields) {
     for (step, below) in from {
         match (into.get_mut(&step).and_then(Value::as_object_mut), below) {
             (Some(there), Value::Object(below)) => unite(there, below),

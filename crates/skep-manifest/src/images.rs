@@ -72,7 +72,7 @@ pub fn owner(text: &str, ours: &BTreeMap<String, String>) -> Owner {
 }
 
 /// The text without tag and digest. A colon before the last `/` is a registry's port.
-fn repository(text: &str) -> &str {
+pub(crate) fn repository(text: &str) -> &str {
     let text = text.split('@').next().unwrap_or(text);
     match text.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,

@@ -17,6 +17,7 @@ mod error;
 mod images;
 mod immutable;
 mod label;
+mod live;
 mod merge;
 mod migrate;
 mod object;
@@ -42,8 +43,11 @@ pub use config::{
 };
 pub use error::{ManifestError, Problem};
 pub use images::{ImageUse, Owner, image_uses, owner, pin};
-pub use immutable::refused_changes;
+pub use immutable::immutable_changes;
 pub use label::{APP_LABEL, MANAGED_BY, MANAGED_BY_LABEL, label, owner_of};
+pub use live::{
+    keep_claim_size, keep_job_images, managed_fields, put_strategy, take_strategy, with_owned_strategy,
+};
 pub use merge::{merge, merge_patch};
 pub use migrate::migration_job;
 pub use object::{Object, Place, SourceFile};

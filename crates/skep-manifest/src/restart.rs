@@ -65,11 +65,12 @@ fn reason(difference: &Difference, versions: &Versions) -> Option<Reason> {
         return Some(Reason::Image { container, from, to: to.clone() });
     }
     let kind = REFERENCES.iter().find(|(end, _)| path.ends_with(end)).map(|(_, kind)| *kind);
-    if let (Some(kind), Some(from), Some(to)) = (kind, from, to)
-        && let Some(set) =
-            versions.plain_name(kind, &to).filter(|set| versions.plain_name(kind, &from) == Some(*set))
-    {
-        return Some(Reason::Config { kind, set: set.to_owned(), from, to });
+    if let (Some(kind), Some(from), Some(to)) = (kind, from, to) {
+        let set = versions.plain_name(kind, &to).unwrap_or(&to);
+        // An adopted workload refers to the plain name.
+        if versions.plain_name(kind, &from).unwrap_or(&from) == set {
+            return Some(Reason::Config { kind, set: set.to_owned(), from, to });
+        }
     }
     Some(Reason::Field { path: path.to_owned() })
 }

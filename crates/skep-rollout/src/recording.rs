@@ -85,7 +85,7 @@ impl Frame<&Value> {
 /// What a verdict says, in words that two runs of the same code agree upon.
 pub fn words(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Ready { wanted } => format!("ready, {wanted} of {wanted}"),
+        Verdict::Ready { wanted, .. } => format!("ready, {wanted} of {wanted}"),
         Verdict::Failed(diagnosis) => format!("failed, {}: {diagnosis}", diagnosis.cause.code()),
         Verdict::Progressing { ready, wanted, old, waiting_for, failing } => {
             let old = if *old == 0 { String::new() } else { format!(", {old} old") };

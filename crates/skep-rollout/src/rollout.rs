@@ -67,10 +67,12 @@ pub enum Verdict {
         /// What goes wrong and will end it if it goes on, in a few words.
         failing: Option<String>,
     },
-    /// Every wanted pod is new and available, and the old ones are gone.
+    /// Every wanted pod is available, and new unless the update strategy keeps it.
     Ready {
         /// Pods wanted, and there.
         wanted: u32,
+        /// The pods that keep an older template, by name.
+        kept: Vec<String>,
     },
     /// It will not become ready.
     Failed(Diagnosis),
@@ -217,7 +219,9 @@ impl Rollout {
             return self.patient(counts, "the controller to see the change".to_owned(), None, now, |_| None);
         }
         if counts.done() {
-            return Verdict::Ready { wanted: counts.wanted };
+            let kept = if counts.kept == 0 { Vec::new() } else { Pods::of(workload, observed).old };
+            let kept = kept.iter().map(|pod| text(&pod["metadata"], "name")).collect();
+            return Verdict::Ready { wanted: counts.wanted, kept };
         }
         self.allowed = patience::of_probes(workload);
         let Pods { new, old, set } = Pods::of(workload, observed);
@@ -233,7 +237,8 @@ impl Rollout {
         let why = |seconds| stuck::diagnosis(observed, set, &new, &old, now, seconds);
         // A Deployment counts its old pods as available too.
         let ready = new.iter().filter(|pod| pod::is_ready(pod) && !pod::is_leaving(pod)).count();
-        let available = counts.available.min(u32::try_from(ready).unwrap_or(u32::MAX));
+        let ready = u32::try_from(ready).unwrap_or(u32::MAX).saturating_add(counts.kept);
+        let available = counts.available.min(ready);
         let counts = Counts { available, ..counts };
         self.patient(counts, waiting_for, failing, now, why)
     }
@@ -391,7 +396,7 @@ fn waiting_for(counts: &Counts, pods: &[&Value], events: &Events<'_>) -> String 
 
 fn job_verdict(job: &Value, pods: &[&Value]) -> Verdict {
     match JobState::read(job) {
-        JobState::Complete => Verdict::Ready { wanted: 1 },
+        JobState::Complete => Verdict::Ready { wanted: 1, kept: Vec::new() },
         JobState::Running => {
             let waiting_for = pods
                 .first()

@@ -13,6 +13,8 @@ pub struct Counts {
     pub available: u32,
     /// Pods of older templates that are still there.
     pub old: u32,
+    /// Those of `old` that stay: the update strategy is OnDelete, or they are below its partition.
+    pub kept: u32,
     /// Whether the controller has seen the latest spec; until then the counts are of the rollout before.
     pub current: bool,
 }
@@ -34,32 +36,38 @@ impl Counts {
                     updated,
                     available: status("availableReplicas").min(updated),
                     old: status("replicas").saturating_sub(updated),
+                    kept: 0,
                     current,
                 }
             }
             "StatefulSet" => {
                 let wanted = spec("replicas").unwrap_or(1);
+                let replaced = match is_on_delete(object) {
+                    true => 0,
+                    false => {
+                        wanted.saturating_sub(spec("updateStrategy/rollingUpdate/partition").unwrap_or(0))
+                    }
+                };
                 let settled =
                     object.pointer("/status/updateRevision") == object.pointer("/status/currentRevision");
                 let updated = if settled { status("replicas") } else { status("updatedReplicas") };
                 let available =
                     number(object, "/status/availableReplicas").unwrap_or_else(|| status("readyReplicas"));
-                Self {
-                    wanted,
-                    updated,
-                    available: available.min(updated),
-                    old: status("replicas").saturating_sub(updated),
-                    current,
-                }
+                let old = status("replicas").saturating_sub(updated);
+                let kept = old.min(wanted.saturating_sub(replaced));
+                Self { wanted, updated, available: available.min(updated + kept), old, kept, current }
             }
             "DaemonSet" => {
                 let wanted = status("desiredNumberScheduled");
                 let updated = status("updatedNumberScheduled");
+                let old = status("currentNumberScheduled").saturating_sub(updated);
+                let kept = if is_on_delete(object) { old } else { 0 };
                 Self {
                     wanted,
                     updated,
-                    available: status("numberAvailable").min(updated),
-                    old: status("currentNumberScheduled").saturating_sub(updated),
+                    available: status("numberAvailable").min(updated + kept),
+                    old,
+                    kept,
                     current,
                 }
             }
@@ -68,10 +76,17 @@ impl Counts {
         Some(counts)
     }
 
-    /// Every wanted pod is new and available, and no old one is left.
+    /// Every wanted pod is there and available, and new unless the update strategy keeps it.
     pub fn done(&self) -> bool {
-        self.current && self.updated >= self.wanted && self.available >= self.wanted && self.old == 0
+        self.current
+            && self.updated + self.kept >= self.wanted
+            && self.available >= self.wanted
+            && self.old == self.kept
     }
+}
+
+fn is_on_delete(workload: &Value) -> bool {
+    workload.pointer("/spec/updateStrategy/type").is_some_and(|kind| kind == "OnDelete")
 }
 
 /// A Job's end, from its conditions. Counts are not enough: a pod may fail and be made again.

@@ -76,7 +76,10 @@ fn done_only_when_new_pods_are_available_and_old_ones_gone() {
     assert!(
         matches!(judge(&mut rollout, &deployment(3, 3, 4), &[], at(2)), Verdict::Progressing { waiting_for, .. } if waiting_for == "1 old pod to end")
     );
-    assert_eq!(judge(&mut rollout, &deployment(3, 3, 3), &[], at(3)), Verdict::Ready { wanted: 3 });
+    assert_eq!(
+        judge(&mut rollout, &deployment(3, 3, 3), &[], at(3)),
+        Verdict::Ready { wanted: 3, kept: Vec::new() }
+    );
 }
 
 #[test]
@@ -269,7 +272,7 @@ fn a_job_is_judged_by_its_conditions() {
     let see =
         |job: &Value| rollout().step(Observed { workload: Some(job), around: &Around::default() }, at(1));
     assert!(matches!(see(&job("Suspended")), Verdict::Progressing { .. }));
-    assert_eq!(see(&job("Complete")), Verdict::Ready { wanted: 1 });
+    assert_eq!(see(&job("Complete")), Verdict::Ready { wanted: 1, kept: Vec::new() });
     assert!(matches!(see(&job("Failed")), Verdict::Failed(_)));
 }
 
@@ -295,7 +298,7 @@ fn slow_starters_are_no_failure() {
     }
     assert_eq!(
         judge(&mut rollout, &with_startup(deployment(3, 3, 3)), &vec![pod("new", &ready); 3], at(720)),
-        Verdict::Ready { wanted: 3 }
+        Verdict::Ready { wanted: 3, kept: Vec::new() }
     );
     // A startup probe of 300 s and a readiness probe of 15 s leave 315 s; then it is over.
     let mut rollout = after(&[]);
@@ -321,7 +324,7 @@ fn a_node_that_is_away_for_a_moment_is_no_failure() {
     }
     assert_eq!(
         judge(&mut rollout, &deployment(3, 3, 3), &[pod("new", &ready)], at(46)),
-        Verdict::Ready { wanted: 3 }
+        Verdict::Ready { wanted: 3, kept: Vec::new() }
     );
 }
 
@@ -338,7 +341,7 @@ fn a_pull_that_succeeds_at_last_is_no_failure() {
     }
     assert_eq!(
         judge(&mut rollout, &deployment(3, 3, 3), &[pod("new", &ready)], at(9)),
-        Verdict::Ready { wanted: 3 }
+        Verdict::Ready { wanted: 3, kept: Vec::new() }
     );
 }
 

@@ -43,6 +43,12 @@ pub(crate) fn stateful_set(set: &Value, causes: &mut Causes) {
     };
     one_of("podManagementPolicy", &["OrderedReady", "Parallel"], causes);
     one_of("updateStrategy.type", &["RollingUpdate", "OnDelete"], causes);
+    let strategy = &set["spec"]["updateStrategy"];
+    if strategy["type"] == "OnDelete" && strategy.get("rollingUpdate").is_some() {
+        let parameters = strategy["rollingUpdate"].to_string();
+        let why = "only allowed for updateStrategy 'RollingUpdate'";
+        causes.invalid("spec.updateStrategy.rollingUpdate", &parameters, why);
+    }
     for (at, claim) in meta::list(set, "/spec/volumeClaimTemplates").iter().enumerate() {
         if meta::name(claim).is_empty() {
             causes.required(format!("spec.volumeClaimTemplates[{at}].metadata.name"), "");

@@ -13,7 +13,12 @@ use super::{
     change::explain,
     drift::{added, deleted, taken},
 };
-use crate::{App, Failure, adopt::Adoption, desired::Desired, error::InStep};
+use crate::{
+    App, Failure,
+    adopt::Adoption,
+    desired::Desired,
+    error::{InStep, Problem},
+};
 
 /// Reads in flight at once.
 const IN_FLIGHT: usize = 32;
@@ -25,6 +30,8 @@ pub(super) struct Compared {
     pub(super) adoptions: Vec<Adoption>,
     pub(super) drift: Vec<Drift>,
     pub(super) contested: Vec<(ObjectKey, Vec<FieldConflict>)>,
+    /// Objects whose update strategy leaves parameters behind that an apply alone would not remove.
+    pub(super) strategies: Vec<ObjectKey>,
 }
 
 pub(super) async fn with_live(
@@ -34,14 +41,26 @@ pub(super) async fn with_live(
     force: Force,
     releases: &[Release],
 ) -> Result<Compared, Failure> {
-    let wanted: Vec<Value> =
+    let mut sent: Vec<Value> =
         desired.all_objects().map(|object| desired.substituted.fill(object).into_owned()).collect();
+    let take = |object: &mut Value| {
+        let there = live_of(live, object)?;
+        skep_manifest::take_strategy(object, there)
+    };
+    let strategies: Vec<Option<Value>> = sent.iter_mut().map(take).collect();
+    let answers = app.cluster.rehearse_all(&sent, force).await;
     let mut compared = Compared::default();
-    for (object, answer) in wanted.iter().zip(app.cluster.rehearse_all(&wanted, force).await) {
+    for ((object, strategy), answer) in sent.iter().zip(strategies).zip(answers) {
         let Some(key) = ObjectKey::of(object) else {
             continue;
         };
-        let answer = answer.map_err(|error| desired.substituted.mask_error(error));
+        let mut answer = answer.map_err(|error| desired.substituted.mask_error(error));
+        if let Some(strategy) = strategy {
+            if let Ok(applied) = &mut answer {
+                skep_manifest::put_strategy(&mut applied.object, strategy);
+            }
+            compared.strategies.push(key.clone());
+        }
         let there = live_of(live, object);
         let managers = there.map(skep_manifest::adoptable_from).unwrap_or_default();
         match (there, answer) {
@@ -57,9 +76,17 @@ pub(super) async fn with_live(
                 compared.update(key.clone(), fields);
                 compared.contested.push((key, conflicts));
             }
-            (Some(there), Err(error))
-                if error.is_immutable() && desired.recreate.contains(&key.to_string()) =>
-            {
+            (Some(there), Err(error)) if error.is_invalid() => {
+                let fields = skep_manifest::immutable_changes(there, object, MANAGER);
+                let is_possible = !fields.is_empty() || rehearse_as_new(app, object).await.is_ok();
+                if !is_possible {
+                    return Err(Failure::at(Step::Plan, desired.place(&key, error.into())));
+                }
+                if !desired.recreate.contains(&key.to_string()) {
+                    let fields = fields.into_iter().map(|field| field.path).collect();
+                    let problem = Problem::Immutable { object: key.clone(), fields, error };
+                    return Err(Failure::at(Step::Plan, desired.place(&key, problem)));
+                }
                 let fields = skep_manifest::changes(there, object, MANAGER);
                 let (verb, object) = (Verb::Recreate, key);
                 compared.changes.push(Change { object, verb, place: None, fields, restarts: Vec::new() });

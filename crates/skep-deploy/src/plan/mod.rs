@@ -31,8 +31,8 @@ use crate::{
 pub use change::{Change, Restart, Verb};
 pub use drift::{Drift, Drifted};
 pub(crate) use removals::InUse;
-pub use removals::{Removal, RemovalReason};
 use removals::Removals;
+pub use removals::{Removal, RemovalReason};
 pub use saved::SavedPlan;
 
 /// What a release will do.
@@ -55,6 +55,8 @@ pub struct Plan {
     pub(crate) origin: Option<Origin>,
     drift: Vec<Drift>,
     contested: Vec<(ObjectKey, Vec<FieldConflict>)>,
+    /// Objects whose leftover update parameters must be owned before they can be applied.
+    strategies: Vec<ObjectKey>,
     removals: Vec<Removal>,
     migration_is_due: bool,
     images_changed: bool,
@@ -117,6 +119,15 @@ impl Plan {
 
     pub(crate) fn adopts(&self, key: &ObjectKey) -> bool {
         self.adoptions.iter().any(|adoption| adoption.object.same_object(key))
+    }
+
+    /// Returns whether an object must be prepared before the apply: it is kubectl's, or has parameters that nobody owns.
+    pub(crate) fn takes_over(&self, key: &ObjectKey) -> bool {
+        self.adopts(key) || self.leaves_parameters(key)
+    }
+
+    pub(crate) fn leaves_parameters(&self, key: &ObjectKey) -> bool {
+        self.strategies.iter().any(|object| object.same_object(key))
     }
 
     /// Before the first release, what runs is read, so that it can be kept.
@@ -190,6 +201,15 @@ impl Plan {
     /// Returns whether an object of the release is a version of a ConfigMap or Secret, which its plain copy stands for.
     pub fn is_version(&self, key: &ObjectKey) -> bool {
         Versions::of_objects(self.desired.all_objects()).contains(key)
+    }
+
+    /// Returns whether an object is a version of a ConfigMap or Secret, or the plain copy of one.
+    pub(crate) fn is_config(&self, key: &ObjectKey) -> bool {
+        let mut objects = self.desired.all_objects();
+        objects.any(|object| {
+            skep_manifest::is_version_or_copy(object)
+                && ObjectKey::of(object).is_some_and(|one| one.same_object(key))
+        })
     }
 
     /// The number of the last release, if it is good.
@@ -378,6 +398,9 @@ pub(crate) async fn against_live(
     }
     refuse_to_remove_everything(releases, &desired)?;
     recreate_what_there_is(&mut desired)?;
+    for message in desired.respect_live(&live) {
+        app.emit.emit(Event::Warning { message });
+    }
     for (key, there, wanted) in desired.respect_scaling(&live) {
         if there != wanted {
             let name = &key.name;
@@ -411,7 +434,7 @@ pub(crate) async fn against_live(
         None => false,
     };
     let good = last.filter(|release| release.status == ReleaseStatus::Deployed);
-    let Removals { removals, still_in_use } = removals::removals(app, releases, &desired).await?;
+    let Removals { removals, still_in_use } = Box::pin(removals::removals(app, releases, &desired)).await?;
     desired.kept_config.extend(still_in_use);
     Ok(Plan {
         keys,
@@ -426,6 +449,7 @@ pub(crate) async fn against_live(
         origin: None,
         drift: compared.drift,
         contested: compared.contested,
+        strategies: compared.strategies,
         removals,
         migration_is_due,
         settled,

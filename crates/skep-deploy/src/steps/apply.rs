@@ -7,6 +7,7 @@ use skep_cluster::Force;
 use skep_model::{Event, ObjectKey, Outcome, Step};
 use tokio::time::Instant;
 
+use super::definitions;
 use crate::{
     App, Failure, Plan, adopt,
     error::{InStep, Problem},
@@ -49,6 +50,7 @@ pub(crate) async fn waves(
         adopt::take_over(app, plan, objects, step).await?;
         make_room(app, plan, session, objects, step).await?;
         wave(app, plan, session, step, objects, plan.force, |object| plan.changes(object)).await?;
+        definitions::served(app, session, objects, step).await?;
     }
     Ok(changed)
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use skep_manifest::{Ignored, ImageUse, ManifestError, Object, Place, SourceFile};
-use skep_model::{Event, ObjectKey, Outcome, Step};
+use skep_model::{Emit, Event, ObjectKey, Outcome, Step};
 
 use super::Clock;
 use crate::{
@@ -126,6 +126,14 @@ fn read(app: &App, ignored: &mut Vec<String>) -> Result<Manifests, Failure> {
             ))
         }
     }
+}
+
+/// The objects that the manifests have now, for comparison; none where they can't be read.
+pub(crate) fn keys(app: &App) -> Vec<ObjectKey> {
+    let silent = App { emit: Emit::nowhere(), ..app.clone() };
+    let loaded = read(&silent, &mut Vec::new());
+    let objects = loaded.map(|loaded| loaded.objects).unwrap_or_default();
+    objects.iter().filter_map(Object::key).collect()
 }
 
 /// What stands for each placeholder. One that has no value is in no file that is read.

@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod check;
 mod clock;
+mod definitions;
 pub(crate) mod images;
 pub(crate) mod load;
 pub(crate) mod migrate;

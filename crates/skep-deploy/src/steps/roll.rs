@@ -275,7 +275,16 @@ impl Waiting {
                     let deadline = Some(rollout.deadline());
                     (WorkloadState::Progressing { ready, wanted, old, deadline, waiting_for, failing }, true)
                 }
-                Verdict::Ready { wanted } => (WorkloadState::Ready { wanted, millis }, false),
+                Verdict::Ready { wanted, kept } => {
+                    if !kept.is_empty() {
+                        let message = format!(
+                            "{key}: {} kept on the old template by its update strategy (OnDelete or partition)",
+                            kept.join(", ")
+                        );
+                        app.emit.emit(Event::Warning { message });
+                    }
+                    (WorkloadState::Ready { wanted, millis }, false)
+                }
                 // Told once its true cause is known.
                 Verdict::Failed(diagnosis) => {
                     failed.push((key.clone(), diagnosis));

@@ -195,7 +195,8 @@ fn played(seed: u64, draw: impl FnOnce(&mut StdRng) -> Vec<Act>) -> Told {
         let _simulated = Simulated::begin(day, seed);
         let mut rng = StdRng::seed_from_u64(seed);
         let acts = draw(&mut rng);
-        World::new(&acts, &mut rng).await.play(acts, &mut rng).await
+        let world = Box::pin(World::new(&acts, &mut rng)).await;
+        Box::pin(world.play(acts, &mut rng)).await
     })
 }
 

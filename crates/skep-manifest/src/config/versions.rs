@@ -20,8 +20,8 @@ impl Versions {
         versions
     }
 
-    /// Returns the versions of a release. Its Secrets are known by their keys alone: one that is neither a plain copy nor an object
-    /// of the manifests, and is named as a version is, is a version.
+    /// Returns the versions of a release. Its Secrets, and versions that it only refers to, are known by their keys alone: a key that
+    /// is neither a plain copy nor an object of the release, and is named as a version is, is a version.
     pub fn of_release(release: &Release) -> Self {
         let mut versions = Self::of_objects(&release.objects);
         for (plain, version) in &release.secrets {
@@ -29,12 +29,13 @@ impl Versions {
         }
         let written: BTreeSet<ObjectKey> = release.objects.iter().filter_map(ObjectKey::of).collect();
         let is_plain = |key: &ObjectKey| release.secrets.contains_key(&key.name) || written.contains(key);
-        let secrets = release.inventory.iter().filter(|key| key.kind == "Secret" && !is_plain(key));
-        for key in secrets {
+        let is_config =
+            |key: &&ObjectKey| matches!(key.kind.as_str(), "ConfigMap" | "Secret") && !is_plain(key);
+        for key in release.inventory.iter().filter(is_config) {
             if let Some((plain, suffix)) = key.name.rsplit_once('-')
                 && is_version(suffix)
             {
-                versions.insert("Secret", &key.name, plain);
+                versions.insert(&key.kind, &key.name, plain);
             }
         }
         versions

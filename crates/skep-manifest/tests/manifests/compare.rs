@@ -1,7 +1,7 @@
 //! What differs, and what applying would change.
 
 use serde_json::{Value, json};
-use skep_manifest::{changes, differences, is_applied, refused_changes};
+use skep_manifest::{changes, differences, immutable_changes, is_applied};
 
 fn shown(found: &[skep_manifest::Difference]) -> Vec<String> {
     let text = |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), Value::to_string);
@@ -220,15 +220,15 @@ fn a_secret_s_values_are_hidden() {
 fn what_the_server_will_refuse() {
     let mut wanted = desired();
     wanted["spec"]["replicas"] = json!(4);
-    assert!(refused_changes(&live(), &wanted, "skep").is_empty());
+    assert!(immutable_changes(&live(), &wanted, "skep").is_empty());
     wanted["spec"]["selector"]["matchLabels"]["tier"] = json!("web");
     assert_eq!(
-        shown(&refused_changes(&live(), &wanted, "skep")),
+        shown(&immutable_changes(&live(), &wanted, "skep")),
         ["spec.selector.matchLabels.tier: - → \"web\""]
     );
     let set = |value: &str, frozen| json!({"kind": "ConfigMap", "data": {"A": value}, "immutable": frozen});
-    assert_eq!(refused_changes(&set("1", true), &set("2", true), "skep").len(), 1);
-    assert!(refused_changes(&set("1", false), &set("2", false), "skep").is_empty());
+    assert_eq!(immutable_changes(&set("1", true), &set("2", true), "skep").len(), 1);
+    assert!(immutable_changes(&set("1", false), &set("2", false), "skep").is_empty());
 }
 
 #[test]
