@@ -277,3 +277,48 @@ fn absent_unmanaged_secret_is_reported_by_the_rollout() {
     world.project.edit("k8s/shop.yaml", "replicas: 0", "replicas: 1");
     world.skep(&["deploy"]).code(30).says("theirs");
 }
+
+/// Who may write Secrets of the namespace may change a record; the next rollback must not make them more than that.
+#[test]
+fn tampered_record_gains_nothing_outside_the_app() {
+    let world = World::new();
+    world.skep(&["deploy"]).ok();
+    world.project.write("release", "two\n");
+    world.skep(&["deploy"]).ok();
+    let add = |object: serde_json::Value| {
+        world.tamper(1, |record| {
+            let objects = record["objects"].as_array_mut().expect("objects");
+            objects.retain(|old| old["metadata"]["name"] != "added");
+            objects.push(object);
+        });
+    };
+    let binding = |namespace: Option<&str>| {
+        serde_json::json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": { "name": "added", "namespace": namespace },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
+            "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "eve" }],
+        })
+    };
+    let config = |namespace: &str| {
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "added", "namespace": namespace },
+            "data": { "a": "b" },
+        })
+    };
+    for (object, refused) in [
+        (binding(None), "ClusterRoleBinding/added"),
+        (binding(Some(world.namespace())), "ClusterRoleBinding/added"),
+        (config("kube-system"), "ConfigMap/added in namespace kube-system"),
+    ] {
+        add(object);
+        let back = world.skep(&["rollback"]).code(14);
+        back.says("the record of v1 has objects that a rollback may not write").says(refused);
+    }
+    world.kubectl(&["get", "clusterrolebinding", "added"]).says("NotFound");
+    world.kubectl(&["get", "configmap", "added", "-n", "kube-system"]).says("NotFound");
+
+    // In its own namespace it is named.
+    add(config(world.namespace()));
+    world.skep(&["rollback"]).ok().says("v1 adds what today's manifests don't have: ConfigMap/added");
+}

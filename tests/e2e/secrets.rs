@@ -252,3 +252,31 @@ fn a_value_is_read_from_a_command_a_file_the_environment_and_keys_of_yaml() {
     world.project.edit("skep.yaml", "at: app", "at: app/no");
     with_c(&["deploy"]).code(10).says("has no `no` there");
 }
+
+/// A Secret that is not versioned, because something other than a pod reads it by its name, is no more recorded than any other.
+#[test]
+fn records_and_plans_hold_no_secret_of_any_type() {
+    let world = World::new();
+    world.project.write(
+        "k8s/login.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: { name: login }\ntype: kubernetes.io/dockerconfigjson\n\
+         stringData: { .dockerconfigjson: '{\"auths\":{\"r.example.com\":{\"auth\":\"bWFya2VyOm1hcmtlcg==\"}}}' }\n",
+    );
+    world.skep(&["deploy"]).ok();
+    let encoded =
+        world.object("secret", "login")["data"][".dockerconfigjson"].as_str().unwrap_or_default().to_owned();
+    assert!(!encoded.is_empty());
+    let record = world.record(1);
+    assert!(!record.contains("bWFya2VyOm1hcmtlcg") && !record.contains(&encoded), "{record}");
+    world.project.edit("k8s/login.yaml", "bWFya2Vy", "bmV3bmV3");
+    for command in [&["diff"][..], &["plan", "--output", "json"], &["diff", "--output", "json"]] {
+        world.skep(command).code(2).never_says("bmV3bmV3").never_says("bWFya2Vy");
+    }
+    world.skep(&["plan", "--out", "saved.json"]).code(2);
+    let saved = fs::read_to_string(world.project.dir().join("saved.json")).expect("a saved plan");
+    assert!(!saved.contains("bmV3bmV3") && !saved.contains("bWFya2Vy"), "{saved}");
+    world.skep(&["deploy"]).ok();
+    // A login is outside releases: a rollback leaves it as it is.
+    world.skep(&["rollback", "v1"]);
+    assert_ne!(world.object("secret", "login")["data"][".dockerconfigjson"], encoded.as_str());
+}

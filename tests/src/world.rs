@@ -227,6 +227,22 @@ impl World {
         Outcome::of(Command::new("sh").args(["-c", clear, &data])).ok().stdout
     }
 
+    /// Changes what is kept of a release, as another client with rights to Secrets could.
+    ///
+    /// # Panics
+    /// When there is no such release.
+    pub fn tamper(&self, number: u64, change: impl FnOnce(&mut Value)) {
+        let mut record: Value = serde_json::from_str(&self.record(number)).expect("a record is JSON");
+        change(&mut record);
+        let file = self.path().join("tampered.json");
+        std::fs::write(&file, record.to_string()).expect("a file can be written");
+        let packed = "gzip --stdout \"$0\" | base64 --wrap=0";
+        let packed = Outcome::of(Command::new("sh").args(["-c", packed]).arg(&file)).ok().stdout;
+        let patch = format!(r#"{{"data":{{"release":"{packed}"}}}}"#);
+        let secret = format!("skep.{}.v{number}", self.app);
+        self.kubectl(&["patch", "secret", &secret, "--type=merge", "-p", &patch]).ok();
+    }
+
     /// Copies an image from one name in the registry to another.
     ///
     /// # Panics

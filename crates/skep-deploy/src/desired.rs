@@ -83,7 +83,7 @@ impl Desired {
     ) -> Result<Self, Failure> {
         let project = &app.project;
         let pins = Pins::find(app, manifests, images, last).await?;
-        let (mut objects, mut sets) = sets(app, manifests, keys);
+        let Split { mut objects, logins, mut sets } = split(app, manifests, keys);
         let mut migration = manifests.migration.as_ref().map(|job| pins.pin(job.clone()));
         migration.iter_mut().for_each(|job| name_values(&mut job.value, &sets, &Versions::default()));
         objects.iter_mut().for_each(|object| {
@@ -110,9 +110,10 @@ impl Desired {
         }
         let (secrets, config): (Vec<_>, Vec<_>) = sets.drain(..).partition(|set| set.kind == "Secret");
         objects.extend(config.into_iter().flat_map(|set| [set.version, set.copy]));
+        let secrets = secrets.into_iter().flat_map(|set| [set.version, set.copy]).chain(logins);
         let mut desired = Self {
             objects,
-            secrets: Secrets(secrets.into_iter().flat_map(|set| [set.version, set.copy]).collect()),
+            secrets: Secrets(secrets.collect()),
             migration,
             verify: None,
             needs: project.migrate.iter().flat_map(|migrate| migrate.needs.clone()).collect(),
@@ -141,7 +142,7 @@ impl Desired {
 
     /// What the last release has, with the config and secrets that the project has now.
     pub(crate) fn with_new_config(app: &App, manifests: &Manifests, keys: &mut Keys, last: &Release) -> Self {
-        let (_, sets) = sets(app, manifests, keys);
+        let Split { sets, .. } = split(app, manifests, keys);
         let known = Versions::of_release(last);
         let mut desired = Self { verify: None, release: None, ..Self::recorded(last, None) };
         // Versions that a service reads and the project no longer has stay; the others are replaced.
@@ -378,13 +379,22 @@ fn commits(images: &ImageDigests, last: Option<&Release>) -> BTreeMap<String, St
 
 /// The Secrets that a deploy would apply now: versions and their plain copies.
 pub(crate) fn secrets(app: &App, manifests: &Manifests, keys: &mut Keys) -> Secrets {
-    let (_, sets) = sets(app, manifests, keys);
+    let Split { logins, sets, .. } = split(app, manifests, keys);
     let secrets = sets.into_iter().filter(|set| set.kind == "Secret");
-    Secrets(secrets.flat_map(|set| [set.version, set.copy]).collect())
+    Secrets(secrets.flat_map(|set| [set.version, set.copy]).chain(logins).collect())
 }
 
-/// The project's sets and those of the manifests, as versions; and every other object.
-fn sets(app: &App, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value>, Vec<Versioned>) {
+/// The manifests' objects and the project's config, by how they are kept.
+struct Split {
+    /// Recorded as they are.
+    objects: Vec<Value>,
+    /// Secrets that something other than a pod reads by name: applied, neither versioned nor recorded.
+    logins: Vec<Value>,
+    /// Config of the project and of the manifests, as versions.
+    sets: Vec<Versioned>,
+}
+
+fn split(app: &App, manifests: &Manifests, keys: &mut Keys) -> Split {
     let project = &app.project;
     let salt = keys.salt();
     let values = &manifests.placeholders.0;
@@ -398,6 +408,9 @@ fn sets(app: &App, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value>, Vec<V
     let ingress_port = app.ingress_port;
     let (app, namespace) = (project.app.as_str(), project.namespace.as_str());
     let (objects, mut sets) = skep_manifest::split_config(app, objects, &salt, values);
+    let (mut logins, objects): (Vec<_>, Vec<_>) =
+        objects.into_iter().partition(|object| object["apiVersion"] == "v1" && object["kind"] == "Secret");
+    logins.iter_mut().for_each(|secret| skep_manifest::label(secret, app));
     sets.extend(substituted);
     for (name, set) in &project.config {
         let here = |(key, value): (&String, &String)| (key.clone(), here(value, ingress_port).into_owned());
@@ -413,7 +426,7 @@ fn sets(app: &App, manifests: &Manifests, keys: &mut Keys) -> (Vec<Value>, Vec<V
         }
         sets.push(skep_manifest::secret(app, namespace, name, &values, &salt));
     }
-    (objects, sets)
+    Split { objects, logins, sets }
 }
 
 /// Where the project writes each object: in a manifest, or in skep.yaml.
