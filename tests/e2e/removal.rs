@@ -1,8 +1,8 @@
 //! Nothing is deleted that the plan has not named, and input that can't be read is an error, never "not there".
 
-use std::fs;
+use std::{fs, time::Duration};
 
-use skep_tests::{Outcome, World};
+use skep_tests::{Outcome, World, eventually};
 
 const SIDE: &str = "\
 apiVersion: apps/v1
@@ -189,6 +189,9 @@ fn unused_versions_are_named_before_they_are_removed() {
         world.project.write("shop.env", &format!("GREETING={greeting}\n"));
         world.skep(&["deploy"]).ok();
     }
+    eventually("only the newest pod and its ReplicaSet are left", Duration::from_secs(60), || {
+        (world.objects("pods").len() == 1 && world.objects("replicasets").len() == 1).then_some(())
+    });
     world.project.write("shop.env", "GREETING=four\n");
     let deployed = world.skep(&["deploy"]).ok();
     assert!(!config_maps(&world).contains(&first), "{first} is in {:?}", config_maps(&world));
