@@ -12,7 +12,7 @@ mod scenario;
 mod wire;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, fs,
     path::Path,
     sync::{
@@ -392,9 +392,18 @@ fn write(folder: &Path, version: &Version) {
 /// Where the events of an actor go.
 fn told(observer: &Observer, at: &Arc<Mutex<Option<Step>>>, user: &str) -> Emit {
     let (observer, at, user) = (observer.clone(), Arc::clone(at), user.to_owned());
+    let named = Mutex::new(BTreeSet::new());
     Emit::new(move |event| {
-        if let Event::StepStarted { step } = &event {
-            *at.lock().expect("nobody fails while they hold it") = Some(*step);
+        let mut named = named.lock().expect("no closure panics while it holds it");
+        match &event {
+            Event::StepStarted { step } => {
+                *at.lock().expect("nobody fails while they hold it") = Some(*step);
+            }
+            Event::WillRemove { object, .. } => _ = named.insert(object.clone()),
+            Event::Pruned { object } if !named.contains(object) => {
+                observer.broke(format!("{object} was deleted and never named"));
+            }
+            _ => {}
         }
         observer.note(&user, &format!("{event:?}"));
     })

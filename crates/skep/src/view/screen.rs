@@ -140,7 +140,15 @@ impl Screen {
                 self.heads.push((self.steps.len(), format!("v{failed} failed; v{to} is put back")));
             }
             Event::Warning { message } => self.notes.push(format!("warning: {message}")),
-            Event::ReleaseOpened { .. } | Event::Applied { .. } | Event::Pruned { .. } => {}
+            Event::Pruned { object } => {
+                let announced = format!("will remove {object}: ");
+                for note in &mut self.notes {
+                    if let Some(because) = note.strip_prefix(&announced) {
+                        *note = format!("removed {object}: {because}");
+                    }
+                }
+            }
+            Event::ReleaseOpened { .. } | Event::Applied { .. } => {}
         }
     }
 
