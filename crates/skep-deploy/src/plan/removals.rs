@@ -101,9 +101,10 @@ pub(super) async fn removals(
 
 /// The pure part: by object, the newest release that wrote it says where it was written.
 fn candidates(releases: &[Release], desired: &Desired, keep: usize) -> Vec<Removal> {
-    let wanted = desired.inventory();
+    let wanted: BTreeSet<ObjectKey> =
+        desired.inventory().into_iter().chain(desired.skipped.clone()).collect();
     let is_wanted =
-        |key: &ObjectKey| wanted.iter().chain(&desired.skipped).any(|other| other.same_object(key));
+        |key: &ObjectKey| wanted.contains(key) || wanted.iter().any(|other| other.same_object(key));
     let oldest = oldest_kept(releases, keep);
     let kept: BTreeSet<&ObjectKey> = releases
         .iter()
