@@ -7,6 +7,8 @@ use uuid::Uuid;
 pub const PENDING: &str = "uploads/";
 /// What is kept.
 pub const KEPT: &str = "files/";
+/// A key that no object has, to ask whether the store answers.
+pub(crate) const NOBODYS: &str = "uploads/nobody";
 
 /// Where a client sends an upload.
 #[must_use]

@@ -12,7 +12,9 @@ use honeydue_model::WantedUpload;
 use honeydue_service::{SettingError, settings};
 use honeydue_store::uploads::{FORM_LIVES, KeptFile};
 use jiff::{SignedDuration, Timestamp};
-use skep_storage::{Addressing, Bucket, Client, Credentials, Download, Presigned, Signer, Upload, region_of};
+use skep_storage::{
+    Addressing, Bucket, Client, Credentials, Download, Presigned, Signer, StoreError, Upload, region_of,
+};
 use url::Url;
 use uuid::Uuid;
 
@@ -129,6 +131,14 @@ impl Storage {
                 }
             }
         }
+    }
+
+    /// Asks the store for an object that does not exist, to see whether it answers.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn answers(&self) -> Result<(), StoreError> {
+        self.client.look(keys::NOBODYS, 1).await.map(|_| ())
     }
 
     /// Signs an upload, for as long as forms live.

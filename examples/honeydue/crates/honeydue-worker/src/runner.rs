@@ -1,6 +1,6 @@
 //! Runs jobs when they are due. One task per job; each run is claimed in the database first, so any number of workers may run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use honeydue_service::Drain;
 use honeydue_store::{
@@ -16,6 +16,10 @@ use crate::{due::Schedule, table::Tools};
 const LEASE: Duration = Duration::from_secs(60);
 /// After a failure to reach the database.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long a run waits for a bucket that does not answer: it may start together with the worker.
+const BUCKET_WAIT: Duration = Duration::from_secs(5 * 60);
+/// The pause between two requests to it.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What the jobs of one worker share.
 #[derive(Debug, Clone)]
@@ -44,6 +48,9 @@ impl Runner {
     async fn keep(&self, schedule: &Schedule) {
         let mut due = self.missed(schedule).await;
         loop {
+            if due.is_some() && schedule.job.work.needs_bucket() && !self.wait_for_bucket(schedule).await {
+                return;
+            }
             if let Some(tick) = due
                 && let Err(error) = self.run_once(schedule, tick).await
             {
@@ -61,6 +68,23 @@ impl Runner {
             }
             due = Some(next);
         }
+    }
+
+    /// Waits for a bucket that does not answer, before the run is claimed: a bucket that isn't up yet must not count as a failed
+    /// run. One that stays away or refuses fails the run itself. Returns false if the drain began first.
+    async fn wait_for_bucket(&self, schedule: &Schedule) -> bool {
+        let Some(storage) = &self.tools.storage else { return true };
+        let begun = Instant::now();
+        while let Err(error) = storage.answers().await {
+            if !error.is_passing() || begun.elapsed() >= BUCKET_WAIT {
+                break;
+            }
+            tracing::warn!(job = schedule.job.name, %error, "the bucket does not answer yet; the run waits for it");
+            if !self.pause(LOOK_AGAIN).await {
+                return false;
+            }
+        }
+        true
     }
 
     async fn missed(&self, schedule: &Schedule) -> Option<Timestamp> {

@@ -75,6 +75,11 @@ pub(crate) const JOBS: [Job; 6] = [
 ];
 
 impl Work {
+    /// Returns whether a run fails without the bucket. Erasure doesn't: it notes each attempt with its order and retries every minute.
+    pub(crate) fn needs_bucket(self) -> bool {
+        matches!(self, Self::Reap | Self::Reconcile)
+    }
+
     /// Does it, for the tick `tick`. Answers what was done, for the run's record.
     ///
     /// Each is safe to repeat: what was made once is not made again.

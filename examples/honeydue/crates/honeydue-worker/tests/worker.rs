@@ -37,6 +37,51 @@ fn killed_at(
     surroundings.sql("delete from job_runs");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn bucket_that_is_not_up_yet_fails_no_run() {
+    let surroundings = Surroundings::start();
+    surroundings.migrate(None).await;
+    let bucket = TestBucket::start().await;
+    bucket.is_wholly(Mood::Busy);
+    let runs = |condition: &str| {
+        let jobs = "job in ('upload-reaper', 'upload-reconcile')";
+        surroundings.sql(&format!("select count(*) from job_runs where {jobs} and {condition}"))
+    };
+    // Its first runs are those that were missed before there was a worker.
+    let worker = start(&surroundings, &bucket);
+    for job in ["upload-reaper", "upload-reconcile"] {
+        until("the run waits", || {
+            worker.log().lines().any(|line| line.contains("the run waits for it") && line.contains(job))
+        });
+    }
+    assert_eq!(runs("true"), "0", "none is claimed, so another worker may have it");
+    bucket.is_wholly(Mood::Well);
+    until("both have run", || runs("state = 'done'") == "2");
+    assert_eq!(runs("state <> 'done'"), "0");
+    // One that waits holds no worker up that is to leave.
+    bucket.is_wholly(Mood::Busy);
+    worker.kill();
+    surroundings.sql("delete from job_runs");
+    let worker = start(&surroundings, &bucket);
+    worker.says("the run waits for it");
+    worker.terminate();
+    assert_eq!(worker.ends(), Some(0));
+    assert_eq!(runs("true"), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bucket_that_refuses_fails_the_run() {
+    let surroundings = Surroundings::start();
+    surroundings.migrate(None).await;
+    let bucket = TestBucket::start().await;
+    let mut command = surroundings.program(WORKER);
+    bucket.known_to(&mut command).env("B2_APP_KEY", "another key");
+    let _worker = Running::start(command);
+    until("the run has failed", || {
+        surroundings.sql("select state from job_runs where job = 'upload-reconcile'") == "failed"
+    });
+}
+
 const POINTS: [(Operation, Mood); 4] = [
     (Operation::List, Mood::Silent),
     (Operation::Delete, Mood::Silent),
