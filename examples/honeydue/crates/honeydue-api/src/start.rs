@@ -34,7 +34,10 @@ pub(crate) async fn start() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     match api.storage.clone() {
-        Some(storage) => drop(tokio::spawn(async move { storage.learn_forms().await })),
+        Some(storage) => drop(tokio::spawn(async move {
+            storage.learn_forms().await;
+            storage.check_cors().await;
+        })),
         None => tracing::warn!("there is no bucket (B2_ENDPOINT is not set): files are refused"),
     }
     let store = api.store.clone();

@@ -13,7 +13,8 @@ use honeydue_service::{SettingError, settings};
 use honeydue_store::uploads::{FORM_LIVES, KeptFile};
 use jiff::{SignedDuration, Timestamp};
 use skep_storage::{
-    Addressing, Bucket, Client, Credentials, Download, Presigned, Signer, StoreError, Upload, region_of,
+    Addressing, Admin, Bucket, Client, Credentials, Download, FoundCors, Presigned, Signer, StoreError,
+    Upload, region_of,
 };
 use url::Url;
 use uuid::Uuid;
@@ -48,6 +49,29 @@ pub enum FormSupport {
     No,
 }
 
+impl FormSupport {
+    /// Parses `UPLOAD_METHOD`; `None` for an unknown word.
+    fn from_setting(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Unknown),
+            "post" => Some(Self::Yes),
+            "put" => Some(Self::No),
+            _ => None,
+        }
+    }
+
+    /// Returns the methods that clients may be given, all of which the CORS rules have to allow.
+    #[cfg(test)]
+    fn methods(self) -> &'static [&'static str] {
+        match self {
+            // URLs until the store has answered, then perhaps forms.
+            Self::Unknown => &["PUT", "POST"],
+            Self::Yes => &["POST"],
+            Self::No => &["PUT"],
+        }
+    }
+}
+
 impl Storage {
     /// Reads `B2_ENDPOINT`, `B2_BUCKET`, `B2_KEY_ID` and `B2_APP_KEY`, all or none; and, if they differ from what those tell,
     /// `B2_PUBLIC_ENDPOINT` (where clients see the store), `B2_REGION` and `UPLOAD_METHOD` (`post`, `put`, or `auto`).
@@ -67,15 +91,9 @@ impl Storage {
         let (name, region) =
             (settings::config("B2_BUCKET")?, settings::text("B2_REGION", region_of(&endpoint)));
         let credentials = Credentials::new(&settings::secret("B2_KEY_ID")?, &settings::secret("B2_APP_KEY")?);
-        let forms = match settings::text("UPLOAD_METHOD", "auto").as_str() {
-            "auto" => FormSupport::Unknown,
-            "post" => FormSupport::Yes,
-            "put" => FormSupport::No,
-            _ => {
-                let expected = "one of auto, post and put";
-                return Err(SettingError::Unreadable { name: "UPLOAD_METHOD", expected });
-            }
-        };
+        let forms = FormSupport::from_setting(&settings::text("UPLOAD_METHOD", "auto")).ok_or(
+            SettingError::Unreadable { name: "UPLOAD_METHOD", expected: "one of auto, post and put" },
+        )?;
         let bucket = |endpoint: &Url, setting| {
             Bucket::new(endpoint, Addressing::Path, &name, &region).map_err(|_| SettingError::Unreadable {
                 name: setting,
@@ -141,6 +159,27 @@ impl Storage {
         self.client.look(keys::NOBODYS, 1).await.map(|_| ())
     }
 
+    /// Compares the upload method in use with the bucket's CORS rules, and logs a warning if no rule allows it. A key that may not
+    /// read the rules leaves the question open, which is logged too.
+    pub async fn check_cors(&self) {
+        let method = match self.forms() {
+            FormSupport::Yes => "POST",
+            FormSupport::No | FormSupport::Unknown => "PUT",
+        };
+        match Admin::s3(self.client.clone()).cors().await {
+            Ok(rules) if lets_send(&rules, method) => {
+                tracing::info!(method, "the bucket's CORS rules allow the upload method")
+            }
+            Ok(_) => tracing::warn!(
+                method,
+                "no CORS rule of the bucket allows the upload method: browsers can not send files; run `skep bucket cors plan`"
+            ),
+            Err(error) => {
+                tracing::info!(method, %error, "the bucket's CORS rules can't be read")
+            }
+        }
+    }
+
     /// Signs an upload, for as long as forms live.
     ///
     /// # Errors
@@ -190,6 +229,11 @@ impl Storage {
     }
 }
 
+/// Returns whether a rule allows this method.
+fn lets_send(rules: &[FoundCors], method: &str) -> bool {
+    rules.iter().any(|found| found.rule.methods.iter().any(|one| one == method))
+}
+
 /// Trusts whom this machine trusts; where it names nobody, as in an image with our program alone, whom browsers do.
 fn http() -> reqwest::Result<reqwest::Client> {
     let settings = || reqwest::Client::builder().connect_timeout(Duration::from_secs(2)).no_proxy();
@@ -211,7 +255,43 @@ fn url(name: &'static str, text: &str) -> Result<Url, SettingError> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
+    use serde_json::Value;
+    use skep_storage::CorsRule;
+
     use super::*;
+
+    /// A file of the example.
+    fn file(name: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    #[test]
+    fn cors_of_skep_yaml_lets_every_upload_method_through() {
+        let project: Value = serde_saphyr::from_str(&file("skep.yaml")).unwrap();
+        let rules = project["bucket"]["cors"].as_array().unwrap();
+        let config = file("deploy-k3s/prod.env");
+        let setting = config.lines().find_map(|line| line.strip_prefix("UPLOAD_METHOD="));
+        let forms = FormSupport::from_setting(setting.unwrap_or("auto")).unwrap();
+        for method in forms.methods().iter().chain(&["GET"]) {
+            let lets = |rule: &Value| rule["methods"].as_array().unwrap().iter().any(|one| one == method);
+            assert!(rules.iter().any(lets), "{method} is missing: {rules:?}");
+        }
+    }
+
+    #[test]
+    fn cors_rules_are_compared_with_the_method_in_use() {
+        let rule = |methods: [&str; 2]| {
+            let origins = vec!["https://example.com".to_owned()];
+            let rule = CorsRule::for_files(origins, methods.map(str::to_owned).to_vec());
+            FoundCors { name: String::new(), rule }
+        };
+        assert!(!lets_send(&[], "PUT"));
+        assert!(!lets_send(&[rule(["PUT", "GET"])], "POST"));
+        assert!(lets_send(&[rule(["PUT", "GET"]), rule(["POST", "GET"])], "POST"));
+    }
 
     #[test]
     fn an_endpoint_may_leave_its_scheme_out() {
