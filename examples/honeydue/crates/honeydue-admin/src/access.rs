@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 use honeydue_pages::forms;
-use honeydue_service::{Sealer, SettingError, settings};
+use honeydue_service::{Purpose, Sealer, SettingError, settings};
 use jiff::Timestamp;
 
 /// The cookie that shows that a browser gave the password.
@@ -33,7 +33,7 @@ impl Access {
         match settings::text("ADMIN_ACCESS", "password").as_str() {
             "open" => Ok(Self::Open),
             "password" => {
-                let sealed = sealer.seal(&settings::secret("ADMIN_PASSWORD")?);
+                let sealed = sealer.seal(Purpose::AdminPassword, &settings::secret("ADMIN_PASSWORD")?);
                 Ok(Self::Password { sealer, sealed })
             }
             _ => Err(SettingError::Unreadable { name: "ADMIN_ACCESS", expected: "`password` or `open`" }),
@@ -54,21 +54,21 @@ impl Access {
     pub(crate) fn pass(&self, password: &str, now: Timestamp) -> Option<String> {
         match self {
             Self::Open => None,
-            Self::Password { sealer, sealed } => sealer.verify(password, sealed).then(|| {
-                let until = now.as_second() + i64::from(COOKIE_SECONDS);
-                format!("{until}.{}", sealer.seal(&phrase(until)))
-            }),
+            Self::Password { sealer, sealed } => {
+                sealer.verify(Purpose::AdminPassword, password, sealed).then(|| {
+                    let until = now.as_second() + i64::from(COOKIE_SECONDS);
+                    format!("{until}.{}", sealer.seal(Purpose::AdminCookie, &until.to_string()))
+                })
+            }
         }
     }
 }
 
 fn is_valid(sealer: &Sealer, cookie: &str, now: Timestamp) -> bool {
     let Some((until, seal)) = cookie.split_once('.') else { return false };
-    until.parse().is_ok_and(|until: i64| now.as_second() < until && sealer.verify(&phrase(until), seal))
-}
-
-fn phrase(until: i64) -> String {
-    format!("keeper until {until}")
+    until
+        .parse()
+        .is_ok_and(|time: i64| now.as_second() < time && sealer.verify(Purpose::AdminCookie, until, seal))
 }
 
 #[cfg(test)]
@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn a_pass_counts_until_its_time_and_only_with_its_seal() {
         let sealer = Sealer::new("key");
-        let access = Access::Password { sealed: sealer.seal("honey"), sealer: sealer.clone() };
+        let access =
+            Access::Password { sealed: sealer.seal(Purpose::AdminPassword, "honey"), sealer: sealer.clone() };
         let now: Timestamp = "2026-03-01T10:00:00Z".parse().unwrap();
         assert_eq!(access.pass("vinegar", now), None);
         let pass = access.pass("honey", now).unwrap();
@@ -89,5 +90,11 @@ mod tests {
         let stretched = pass.replacen('1', "9", 1);
         assert!(!is_valid(&sealer, &stretched, now));
         assert!(!is_valid(&Sealer::new("other"), &pass, now));
+        // What the api would seal for anybody who sends it as a token.
+        let until = now.as_second() + 60;
+        for text in [until.to_string(), format!("keeper until {until}")] {
+            let forged = format!("{until}.{}", sealer.seal(Purpose::Session, &text));
+            assert!(!is_valid(&sealer, &forged, now), "{text}");
+        }
     }
 }

@@ -59,11 +59,11 @@ pub(crate) async fn me(SignedInUser(user): SignedInUser) -> Json<User> {
     Json(user)
 }
 
-/// `POST /api/me/delete`: closes the account, for good, on proof of the password. Files follow; the worker sees to it.
+/// `POST /api/me/delete`: closes the account and ends every session of it, for good, on proof of the password. Files follow; the
+/// worker sees to it.
 pub(crate) async fn delete_me(
     State(api): State<Api>,
     SignedInUser(user): SignedInUser,
-    token: Option<BearerToken>,
     Body(proof): Body<Farewell>,
 ) -> Result<StatusCode, ApiError> {
     if !api.cache.may_attempt_login(&user.email).await {
@@ -76,10 +76,7 @@ pub(crate) async fn delete_me(
         );
     }
     api.cache.forgive_attempts(&user.email).await;
-    api.store.delete_user(user.id).await?;
-    if let Some(BearerToken(token)) = token {
-        api.store.close_session(&api.cache, &api.sealer, &token).await?;
-    }
+    api.store.delete_user(&api.cache, user.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -93,5 +90,5 @@ fn too_many_attempts() -> ApiError {
 
 async fn sign_in(api: &Api, user: User) -> Result<SignedIn, ApiError> {
     let token = api.store.open_session(&api.cache, &api.sealer, &user).await?;
-    Ok(SignedIn { token: token.0, user })
+    Ok(SignedIn { token: token.into_text(), user })
 }

@@ -68,6 +68,11 @@ impl From<StoreError> for ApiError {
                 field: Some("email"),
                 ..Self::new(StatusCode::CONFLICT, "email_taken", "this e-mail address has an account already")
             },
+            StoreError::Cache(error) => {
+                tracing::warn!(%error, "sessions can't be ended now");
+                let message = "this can't be done right now; nothing has changed, so send it again";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "cache_unavailable", message).retry_after(5)
+            }
             StoreError::Database(_) | StoreError::Unreadable { .. } => Self::internal(&error),
         }
     }

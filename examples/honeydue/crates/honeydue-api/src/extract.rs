@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use honeydue_model::User;
+use honeydue_store::Token;
 use serde::de::DeserializeOwned;
 
 use crate::{error::ApiError, state::Api};
@@ -46,13 +47,13 @@ impl FromRequestParts<Api> for SignedInUser {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers).ok_or_else(ApiError::unauthorized)?;
-        Self::of(api, token).await
+        Self::of(api, &token).await
     }
 }
 
 impl SignedInUser {
     /// Whoever's session a token proves.
-    pub(crate) async fn of(api: &Api, token: &str) -> Result<Self, ApiError> {
+    pub(crate) async fn of(api: &Api, token: &Token) -> Result<Self, ApiError> {
         let user = api.store.session_user(&api.cache, &api.sealer, token).await?;
         user.map(Self).ok_or_else(ApiError::unauthorized)
     }
@@ -66,7 +67,7 @@ impl FromRequestParts<Api> for Keeper {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         match bearer(&parts.headers) {
-            Some(token) if api.sealer.is_keeper(token) => Ok(Self),
+            Some(token) if api.sealer.is_keeper(token.as_text()) => Ok(Self),
             Some(_) => {
                 Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", "this token is not the keeper's"))
             }
@@ -76,18 +77,19 @@ impl FromRequestParts<Api> for Keeper {
 }
 
 /// The bearer token as the client sent it.
-pub(crate) struct BearerToken(pub(crate) String);
+pub(crate) struct BearerToken(pub(crate) Token);
 
 impl OptionalFromRequestParts<Api> for BearerToken {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Option<Self>, ApiError> {
-        Ok(bearer(&parts.headers).map(|token| Self(token.to_owned())))
+        Ok(bearer(&parts.headers).map(Self))
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// Returns the bearer token. Text that isn't a token counts as none, so it is neither sealed nor looked up.
+fn bearer(headers: &HeaderMap) -> Option<Token> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    scheme.eq_ignore_ascii_case("bearer").then(|| Token::parse(token.trim()))?
 }

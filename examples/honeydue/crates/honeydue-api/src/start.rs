@@ -56,10 +56,12 @@ pub(crate) async fn start() -> ExitCode {
 }
 
 fn assemble(store: Store, drain: Drain) -> Result<Api, SettingError> {
-    let cache = Cache::new(&settings::config("REDIS_URL")?).map_err(|_| SettingError::Unreadable {
-        name: "REDIS_URL",
-        expected: "a Redis URL such as redis://redis:6379/0",
-    })?;
+    let password = settings::secret("REDIS_PASSWORD")?;
+    let cache =
+        Cache::new(&settings::config("REDIS_URL")?, &password).map_err(|_| SettingError::Unreadable {
+            name: "REDIS_URL",
+            expected: "a Redis URL such as redis://honeydue@redis:6379/0",
+        })?;
     Ok(Api {
         store,
         cache,

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 pub use self::{
     drain::Drain,
     release::Release,
-    sealer::Sealer,
+    sealer::{Purpose, Sealer},
     serve::{ServeError, serve},
     settings::SettingError,
 };

@@ -14,6 +14,9 @@ pub enum StoreError {
         /// Its text.
         found: String,
     },
+    /// Redis did not answer, and the operation may not go on without it.
+    #[error("the cache could not answer")]
+    Cache(#[from] redis::RedisError),
     /// Someone has this e-mail address already.
     #[error("this e-mail address has an account already")]
     EmailTaken,

@@ -9,32 +9,39 @@ use honeydue_model::{
     uploads::{HOURLY_ATTACHES, HOURLY_UPLOADS},
 };
 use honeydue_service::Sealer;
-use redis::{RedisResult, Script, ScriptInvocation};
+use redis::{RedisResult, Script};
 use uuid::Uuid;
 
-use crate::{Cache, Store, StoreError, cache::session_key};
+use crate::{
+    Cache, Store, StoreError, Token,
+    cache::{SEAL, session_key, unsealed},
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// By Redis' own clock: forget what is older than the window, and take a place if there is one. Answers 0, or for how many microseconds
-/// there will be none.
+/// Takes a place of each counter if all have one, by Redis' own clock. Returns 0, or the microseconds until the first full one has a
+/// place.
 const WINDOW: &str = "
-    local function take(key, name, window, most)
+    local function take(keys, name, window, most)
         local time = redis.call('TIME')
         local now = time[1] * 1000000 + time[2]
-        redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window)
-        if redis.call('ZCARD', key) < most then
+        for i, key in ipairs(keys) do
+            redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window)
+            if redis.call('ZCARD', key) >= tonumber(most[i]) then
+                local oldest = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+                return oldest[2] + window - now
+            end
+        end
+        for _, key in ipairs(keys) do
             redis.call('ZADD', key, now, name)
             redis.call('PEXPIRE', key, math.ceil(window / 1000))
-            return 0
         end
-        local oldest = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-        return oldest[2] + window - now
+        return 0
     end
     ";
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&format!("{WINDOW} return take(KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))"))
+    Script::new(&format!("{WINDOW} return take(KEYS, ARGV[1], tonumber(ARGV[2]), {{unpack(ARGV, 3)}})"))
 });
 
 /// A place of whoever's session it is. The key of their places is made from what the session says: this is for one Redis, not for a
@@ -43,9 +50,10 @@ static TAKE_OF_SESSION: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "{WINDOW}
          local session = redis.call('GET', KEYS[1])
-         if not session then return false end
-         local key = string.format('%s:{{%.0f}}', ARGV[4], cjson.decode(session).id)
-         return {{session, take(key, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))}}"
+         if not session or #session <= {SEAL} then return false end
+         local id = cjson.decode(string.sub(session, {SEAL} + 1)).user.id
+         local key = string.format('%s:{{%.0f}}', ARGV[4], id)
+         return {{session, take({{key}}, ARGV[1], tonumber(ARGV[2]), {{ARGV[3]}})}}"
     ))
 });
 
@@ -103,21 +111,40 @@ impl Cache {
     /// # Errors
     /// Redis' failure. It is not to be read as "yes".
     pub async fn take(&self, limit: Limit, user: i64) -> RedisResult<Counted> {
+        self.take_of_all(&[(limit.key(user), limit.most())], HOUR).await
+    }
+
+    /// Takes a place of every counter, or of none. Each counter is a key and its limit.
+    pub(crate) async fn take_of_all(
+        &self,
+        counters: &[(String, u32)],
+        window: Duration,
+    ) -> RedisResult<Counted> {
         let name = Uuid::new_v4().to_string();
-        let wait = asked(&TAKE, limit.key(user), &name, limit).invoke_async(&mut self.connection()).await?;
+        let mut asked = TAKE.prepare_invoke();
+        asked.arg(&name).arg(microseconds(window));
+        for (key, most) in counters {
+            asked.key(key).arg(most);
+        }
+        let wait = asked.invoke_async(&mut self.connection()).await?;
         Ok(Counted::from_wait(name, wait))
     }
 
     /// The user of a recent session, and one of their places. Any failure reads as "not here".
-    async fn take_of_session(&self, token_hash: &str, limit: Limit) -> Option<(User, Counted)> {
+    async fn take_of_session(
+        &self,
+        sealer: &Sealer,
+        token_hash: &str,
+        limit: Limit,
+    ) -> Option<(User, Counted)> {
         let name = Uuid::new_v4().to_string();
-        let mut asked = asked(&TAKE_OF_SESSION, session_key(token_hash), &name, limit);
-        let found: RedisResult<Option<(String, u64)>> =
-            asked.arg(limit.name()).invoke_async(&mut self.connection()).await;
+        let mut asked = TAKE_OF_SESSION.key(session_key(token_hash));
+        asked.arg(&name).arg(microseconds(HOUR)).arg(limit.most()).arg(limit.name());
+        let found: RedisResult<Option<(String, u64)>> = asked.invoke_async(&mut self.connection()).await;
         match found {
             Ok(found) => {
-                let (json, wait) = found?;
-                Some((serde_json::from_str(&json).ok()?, Counted::from_wait(name, wait)))
+                let (kept, wait) = found?;
+                Some((unsealed(sealer, token_hash, &kept)?, Counted::from_wait(name, wait)))
             }
             Err(error) => {
                 tracing::warn!(%error, "the cache does not answer; sessions come from the database");
@@ -136,10 +163,8 @@ impl Cache {
     }
 }
 
-fn asked<'s>(script: &'s Script, key: String, name: &str, limit: Limit) -> ScriptInvocation<'s> {
-    let mut asked = script.key(key);
-    asked.arg(name).arg(u64::try_from(HOUR.as_micros()).unwrap_or(u64::MAX)).arg(limit.most());
-    asked
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Store {
@@ -152,10 +177,11 @@ impl Store {
         &self,
         cache: &Cache,
         sealer: &Sealer,
-        token: &str,
+        token: &Token,
         limit: Limit,
     ) -> Result<Option<(User, RedisResult<Counted>)>, StoreError> {
-        if let Some((user, counted)) = cache.take_of_session(&sealer.seal(token), limit).await {
+        let sealed = token.sealed(sealer);
+        if let Some((user, counted)) = cache.take_of_session(sealer, &sealed, limit).await {
             return Ok(Some((user, Ok(counted))));
         }
         let Some(user) = self.session_user(cache, sealer, token).await? else { return Ok(None) };

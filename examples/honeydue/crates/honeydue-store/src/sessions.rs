@@ -23,7 +23,7 @@ impl Store {
     ) -> Result<Token, StoreError> {
         let token =
             Token::random().ok_or_else(|| sqlx::Error::Protocol("no randomness for a token".into()))?;
-        let sealed = sealer.seal(&token.0);
+        let sealed = token.sealed(sealer);
         query(
             "insert into sessions (token_hash, user_id, expires_at) values ($1, $2, now() + interval '30 days')",
         )
@@ -31,7 +31,7 @@ impl Store {
         .bind(user.id)
         .done(self)
         .await?;
-        cache.keep_session(&sealed, user).await;
+        cache.keep_session(sealer, &sealed, user).await;
         Ok(token)
     }
 
@@ -43,10 +43,10 @@ impl Store {
         &self,
         cache: &Cache,
         sealer: &Sealer,
-        token: &str,
+        token: &Token,
     ) -> Result<Option<User>, StoreError> {
-        let sealed = sealer.seal(token);
-        if let Some(user) = cache.session(&sealed).await {
+        let sealed = token.sealed(sealer);
+        if let Some(user) = cache.session(sealer, &sealed).await {
             return Ok(Some(user));
         }
         let row = query(
@@ -58,18 +58,25 @@ impl Store {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let user = User { id: row.try_get("id")?, email: row.try_get("email")?, name: row.try_get("name")? };
-        cache.keep_session(&sealed, &user).await;
+        cache.keep_session(sealer, &sealed, &user).await;
         Ok(Some(user))
     }
 
-    /// Ends a session; one that is gone already counts as ended.
+    /// Ends a session; one that is gone already counts as ended. Without Redis its copy there runs out within five minutes.
     ///
     /// # Errors
     /// The database's failure.
-    pub async fn close_session(&self, cache: &Cache, sealer: &Sealer, token: &str) -> Result<(), StoreError> {
-        let sealed = sealer.seal(token);
+    pub async fn close_session(
+        &self,
+        cache: &Cache,
+        sealer: &Sealer,
+        token: &Token,
+    ) -> Result<(), StoreError> {
+        let sealed = token.sealed(sealer);
         query("delete from sessions where token_hash = $1").bind(&sealed).done(self).await?;
-        cache.forget_session(&sealed).await;
+        if let Err(error) = cache.end_sessions(&[sealed]).await {
+            tracing::warn!(%error, "a session was not taken out of the cache");
+        }
         Ok(())
     }
 

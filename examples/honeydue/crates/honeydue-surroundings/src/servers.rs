@@ -22,6 +22,9 @@ use skep_migrate::{Catalog, Environment, Migrator, Session, Task};
 const NOBODY: u32 = 65534;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The password of Redis' user `honeydue`. Who has none may do nothing but ask whether it is there.
+const REDIS_PASSWORD: &str = "a-password-for-tests";
+
 /// What the api needs around it. The folder and the servers go with it.
 #[derive(Debug)]
 pub struct Surroundings {
@@ -102,10 +105,23 @@ impl Surroundings {
     /// What a command answers, as redis-cli prints it.
     pub fn redis(&self, arguments: &[&str]) -> String {
         let socket = self.folder.path().join("redis.sock");
-        let asked = Command::new("redis-cli").arg("-s").arg(socket).args(arguments).output().unwrap();
+        let asked = Command::new("redis-cli")
+            .arg("-s")
+            .arg(socket)
+            .args(["--user", "tests", "--pass", "any", "--no-auth-warning"])
+            .args(arguments)
+            .output()
+            .unwrap();
         let said = String::from_utf8(asked.stdout).unwrap().trim().to_owned();
         assert!(asked.status.success() && !said.starts_with("ERR"), "{arguments:?}: {said}");
         said
+    }
+
+    /// What a command answers to somebody who has no password.
+    pub fn redis_without_password(&self, arguments: &[&str]) -> String {
+        let socket = self.folder.path().join("redis.sock");
+        let asked = Command::new("redis-cli").arg("-s").arg(socket).args(arguments).output().unwrap();
+        String::from_utf8(asked.stdout).unwrap().trim().to_owned()
     }
 
     /// Takes the cache away.
@@ -143,11 +159,11 @@ impl Surroundings {
 
     /// A cache on this Redis.
     pub fn cache(&self) -> Cache {
-        Cache::new(&self.redis_url()).unwrap()
+        Cache::new(&self.redis_url(), REDIS_PASSWORD).unwrap()
     }
 
     fn redis_url(&self) -> String {
-        format!("redis+unix://{}/redis.sock", self.folder.path().display())
+        format!("redis+unix://{}/redis.sock?user=honeydue", self.folder.path().display())
     }
 
     /// A store on this database.
@@ -175,6 +191,7 @@ impl Surroundings {
             .env_clear()
             .envs(self.database())
             .env("REDIS_URL", self.redis_url())
+            .env("REDIS_PASSWORD", REDIS_PASSWORD)
             .env("SECRET_KEY", "a key for tests")
             .env("GREETING", "hello from the test")
             .env("BIND_ADDR", "127.0.0.1")
@@ -252,11 +269,18 @@ fn start_redis(folder: &Path) -> Server {
     let program = Path::new("/usr/bin/redis-server");
     assert!(program.exists(), "no {}: apt-get install redis-server", program.display());
     let socket = folder.join("redis.sock");
-    let child = unprivileged(program)
-        .args(["--port", "0", "--save", "", "--appendonly", "no", "--dir"])
-        .arg(folder)
-        .arg("--unixsocket")
-        .arg(&socket)
+    // As the pods start it, so that its users are the same here; but on a socket, and with one more user, who may look around.
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy-k3s/manifests/redis/start.yaml");
+    let manifest = fs::read_to_string(manifest).unwrap();
+    let (_, script) = manifest.split_once("  start.sh: |\n").unwrap();
+    let script: String = script.lines().map(|line| format!("{}\n", line.trim_start())).collect();
+    let own = format!("port 0\nunixsocket {}\nuser tests on nopass ~* &* +@all\nEND", socket.display());
+    let script = script
+        .replace("exec redis-server", "exec /usr/bin/redis-server")
+        .replace("\nEND", &format!("\n{own}"));
+    let child = unprivileged(Path::new("/bin/sh"))
+        .args(["-c", &script])
+        .env("REDIS_PASSWORD", REDIS_PASSWORD)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();

@@ -27,7 +27,7 @@ async fn pending_and_attached_objects_go_at_once_and_nobody_else_s() {
     // `1` is the beginning of `10`.
     let neighbour = keys::kept(ada * 10, pending);
     shed.bucket.put(&neighbour, PNG);
-    assert!(shed.store.delete_user(ada).await.unwrap());
+    assert!(shed.delete_user(ada).await);
     let first = erase(&shed.store, &shed.storage).await.unwrap();
     assert_eq!((first.finished, first.open), (0, 1));
     assert!(
@@ -51,7 +51,7 @@ async fn case_47_what_a_living_form_brings_after_the_account_is_gone_is_erased_t
     let shed = Shed::open().await;
     let (ada, _) = shed.person("ada");
     let upload = shed.sent(ada).await;
-    shed.store.delete_user(ada).await.unwrap();
+    shed.delete_user(ada).await;
     erase(&shed.store, &shed.storage).await.unwrap();
     shed.send(ada, upload).await;
     shed.quiet();
@@ -68,7 +68,7 @@ async fn case_49_thousands_of_objects_go_page_by_page() {
     for number in 0..2500_u128 {
         shed.bucket.put(&keys::kept(ada, Uuid::from_u128(number)), PNG);
     }
-    shed.store.delete_user(ada).await.unwrap();
+    shed.delete_user(ada).await;
     assert_eq!(erase(&shed.store, &shed.storage).await.unwrap().versions, 2500);
     assert!(shed.bucket.keys().is_empty());
 }
@@ -78,7 +78,7 @@ async fn an_order_outlives_a_store_that_is_down_and_one_that_refuses() {
     let shed = Shed::open().await;
     let (ada, _) = shed.person("ada");
     let upload = shed.sent(ada).await;
-    shed.store.delete_user(ada).await.unwrap();
+    shed.delete_user(ada).await;
     shed.quiet();
     shed.bucket.is_wholly(Mood::Busy);
     assert_eq!(erase(&shed.store, &shed.storage).await.unwrap().open, 1);

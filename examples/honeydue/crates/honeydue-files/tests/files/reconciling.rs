@@ -34,7 +34,7 @@ async fn case_38_objects_without_rows_and_files_without_objects_are_named_and_yo
     assert_eq!(found.missing, [lost]);
     assert!(shed.bucket.kept(&keys::pending(ada, waiting)).is_some(), "it changes nothing");
     // Of an account that is closed the objects go before the rows do.
-    assert!(shed.store.delete_user(ada).await.unwrap());
+    assert!(shed.delete_user(ada).await);
     shed.bucket.remove(&keys::kept(ada, kept));
     let closed = reconcile(&shed.store, &shed.storage, now).await.unwrap();
     assert_eq!((closed.missing_count, closed.files), (0, 0), "nobody has lost them");

@@ -46,6 +46,11 @@ impl Shed {
         (user.parse().unwrap(), task.parse().unwrap())
     }
 
+    /// Closes an account, as the api does.
+    pub(crate) async fn delete_user(&self, user: i64) -> bool {
+        self.store.delete_user(&self.surroundings.cache(), user).await.unwrap()
+    }
+
     /// An upload that was sent.
     pub(crate) async fn sent(&self, user: i64) -> Uuid {
         let id = Uuid::new_v4();

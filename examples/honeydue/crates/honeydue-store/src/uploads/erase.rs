@@ -4,7 +4,7 @@ use sqlx::Row as _;
 
 use super::UPLOAD_LIVES;
 use crate::{
-    Store, StoreError,
+    Cache, Store, StoreError,
     query::{Ask as _, query},
 };
 
@@ -18,29 +18,39 @@ pub struct Erasure {
 }
 
 impl Store {
-    /// Deletes an account and all that hangs on it, and leaves the order to erase its objects. False when there is no such account.
+    /// Deletes an account with everything of it, ends its cached sessions, and leaves the order to erase its objects. Returns
+    /// false if there is no such account.
     ///
     /// # Errors
-    /// The database's failure.
-    pub async fn delete_user(&self, user: i64) -> Result<bool, StoreError> {
+    /// The failure of the database, or of the cache. Nothing is deleted then: a cached session could outlive the account.
+    pub async fn delete_user(&self, cache: &Cache, user: i64) -> Result<bool, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let deleted = query("delete from users where id = $1")
+        // The lock keeps new sessions from being opened, so the list of them is complete.
+        let found = query("select id from users where id = $1 for update")
             .bind(user)
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
-        if deleted > 0 {
-            query(
-                "insert into erasures (user_id, quiet_after) values ($1, now() + make_interval(secs => $2)) \
-                 on conflict do nothing",
-            )
-            .bind(user)
-            .bind(UPLOAD_LIVES.as_secs_f64())
-            .execute(&mut *transaction)
+            .fetch_optional(&mut *transaction)
             .await?;
+        if found.is_none() {
+            return Ok(false);
         }
+        let sessions = query("select token_hash from sessions where user_id = $1")
+            .bind(user)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let sessions: Result<Vec<String>, _> = sessions.iter().map(|row| row.try_get("token_hash")).collect();
+        // Before the commit, because a request that still reads the rows must find the markers.
+        cache.end_sessions(&sessions?).await?;
+        query("delete from users where id = $1").bind(user).execute(&mut *transaction).await?;
+        query(
+            "insert into erasures (user_id, quiet_after) values ($1, now() + make_interval(secs => $2)) \
+             on conflict do nothing",
+        )
+        .bind(user)
+        .bind(UPLOAD_LIVES.as_secs_f64())
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
-        Ok(deleted > 0)
+        Ok(true)
     }
 
     /// Whose objects are still to be erased, those first that were not tried for the longest time.

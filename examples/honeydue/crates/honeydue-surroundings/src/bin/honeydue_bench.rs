@@ -20,7 +20,7 @@ use honeydue_files::{attach::attach, keys, reaper::reap};
 use honeydue_model::{Category, NewCompletion, WantedUpload};
 use honeydue_service::Sealer;
 use honeydue_store::{
-    Cache, Counted, Limit, Store,
+    Cache, Counted, Limit, Store, Token,
     uploads::{Opened, Target},
 };
 use honeydue_surroundings::{Mood, Operation, Running, Surroundings, TestBucket};
@@ -60,7 +60,7 @@ async fn presigning(surroundings: &Surroundings, bucket: &TestBucket) {
     let sealer = Sealer::new("a key for tests");
     for some in (1..=PEOPLE).collect::<Vec<_>>().chunks(500) {
         let row = |n: &usize| {
-            let token = sealer.seal(&format!("token-{n}"));
+            let token = token(*n).sealed(&sealer);
             format!(
                 "('{token}', (select id from users where email = 'p{n}@example.com'), now() + interval '1 day')"
             )
@@ -104,6 +104,11 @@ async fn presigning(surroundings: &Surroundings, bucket: &TestBucket) {
             "70 %"
         );
     }
+}
+
+/// The token of one of the people.
+fn token(number: usize) -> Token {
+    Token::parse(&format!("{number:064x}")).unwrap()
 }
 
 #[derive(Clone)]
@@ -165,7 +170,7 @@ async fn throughput(url: &str, requests: usize, posts: bool) -> f64 {
                     true => http.post(&url).header("content-type", "application/json").body(body),
                     false => http.get(&url),
                 };
-                let token = format!("token-{}", number % PEOPLE + 1);
+                let token = token(number % PEOPLE + 1).into_text();
                 let status = request.bearer_auth(token).send().await.unwrap().status();
                 assert!(status.is_success(), "{url}: {status}");
             }

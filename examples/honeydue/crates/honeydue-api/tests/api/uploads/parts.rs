@@ -84,11 +84,12 @@ async fn a_thousand_people_at_once_each_get_their_ten_and_not_one_more() {
     house.surroundings.sql(&format!(
         "insert into users (email, name, password_hash) select 'p' || n || '@example.com', 'p', '' from generate_series(1, {PEOPLE}) n"
     ));
-    let sealed = |token: &str| honeydue_service::Sealer::new("a key for tests").seal(token);
+    let token = |number: usize| honeydue_store::Token::parse(&format!("{number:064x}")).unwrap();
+    let sealer = honeydue_service::Sealer::new("a key for tests");
     for chunk in (1..=PEOPLE).collect::<Vec<_>>().chunks(200) {
         let rows: Vec<String> = chunk
             .iter()
-            .map(|n| format!("('{}', (select id from users where email = 'p{n}@example.com'), now() + interval '1 day')", sealed(&format!("token-{n}"))))
+            .map(|n| format!("('{}', (select id from users where email = 'p{n}@example.com'), now() + interval '1 day')", token(*n).sealed(&sealer)))
             .collect();
         house.surroundings.sql(&format!(
             "insert into sessions (token_hash, user_id, expires_at) values {}",
@@ -100,7 +101,7 @@ async fn a_thousand_people_at_once_each_get_their_ten_and_not_one_more() {
     let all: Vec<usize> = (0..12).flat_map(|_| 1..=PEOPLE).collect();
     let (mut made, mut full) = (0, 0);
     for some in all.chunks(200) {
-        let tokens: Vec<String> = some.iter().map(|n| format!("token-{n}")).collect();
+        let tokens: Vec<String> = some.iter().map(|n| token(*n).into_text()).collect();
         let answers = join_all(
             tokens
                 .iter()
