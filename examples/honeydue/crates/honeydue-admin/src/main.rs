@@ -6,6 +6,7 @@ mod routes;
 mod shown;
 mod start;
 mod state;
+mod throttle;
 mod version;
 
 use std::process::ExitCode;

@@ -1,14 +1,16 @@
 //! The page itself: asks the services about themselves, all at once, and shows what each said or why it said nothing.
 
+use std::time::Instant;
+
 use axum::{
-    Form,
+    Extension, Form,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{AppendHeaders, IntoResponse as _, Redirect, Response},
 };
 use honeydue_model::Overview;
 use honeydue_pages::{ApiClient, ClientError, forms, look};
-use honeydue_service::Release;
+use honeydue_service::{Release, client::ClientAddress};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -56,7 +58,7 @@ async fn running(client: &ApiClient, path: &str, service: &str) -> Running {
 
 /// `GET /login`.
 pub(crate) async fn login_form() -> Response {
-    look::page(StatusCode::OK, &Gate { style: look::style_path(), wrong: false })
+    look::page(StatusCode::OK, &Gate { style: look::style_path(), wrong: None })
 }
 
 /// The form at `/login`.
@@ -66,12 +68,29 @@ pub(crate) struct LoginForm {
 }
 
 /// `POST /login`.
-pub(crate) async fn login(State(admin): State<Admin>, Form(form): Form<LoginForm>) -> Response {
+pub(crate) async fn login(
+    State(admin): State<Admin>,
+    Extension(client): Extension<ClientAddress>,
+    Form(form): Form<LoginForm>,
+) -> Response {
+    let refused = |status, wrong| look::page(status, &Gate { style: look::style_path(), wrong: Some(wrong) });
+    let client = client.network();
+    // Counted before it is checked, so that concurrent requests can not exceed the limit.
+    if let Err(wait) = admin.throttle.attempt(&client, Instant::now()) {
+        let mut response =
+            refused(StatusCode::TOO_MANY_REQUESTS, "Too many attempts. Try again in some minutes.");
+        response.headers_mut().insert(header::RETRY_AFTER, (wait.as_secs() + 1).into());
+        return response;
+    }
     match admin.access.pass(&form.password, Timestamp::now()) {
         Some(pass) => {
+            admin.throttle.forgive(&client);
             let cookie = forms::set_cookie(COOKIE, &pass, COOKIE_SECONDS, admin.secure_cookies);
             (AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to("/")).into_response()
         }
-        None => look::page(StatusCode::UNAUTHORIZED, &Gate { style: look::style_path(), wrong: true }),
+        None => {
+            tracing::warn!(client, "a wrong admin password was given");
+            refused(StatusCode::UNAUTHORIZED, "Wrong password")
+        }
     }
 }

@@ -9,7 +9,7 @@ use axum::{
 };
 use honeydue_pages::{forms, look};
 use honeydue_service::{
-    Release,
+    Release, client,
     metrics::{self, Metrics},
 };
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::{overview, state::Admin, version::VERSION};
 
 /// The page's router.
 pub(crate) fn router(admin: Admin) -> Router {
-    let counted = Metrics::new("admin", VERSION);
+    let (counted, proxies) = (Metrics::new("admin", VERSION), admin.proxies);
     Router::new()
         .route("/", get(overview::show))
         .route("/login", get(overview::login_form).post(overview::login))
@@ -31,6 +31,7 @@ pub(crate) fn router(admin: Admin) -> Router {
         .route("/metrics", get(metrics::scrape).with_state(counted.clone()))
         .layer(DefaultBodyLimit::max(16 * 1024))
         .layer(middleware::from_fn(forms::same_origin))
+        .layer(middleware::from_fn_with_state(proxies, client::note_client))
         .layer(middleware::from_fn_with_state(counted, metrics::observe))
 }
 

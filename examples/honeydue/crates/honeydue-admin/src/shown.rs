@@ -25,7 +25,7 @@ pub(crate) struct Page {
 #[template(path = "gate.html")]
 pub(crate) struct Gate {
     pub(crate) style: &'static str,
-    pub(crate) wrong: bool,
+    pub(crate) wrong: Option<&'static str>,
 }
 
 /// One part of the api's readiness.

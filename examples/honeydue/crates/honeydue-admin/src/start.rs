@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use honeydue_pages::ApiClient;
-use honeydue_service::{Drain, Release, Sealer, SettingError, address, serve, settings};
+use honeydue_service::{Drain, Release, Sealer, SettingError, address, client::Proxies, serve, settings};
 
-use crate::{access::Access, routes, state::Admin, version::VERSION};
+use crate::{access::Access, routes, state::Admin, throttle::Throttle, version::VERSION};
 
 /// Serves the page until the process is told to leave.
 pub(crate) async fn start() -> ExitCode {
@@ -38,6 +38,8 @@ fn assemble() -> Result<(Drain, Admin), SettingError> {
         keeper_token: sealer.keeper_token(),
         release: Release::from_environment("admin", VERSION),
         secure_cookies: settings::parsed("COOKIE_SECURE", false, "true or false")?,
+        proxies: Proxies::from_environment()?,
+        throttle: Throttle::default(),
         drain: drain.clone(),
     };
     Ok((drain, admin))

@@ -1,9 +1,9 @@
 //! What handlers share.
 
 use honeydue_pages::ApiClient;
-use honeydue_service::{Drain, Release};
+use honeydue_service::{Drain, Release, client::Proxies};
 
-use crate::access::Access;
+use crate::{access::Access, throttle::Throttle};
 
 /// Everything that a request may need. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -15,5 +15,7 @@ pub(crate) struct Admin {
     pub(crate) keeper_token: String,
     pub(crate) release: Release,
     pub(crate) secure_cookies: bool,
+    pub(crate) proxies: Proxies,
+    pub(crate) throttle: Throttle,
     pub(crate) drain: Drain,
 }

@@ -1,8 +1,10 @@
 //! Accounts and sessions.
 
-use axum::{Json, extract::State, http::StatusCode};
+use std::time::Duration;
+
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use honeydue_model::{Farewell, Login, Registration, SignedIn, User};
-use honeydue_store::passwords;
+use honeydue_service::client::ClientAddress;
 
 use crate::{
     error::ApiError,
@@ -13,10 +15,12 @@ use crate::{
 /// `POST /api/auth/register`: opens an account and a session.
 pub(crate) async fn register(
     State(api): State<Api>,
+    Extension(client): Extension<ClientAddress>,
     Body(registration): Body<Registration>,
 ) -> Result<(StatusCode, Json<SignedIn>), ApiError> {
     registration.validate()?;
-    let hash = passwords::hash(registration.password.clone()).await?;
+    api.cache.attempt_registration(&api.sealer, client).await.map_err(too_many_attempts)?;
+    let hash = api.passwords.hash(registration.password.clone()).await?;
     let user = api.store.add_user(&registration, &hash).await?;
     Ok((StatusCode::CREATED, Json(sign_in(&api, user).await?)))
 }
@@ -24,16 +28,16 @@ pub(crate) async fn register(
 /// `POST /api/auth/login`: opens a session.
 pub(crate) async fn login(
     State(api): State<Api>,
+    Extension(client): Extension<ClientAddress>,
     Body(login): Body<Login>,
 ) -> Result<Json<SignedIn>, ApiError> {
-    if !api.cache.may_attempt_login(&login.email).await {
-        return Err(too_many_attempts());
-    }
+    let attempt = api.cache.attempt_login(&api.sealer, &login.email, client).await;
+    let attempt = attempt.map_err(too_many_attempts)?;
     let (user, hash) = api.store.user_by_email(&login.email).await?.unzip();
-    let proven = passwords::verify(login.password, hash).await?;
+    let proven = api.passwords.verify(login.password, hash).await?;
     match user.filter(|_| proven) {
         Some(user) => {
-            api.cache.forgive_attempts(&login.email).await;
+            api.cache.forgive(attempt).await;
             Ok(Json(sign_in(&api, user).await?))
         }
         // Which of the two was wrong would tell a stranger who has an account.
@@ -64,28 +68,25 @@ pub(crate) async fn me(SignedInUser(user): SignedInUser) -> Json<User> {
 pub(crate) async fn delete_me(
     State(api): State<Api>,
     SignedInUser(user): SignedInUser,
+    Extension(client): Extension<ClientAddress>,
     Body(proof): Body<Farewell>,
 ) -> Result<StatusCode, ApiError> {
-    if !api.cache.may_attempt_login(&user.email).await {
-        return Err(too_many_attempts());
-    }
+    let attempt = api.cache.attempt_login(&api.sealer, &user.email, client).await;
+    let attempt = attempt.map_err(too_many_attempts)?;
     let hash = api.store.user_by_email(&user.email).await?.map(|(_, hash)| hash);
-    if !passwords::verify(proof.password, hash).await? {
+    if !api.passwords.verify(proof.password, hash).await? {
         return Err(
             ApiError::new(StatusCode::FORBIDDEN, "wrong_credentials", "the password is wrong").at("password")
         );
     }
-    api.cache.forgive_attempts(&user.email).await;
+    api.cache.forgive(attempt).await;
     api.store.delete_user(&api.cache, user.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn too_many_attempts() -> ApiError {
-    ApiError::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "too_many_attempts",
-        "too many attempts; wait five minutes and try again",
-    )
+fn too_many_attempts(wait: Duration) -> ApiError {
+    let message = "too many attempts; wait some minutes and try again";
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message).retry_after(wait.as_secs() + 1)
 }
 
 async fn sign_in(api: &Api, user: User) -> Result<SignedIn, ApiError> {

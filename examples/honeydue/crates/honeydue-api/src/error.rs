@@ -80,7 +80,13 @@ impl From<StoreError> for ApiError {
 
 impl From<HashingError> for ApiError {
     fn from(error: HashingError) -> Self {
-        Self::internal(&error)
+        match error {
+            HashingError::Busy => {
+                let message = "too many people log in at this moment; try again in a second";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(1)
+            }
+            HashingError::Failed { .. } => Self::internal(&error),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use honeydue_service::metrics;
+use honeydue_service::{client, metrics};
 
 use crate::{auth, error::ApiError, health, keeper, places, state::Api, tasks, uploads};
 
@@ -21,7 +21,7 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(15);
 
 /// The api's router.
 pub(crate) fn router(api: Api) -> Router {
-    let counted = api.metrics.clone();
+    let (counted, proxies) = (api.metrics.clone(), api.proxies);
     Router::new()
         .at("/api/health", get(health::live))
         .at("/api/ready", get(health::ready))
@@ -62,6 +62,7 @@ pub(crate) fn router(api: Api) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn_with_state(proxies, client::note_client))
         .layer(middleware::from_fn_with_state(counted, metrics::observe))
 }
 

@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use honeydue_files::Storage;
-use honeydue_service::{Drain, Release, Sealer, SettingError, address, metrics::Metrics, serve, settings};
-use honeydue_store::{Cache, Store};
+use honeydue_service::{
+    Drain, Release, Sealer, SettingError, address, client::Proxies, metrics::Metrics, serve, settings,
+};
+use honeydue_store::{Cache, Store, passwords::Passwords};
 
 use crate::{routes, state::Api, version::VERSION};
 
@@ -25,7 +27,11 @@ pub(crate) async fn start() -> ExitCode {
         },
         () = drain.begun() => return ExitCode::SUCCESS,
     };
-    let api = match assemble(store, drain.clone()) {
+    let passwords = match Passwords::start() {
+        Ok(passwords) => passwords,
+        Err(error) => return refuse(&error),
+    };
+    let api = match assemble(store, passwords, drain.clone()) {
         Ok(api) => api,
         Err(error) => return refuse(&error),
     };
@@ -55,7 +61,7 @@ pub(crate) async fn start() -> ExitCode {
     }
 }
 
-fn assemble(store: Store, drain: Drain) -> Result<Api, SettingError> {
+fn assemble(store: Store, passwords: Passwords, drain: Drain) -> Result<Api, SettingError> {
     let password = settings::secret("REDIS_PASSWORD")?;
     let cache =
         Cache::new(&settings::config("REDIS_URL")?, &password).map_err(|_| SettingError::Unreadable {
@@ -66,6 +72,8 @@ fn assemble(store: Store, drain: Drain) -> Result<Api, SettingError> {
         store,
         cache,
         storage: Storage::from_environment()?,
+        passwords,
+        proxies: Proxies::from_environment()?,
         sealer: Sealer::new(&settings::secret("SECRET_KEY")?),
         release: Release::from_environment("api", VERSION),
         metrics: Metrics::new("api", VERSION),

@@ -1,8 +1,8 @@
 //! What handlers share.
 
 use honeydue_files::Storage;
-use honeydue_service::{Drain, Release, Sealer, metrics::Metrics};
-use honeydue_store::{Cache, Store};
+use honeydue_service::{Drain, Release, Sealer, client::Proxies, metrics::Metrics};
+use honeydue_store::{Cache, Store, passwords::Passwords};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 /// Everything that a request may need. Cloning shares it.
@@ -13,6 +13,8 @@ pub(crate) struct Api {
     /// The bucket; `None` when this honeyDue keeps no files.
     pub(crate) storage: Option<Storage>,
     pub(crate) sealer: Sealer,
+    pub(crate) passwords: Passwords,
+    pub(crate) proxies: Proxies,
     pub(crate) release: Release,
     pub(crate) metrics: Metrics,
     pub(crate) drain: Drain,

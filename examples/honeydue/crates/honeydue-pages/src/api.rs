@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use honeydue_service::client::{ClientAddress, FORWARDED_FOR};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::{
@@ -20,6 +21,8 @@ const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct ApiClient {
     base: String,
+    /// The client that it asks for; `None` for itself.
+    client: Option<ClientAddress>,
     http: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -85,7 +88,13 @@ impl ApiClient {
         // Shorter than servers keep an idle connection, so that a call is not sent into one that is being closed.
         let http =
             Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(5)).build(connector);
-        Self { base: base.trim_end_matches('/').to_owned(), http }
+        Self { base: base.trim_end_matches('/').to_owned(), client: None, http }
+    }
+
+    /// Returns a client whose requests count against the limits of `client` at the api.
+    #[must_use]
+    pub fn on_behalf_of(&self, client: ClientAddress) -> Self {
+        Self { client: Some(client), ..self.clone() }
     }
 
     /// GETs `path` as whoever `token` stands for.
@@ -143,6 +152,9 @@ impl ApiClient {
         let mut request = Request::builder().method(method).uri(&url);
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(client) = self.client {
+            request = request.header(FORWARDED_FOR, client.to_string());
         }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");

@@ -4,6 +4,7 @@
 //! A `main` is [`run`] with one async function; that function binds with [`address::bind`] and ends in [`serve`].
 
 pub mod address;
+pub mod client;
 mod drain;
 pub mod metrics;
 mod release;

@@ -1,5 +1,7 @@
 //! Serving a router until the process is told to leave.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use tokio::net::TcpListener;
 
@@ -23,7 +25,8 @@ pub enum ServeError {
 /// When the listener fails, or requests had to be cut off.
 pub async fn serve(listener: TcpListener, router: Router, drain: &Drain) -> Result<(), ServeError> {
     let begun = drain.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { begun.begun().await });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move { begun.begun().await });
     tokio::select! {
         ended = server.into_future() => ended.map_err(ServeError::Listener),
         () = drain.over() => Err(ServeError::CutOff),

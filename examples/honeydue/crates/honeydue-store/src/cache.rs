@@ -1,4 +1,4 @@
-//! Redis: recent sessions and login throttling. Losing it costs speed, never a session.
+//! Redis: recent sessions and what is counted. Losing it costs speed, never a session.
 //!
 //! Redis is not trusted: a session in it is sealed with `SECRET_KEY`, so write access to Redis grants no session.
 
@@ -15,10 +15,6 @@ use serde::{Deserialize, Serialize};
 
 /// How long a session is believed without asking the database again.
 const SESSION_SECONDS: u32 = 300;
-/// Failed logins that an address has within [`THROTTLE_SECONDS`].
-const ATTEMPTS: u64 = 10;
-/// The window that attempts are counted in.
-const THROTTLE_SECONDS: u64 = 300;
 /// The length of the seal that precedes a cached session.
 pub(crate) const SEAL: usize = 64;
 
@@ -108,41 +104,6 @@ impl Cache {
             all.cmd("SET").arg(session_key(token_hash)).arg(ENDED).arg("EX").arg(SESSION_SECONDS).ignore();
         }
         all.query_async(&mut self.connection()).await
-    }
-
-    /// Counts one attempt to log in as `email`; false when there were too many lately. Without Redis everyone may try: argon2
-    /// keeps guessing slow.
-    pub async fn may_attempt_login(&self, email: &str) -> bool {
-        let key = format!("login:{}", email.trim().to_lowercase());
-        let counted: RedisResult<(u64,)> = redis::pipe()
-            .atomic()
-            .cmd("SET")
-            .arg(&key)
-            .arg(0)
-            .arg("EX")
-            .arg(THROTTLE_SECONDS)
-            .arg("NX")
-            .ignore()
-            .cmd("INCR")
-            .arg(&key)
-            .query_async(&mut self.connection())
-            .await;
-        match counted {
-            Ok((attempts,)) => attempts <= ATTEMPTS,
-            Err(error) => {
-                tracing::warn!(%error, "login attempts are not counted");
-                true
-            }
-        }
-    }
-
-    /// Forgets the attempts of someone who proved who they are.
-    pub async fn forgive_attempts(&self, email: &str) {
-        let key = format!("login:{}", email.trim().to_lowercase());
-        let forgotten: RedisResult<()> = redis::cmd("DEL").arg(key).query_async(&mut self.connection()).await;
-        if let Err(error) = forgotten {
-            tracing::warn!(%error, "login attempts were not reset");
-        }
     }
 }
 

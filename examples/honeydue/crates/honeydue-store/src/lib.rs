@@ -3,6 +3,7 @@
 //! One module per table family, each query a function that says what it answers. [`Store::connect`] and
 //! [`Store::require_schema`] are what a service calls at start.
 
+mod attempts;
 mod cache;
 mod database;
 mod error;
@@ -22,6 +23,7 @@ pub mod uploads;
 mod users;
 
 pub use self::{
+    attempts::Attempt,
     cache::Cache,
     database::{DatabaseSettings, Store},
     error::StoreError,

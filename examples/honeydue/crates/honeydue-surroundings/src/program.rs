@@ -58,6 +58,13 @@ impl Running {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The most memory that it has had so far, in bytes: as its cgroup's limit would have counted it.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Asks it to leave.
     pub fn terminate(&self) {
         kill(pid(&self.child), Signal::SIGTERM).unwrap();

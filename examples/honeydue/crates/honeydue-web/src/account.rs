@@ -1,13 +1,14 @@
 //! Signing up, in and out.
 
 use axum::{
-    Form,
+    Extension, Form,
     extract::State,
     http::{HeaderMap, Method, StatusCode},
     response::Response,
 };
 use honeydue_model::{Login, Registration, SignedIn};
 use honeydue_pages::{ClientError, look};
+use honeydue_service::client::ClientAddress;
 
 use crate::{
     shown::Gate,
@@ -25,22 +26,30 @@ pub(crate) async fn login_form(State(web): State<Web>) -> Response {
 }
 
 /// `POST /signup`: opens an account and goes home.
-pub(crate) async fn signup(State(web): State<Web>, Form(form): Form<Registration>) -> Response {
-    match web.api.post::<_, SignedIn>("/api/auth/register/", None, &form).await {
+pub(crate) async fn signup(
+    State(web): State<Web>,
+    Extension(client): Extension<ClientAddress>,
+    Form(form): Form<Registration>,
+) -> Response {
+    match web.api.on_behalf_of(client).post::<_, SignedIn>("/api/auth/register/", None, &form).await {
         Ok(signed_in) => web.signed_in(&signed_in.token, "/home"),
-        Err(ClientError::Refused { message, .. }) => {
-            gate(&web, true, form.name, form.email, Some(message)).await
+        Err(ClientError::Refused { status, message, .. }) => {
+            gate(&web, true, form.name, form.email, Some((status, message))).await
         }
         Err(error) => web.failed(&error).await,
     }
 }
 
 /// `POST /login`: opens a session and goes home.
-pub(crate) async fn login(State(web): State<Web>, Form(form): Form<Login>) -> Response {
-    match web.api.post::<_, SignedIn>("/api/auth/login/", None, &form).await {
+pub(crate) async fn login(
+    State(web): State<Web>,
+    Extension(client): Extension<ClientAddress>,
+    Form(form): Form<Login>,
+) -> Response {
+    match web.api.on_behalf_of(client).post::<_, SignedIn>("/api/auth/login/", None, &form).await {
         Ok(signed_in) => web.signed_in(&signed_in.token, "/home"),
-        Err(ClientError::Refused { message, .. }) => {
-            gate(&web, false, String::new(), form.email, Some(message)).await
+        Err(ClientError::Refused { status, message, .. }) => {
+            gate(&web, false, String::new(), form.email, Some((status, message))).await
         }
         Err(error) => web.failed(&error).await,
     }
@@ -56,7 +65,20 @@ pub(crate) async fn logout(State(web): State<Web>, headers: HeaderMap) -> Respon
     web.signed_out("/")
 }
 
-async fn gate(web: &Web, new_account: bool, name: String, email: String, wrong: Option<String>) -> Response {
-    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+async fn gate(
+    web: &Web,
+    new_account: bool,
+    name: String,
+    email: String,
+    refused: Option<(StatusCode, String)>,
+) -> Response {
+    let (status, wrong) = match refused {
+        // Whoever counts answers sees that it is about how many come, and not about the form.
+        Some((status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE), wrong)) => {
+            (status, Some(wrong))
+        }
+        Some((_, wrong)) => (StatusCode::UNPROCESSABLE_ENTITY, Some(wrong)),
+        None => (StatusCode::OK, None),
+    };
     look::page(status, &Gate { frame: web.frame(None).await, new_account, name, email, wrong })
 }

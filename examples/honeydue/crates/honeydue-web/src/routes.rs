@@ -10,7 +10,7 @@ use axum::{
 };
 use honeydue_pages::{forms, look};
 use honeydue_service::{
-    Release,
+    Release, client,
     metrics::{self, Metrics},
 };
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::{account, files, home, shown::Trouble, state::Web, version::VERSION};
 
 /// The pages' router.
 pub(crate) fn router(web: Web) -> Router {
-    let counted = Metrics::new("web", VERSION);
+    let (counted, proxies) = (Metrics::new("web", VERSION), web.proxies);
     Router::new()
         .route("/", get(home::landing))
         .route("/home", get(home::home))
@@ -48,6 +48,7 @@ pub(crate) fn router(web: Web) -> Router {
         .route("/metrics", get(metrics::scrape).with_state(counted.clone()))
         .layer(DefaultBodyLimit::max(64 * 1024))
         .layer(middleware::from_fn(forms::same_origin))
+        .layer(middleware::from_fn_with_state(proxies, client::note_client))
         .layer(middleware::from_fn_with_state(counted, metrics::observe))
 }
 

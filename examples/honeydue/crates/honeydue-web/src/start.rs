@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use honeydue_pages::ApiClient;
-use honeydue_service::{Drain, Release, SettingError, address, serve, settings};
+use honeydue_service::{Drain, Release, SettingError, address, client::Proxies, serve, settings};
 
 use crate::{routes, state::Web, version::VERSION};
 
@@ -33,6 +33,7 @@ fn assemble() -> Result<(Drain, Web), SettingError> {
         api: ApiClient::new(&settings::text("API_URL", "http://api:8000")),
         release: Release::from_environment("web", VERSION),
         secure_cookies: settings::parsed("COOKIE_SECURE", false, "true or false")?,
+        proxies: Proxies::from_environment()?,
         bucket: bucket()?,
         drain: drain.clone(),
     };

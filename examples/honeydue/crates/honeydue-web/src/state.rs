@@ -5,7 +5,7 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use honeydue_pages::{ApiClient, ClientError, forms, look};
-use honeydue_service::{Drain, Release};
+use honeydue_service::{Drain, Release, client::Proxies};
 
 /// The cookie that holds the session's token.
 const COOKIE: &str = "honeydue_session";
@@ -18,6 +18,7 @@ pub(crate) struct Web {
     pub(crate) api: ApiClient,
     pub(crate) release: Release,
     pub(crate) secure_cookies: bool,
+    pub(crate) proxies: Proxies,
     /// Where browsers send files, such as `http://bucket.localhost:8080`; `None` when this honeyDue keeps none.
     pub(crate) bucket: Option<String>,
     pub(crate) drain: Drain,

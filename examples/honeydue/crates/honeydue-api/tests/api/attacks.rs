@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use honeydue_service::{Purpose, Sealer};
 use honeydue_store::Token;
 use reqwest::{Client, Method, Response, header};
@@ -46,6 +47,13 @@ impl Served {
         let answer = self.post(&format!("/api/auth/{way}/"), "192.0.2.1", "", &body).await;
         assert!(answer.status().is_success(), "{way} {email}: {}", answer.status());
         answer.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A try to log in; answers its status and after how many seconds to try again.
+    async fn login(&self, forwarded_for: &str, email: &str, password: &str) -> (u16, Option<u64>) {
+        let body = json!({ "email": email, "password": password });
+        let answer = self.post("/api/auth/login/", forwarded_for, "", &body).await;
+        (answer.status().as_u16(), retry_after(&answer))
     }
 
     async fn me(&self, token: &str) -> (u16, String) {
@@ -148,4 +156,83 @@ async fn account_stays_while_its_sessions_cannot_be_ended() {
     let refused = served.post("/api/me/delete/", "192.0.2.1", &ada, &proof).await;
     assert_eq!((refused.status().as_u16(), retry_after(&refused)), (503, Some(5)));
     assert_eq!(served.me(&ada).await, (200, ADA.into()), "it is as it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_logins_at_once_keep_memory_bounded_and_are_answered() {
+    const MOST: u64 = 128 * 1024 * 1024;
+    let served = Served::start().await;
+    served.signed_in("register", ADA).await;
+    // One by one, as a patient attacker does, from a new address each time.
+    for number in 0..12 {
+        let (status, _) =
+            served.login(&format!("198.51.100.{number}"), &format!("{number}@example.com"), "wrong").await;
+        assert_eq!(status, 401);
+    }
+    let one_by_one = served.api.peak_memory();
+    assert!(one_by_one < MOST, "{one_by_one} bytes after a dozen logins");
+    let served = &served;
+    let many = (0..150).map(|number| async move {
+        served.login(&format!("203.0.113.{number}"), &format!("{number}@example.com"), "wrong").await
+    });
+    let answers = join_all(many).await;
+    let refused: Vec<_> = answers.iter().filter(|(status, _)| *status == 503).collect();
+    assert!(!refused.is_empty(), "the queue has an end: {answers:?}");
+    assert!(refused.iter().all(|(_, again)| *again == Some(1)), "{refused:?}");
+    assert!(answers.iter().all(|(status, _)| matches!(status, 401 | 503)), "{answers:?}");
+    let peak = served.api.peak_memory();
+    assert!(peak < MOST, "{peak} bytes");
+    assert_eq!(served.login("192.0.2.1", ADA, PASSWORD).await.0, 200, "and it goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stranger_who_guesses_keeps_nobody_else_out() {
+    let served = Served::start().await;
+    served.signed_in("register", ADA).await;
+    for _ in 0..10 {
+        assert_eq!(served.login("203.0.113.9", ADA, "not the password").await.0, 401);
+    }
+    let (status, again) = served.login("203.0.113.9", ADA, "not the password").await;
+    assert_eq!(status, 429);
+    assert!(again.is_some_and(|seconds| (1..=301).contains(&seconds)), "{again:?}");
+    // What a client writes into the header itself makes it nobody else.
+    for spoofed in ["198.51.100.7, 203.0.113.9", "192.0.2.1, 10.0.0.1, 203.0.113.9", "nonsense, 203.0.113.9"]
+    {
+        assert_eq!(served.login(spoofed, ADA, PASSWORD).await.0, 429, "{spoofed}");
+    }
+    assert_eq!(served.login("192.0.2.1", ADA, PASSWORD).await.0, 200, "Ada is let in where she is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_that_goes_through_many_accounts_is_slowed() {
+    let served = Served::start().await;
+    served.signed_in("register", ADA).await;
+    for number in 0..50 {
+        // A right password of one's own now and then is no way around.
+        if number % 10 == 0 {
+            assert_eq!(served.login("203.0.113.9", ADA, PASSWORD).await.0, 200);
+        }
+        let guessed = served.login("203.0.113.9", &format!("{number}@example.com"), "a guess").await;
+        assert_eq!(guessed.0, 401, "{number}");
+    }
+    let (status, again) = served.login("203.0.113.9", "another@example.com", "a guess").await;
+    assert_eq!(status, 429);
+    assert!(again.is_some());
+    assert_eq!(served.login("192.0.2.1", ADA, PASSWORD).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_that_opens_many_accounts_is_slowed() {
+    let served = Served::start().await;
+    let register = async |number: u32| {
+        let body = json!({ "email": format!("{number}@example.com"), "name": "x", "password": PASSWORD });
+        served.post("/api/auth/register/", "203.0.113.9", "", &body).await
+    };
+    for number in 0..30 {
+        assert_eq!(register(number).await.status().as_u16(), 201, "{number}");
+    }
+    let refused = register(31).await;
+    assert_eq!(refused.status().as_u16(), 429);
+    assert!(retry_after(&refused).is_some_and(|seconds| seconds > 3000));
+    served.signed_in("register", ADA).await;
 }
