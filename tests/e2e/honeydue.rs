@@ -32,6 +32,18 @@ fn up_ships_it_whole_and_up_again_changes_nothing() {
     assert_eq!(app.object("deployment", "api")["status"]["readyReplicas"], 3);
     app.kubectl(&["get", "job", "-l", "app.kubernetes.io/name=migrate"]).ok().says("1/1");
 
+    // What is for the cluster alone stays there.
+    for host in ["web.localhost", "admin.localhost", "api.localhost"] {
+        for path in ["/metrics", "/version"] {
+            let answer = app.ask(host, path, &[]).expect("it answers");
+            assert_eq!(answer.status, 404, "{host}{path}: {}", answer.body);
+        }
+    }
+    assert!(
+        !app.page("api.localhost", "/api/version/").contains("\"pod\":\"api-"),
+        "nor does it name its pod"
+    );
+
     live_in_it(&app);
 
     let again = app.skep(&["up"]).ok().says("nothing was changed").says("7 images, unchanged");

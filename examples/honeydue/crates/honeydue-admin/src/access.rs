@@ -1,7 +1,7 @@
 //! Who may see the page: whoever knows `ADMIN_PASSWORD`, or, where `ADMIN_ACCESS` is `open` (one's own machine), everyone.
 
 use axum::http::HeaderMap;
-use honeydue_pages::forms;
+use honeydue_pages::forms::Cookies;
 use honeydue_service::{Purpose, Sealer, SettingError, settings};
 use jiff::Timestamp;
 
@@ -41,11 +41,11 @@ impl Access {
     }
 
     /// True when a request's cookie, or the rule, lets it in at `now`.
-    pub(crate) fn admits(&self, headers: &HeaderMap, now: Timestamp) -> bool {
+    pub(crate) fn admits(&self, cookies: Cookies, headers: &HeaderMap, now: Timestamp) -> bool {
         match self {
             Self::Open => true,
             Self::Password { sealer, .. } => {
-                forms::cookie(headers, COOKIE).is_some_and(|cookie| is_valid(sealer, &cookie, now))
+                cookies.get(headers, COOKIE).is_some_and(|cookie| is_valid(sealer, &cookie, now))
             }
         }
     }

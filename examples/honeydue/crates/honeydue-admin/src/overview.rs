@@ -9,7 +9,7 @@ use axum::{
     response::{AppendHeaders, IntoResponse as _, Redirect, Response},
 };
 use honeydue_model::Overview;
-use honeydue_pages::{ApiClient, ClientError, forms, look};
+use honeydue_pages::{ApiClient, ClientError, look};
 use honeydue_service::{Release, client::ClientAddress};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -23,13 +23,13 @@ use crate::{
 
 /// `GET /`.
 pub(crate) async fn show(State(admin): State<Admin>, headers: HeaderMap) -> Response {
-    if !admin.access.admits(&headers, Timestamp::now()) {
+    if !admin.access.admits(admin.cookies, &headers, Timestamp::now()) {
         return Redirect::to("/login").into_response();
     }
     let (readiness, overview, api, worker, web) = tokio::join!(
         admin.api.inspect::<Value>("/api/ready/"),
         admin.api.get::<Overview>("/api/keeper/overview/", Some(&admin.keeper_token)),
-        running(&admin.api, "/api/version/", "api"),
+        running(&admin.api_internal, "/version", "api"),
         running(&admin.worker, "/version", "worker"),
         running(&admin.web, "/version", "web"),
     );
@@ -85,7 +85,7 @@ pub(crate) async fn login(
     match admin.access.pass(&form.password, Timestamp::now()) {
         Some(pass) => {
             admin.throttle.forgive(&client);
-            let cookie = forms::set_cookie(COOKIE, &pass, COOKIE_SECONDS, admin.secure_cookies);
+            let cookie = admin.cookies.set(COOKIE, &pass, COOKIE_SECONDS);
             (AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to("/")).into_response()
         }
         None => {

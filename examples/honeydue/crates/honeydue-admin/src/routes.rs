@@ -8,27 +8,22 @@ use axum::{
     routing::get,
 };
 use honeydue_pages::{forms, look};
-use honeydue_service::{
-    Release, client,
-    metrics::{self, Metrics},
-};
+use honeydue_service::{client, metrics};
 use serde_json::{Value, json};
 
-use crate::{overview, state::Admin, version::VERSION};
+use crate::{overview, state::Admin};
 
 /// The page's router.
 pub(crate) fn router(admin: Admin) -> Router {
-    let (counted, proxies) = (Metrics::new("admin", VERSION), admin.proxies);
+    let (counted, proxies) = (admin.metrics.clone(), admin.proxies);
     Router::new()
         .route("/", get(overview::show))
         .route("/login", get(overview::login_form).post(overview::login))
         .route("/health/", get(async || Json(json!({ "status": "alive" }))))
         .route("/ready/", get(ready))
-        .route("/version", get(version))
         .with_state(admin)
         .route("/assets/style.css", get(look::style))
         .route("/assets/icon.svg", get(look::icon))
-        .route("/metrics", get(metrics::scrape).with_state(counted.clone()))
         .layer(DefaultBodyLimit::max(16 * 1024))
         .layer(middleware::from_fn(forms::same_origin))
         .layer(middleware::from_fn_with_state(proxies, client::note_client))
@@ -41,8 +36,4 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, Json<Value>) {
     } else {
         (StatusCode::OK, Json(json!({ "status": "ready" })))
     }
-}
-
-async fn version(State(admin): State<Admin>) -> Json<Release> {
-    Json(admin.release)
 }

@@ -1,7 +1,7 @@
 //! What handlers share.
 
-use honeydue_pages::ApiClient;
-use honeydue_service::{Drain, Release, client::Proxies};
+use honeydue_pages::{ApiClient, forms::Cookies};
+use honeydue_service::{Drain, Release, client::Proxies, metrics::Metrics};
 
 use crate::{access::Access, throttle::Throttle};
 
@@ -9,13 +9,16 @@ use crate::{access::Access, throttle::Throttle};
 #[derive(Debug, Clone)]
 pub(crate) struct Admin {
     pub(crate) api: ApiClient,
+    /// The api's port for its own cluster.
+    pub(crate) api_internal: ApiClient,
     pub(crate) worker: ApiClient,
     pub(crate) web: ApiClient,
     pub(crate) access: Access,
     pub(crate) keeper_token: String,
     pub(crate) release: Release,
-    pub(crate) secure_cookies: bool,
+    pub(crate) cookies: Cookies,
     pub(crate) proxies: Proxies,
     pub(crate) throttle: Throttle,
+    pub(crate) metrics: Metrics,
     pub(crate) drain: Drain,
 }

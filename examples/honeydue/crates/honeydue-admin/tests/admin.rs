@@ -42,7 +42,7 @@ async fn admin_password_guesses_are_throttled_per_client() {
     let let_in = sign_in(&admin, "192.0.2.1", "honey").await;
     assert_eq!(let_in.status(), 303);
     let cookie = let_in.headers()[header::SET_COOKIE].to_str().unwrap();
-    assert!(cookie.starts_with("honeydue_keeper="), "{cookie}");
+    assert!(cookie.starts_with("__Host-honeydue_keeper=") && cookie.ends_with("; Secure"), "{cookie}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,8 +66,19 @@ async fn admin_cookie_can_not_be_had_from_another_seal() {
     };
     let forged = |text: &str| format!("9999999999.{}", sealer.seal(Purpose::Session, text));
     for text in ["9999999999", "keeper until 9999999999"] {
-        assert_eq!(page(format!("honeydue_keeper={}", forged(text))).await, 303, "{text}");
+        assert_eq!(page(format!("__Host-honeydue_keeper={}", forged(text))).await, 303, "{text}");
     }
     let real = format!("9999999999.{}", sealer.seal(Purpose::AdminCookie, "9999999999"));
-    assert_eq!(page(format!("honeydue_keeper={real}")).await, 200);
+    assert_eq!(page(format!("honeydue_keeper={real}")).await, 303, "another host may have set it");
+    assert_eq!(page(format!("__Host-honeydue_keeper={real}")).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admin_metrics_are_not_on_the_page_s_port() {
+    let (admin, http) = start();
+    for path in ["/metrics", "/version"] {
+        let url = |address: &str| format!("http://{address}{path}");
+        assert_eq!(http.get(url(&admin.address)).send().await.unwrap().status(), 404, "{path}");
+        assert_eq!(http.get(url(&admin.metrics_address())).send().await.unwrap().status(), 200, "{path}");
+    }
 }

@@ -75,7 +75,7 @@ pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Readiness
     (code, Json(Readiness { status, checks }))
 }
 
-/// Which release answers.
+/// Which release answers, without its pod, which only the metrics port shows.
 pub(crate) async fn version(State(api): State<Api>) -> Json<Release> {
-    Json(api.release)
+    Json(api.release.public())
 }

@@ -49,7 +49,6 @@ pub(crate) fn router(api: Api) -> Router {
         .at("/api/digest", get(tasks::digest))
         .at("/api/keeper/overview", get(keeper::overview))
         .with_state(api)
-        .route("/metrics", get(metrics::scrape).with_state(counted.clone()))
         .fallback(async || {
             ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
         })

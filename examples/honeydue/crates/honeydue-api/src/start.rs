@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use honeydue_files::Storage;
 use honeydue_service::{
-    Drain, Release, Sealer, SettingError, address, client::Proxies, metrics::Metrics, serve, settings,
+    Drain, Internal, Release, Sealer, SettingError, address, client::Proxies, metrics::Metrics, serve,
+    settings,
 };
 use honeydue_store::{Cache, Store, passwords::Passwords};
 
@@ -39,6 +40,14 @@ pub(crate) async fn start() -> ExitCode {
         Ok(address) => address::bind(address).await,
         Err(error) => return refuse(&error),
     };
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => return refuse(&error),
+    };
+    let internal = match Internal::open(api.release.clone(), api.metrics.clone()).await {
+        Ok(internal) => internal,
+        Err(error) => return refuse(&error),
+    };
     match api.storage.clone() {
         Some(storage) => drop(tokio::spawn(async move {
             storage.learn_forms().await;
@@ -47,10 +56,7 @@ pub(crate) async fn start() -> ExitCode {
         None => tracing::warn!("there is no bucket (B2_ENDPOINT is not set): files are refused"),
     }
     let store = api.store.clone();
-    let served = match listener {
-        Ok(listener) => serve(listener, routes::router(api), &drain).await,
-        Err(error) => return refuse(&error),
-    };
+    let (served, ()) = tokio::join!(serve(listener, routes::router(api), &drain), internal.serve(&drain));
     store.close().await;
     match served {
         Ok(()) => {

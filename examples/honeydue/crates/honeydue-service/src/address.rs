@@ -26,6 +26,16 @@ pub fn from_environment(default_port: u16) -> Result<SocketAddr, SettingError> {
     Ok(set("BIND_ADDR")?.or(shared).unwrap_or(everywhere))
 }
 
+/// Returns where to serve metrics: the address of [`from_environment`], and `METRICS_PORT` (9464 if absent, the default of
+/// OpenTelemetry's Prometheus exporter).
+///
+/// # Errors
+/// When a setting is not an address or a port.
+pub fn internal_from_environment() -> Result<SocketAddr, SettingError> {
+    let port = parsed("METRICS_PORT", 9464, "a port number")?;
+    Ok(SocketAddr::new(from_environment(port)?.ip(), port))
+}
+
 /// Opens `address` for listening and says so in the log.
 ///
 /// # Errors

@@ -1,11 +1,12 @@
 //! What every honeyDue process does alike: where it listens, how it logs, what it counts, which release it is, and how it
 //! leaves without dropping a request. It knows nothing of homes or tasks.
 //!
-//! A `main` is [`run`] with one async function; that function binds with [`address::bind`] and ends in [`serve`].
+//! A `main` is [`run`] with one async function; that function binds with [`address::bind`], opens [`Internal`], and ends in [`serve`].
 
 pub mod address;
 pub mod client;
 mod drain;
+mod internal;
 pub mod metrics;
 mod release;
 mod sealer;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 pub use self::{
     drain::Drain,
+    internal::{Internal, InternalError},
     release::Release,
     sealer::{Purpose, Sealer},
     serve::{ServeError, serve},

@@ -39,6 +39,12 @@ impl Release {
             pod: settings::optional("POD_NAME"),
         }
     }
+
+    /// Returns the release without its pod, for public addresses.
+    #[must_use]
+    pub fn public(self) -> Self {
+        Self { pod: None, ..self }
+    }
 }
 
 /// The first line of the file, where there is one.

@@ -58,6 +58,13 @@ impl Running {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Where it serves what is for its own cluster.
+    pub fn metrics_address(&self) -> String {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("metrics are served"));
+        line.and_then(|line| line.split_once("at=")).expect("it serves metrics").1.trim().to_owned()
+    }
+
     /// The most memory that it has had so far, in bytes: as its cgroup's limit would have counted it.
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -196,6 +196,7 @@ impl Surroundings {
             .env("GREETING", "hello from the test")
             .env("BIND_ADDR", "127.0.0.1")
             .env("PORT", "0")
+            .env("METRICS_PORT", "0")
             .env("DB_WAIT_SECONDS", "5");
         command
     }

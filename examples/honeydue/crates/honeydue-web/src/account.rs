@@ -10,10 +10,7 @@ use honeydue_model::{Login, Registration, SignedIn};
 use honeydue_pages::{ClientError, look};
 use honeydue_service::client::ClientAddress;
 
-use crate::{
-    shown::Gate,
-    state::{Web, token},
-};
+use crate::{shown::Gate, state::Web};
 
 /// `GET /signup`.
 pub(crate) async fn signup_form(State(web): State<Web>) -> Response {
@@ -57,7 +54,7 @@ pub(crate) async fn login(
 
 /// `POST /logout`: ends the session here even when the api cannot be told.
 pub(crate) async fn logout(State(web): State<Web>, headers: HeaderMap) -> Response {
-    if let Some(token) = token(&headers)
+    if let Some(token) = web.token(&headers)
         && let Err(error) = web.api.act(Method::POST, "/api/auth/logout/", Some(&token)).await
     {
         tracing::warn!(%error, "a session was not ended at the api");

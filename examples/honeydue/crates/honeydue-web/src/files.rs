@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     shown::{Documents, Done, times},
-    state::{Web, token},
+    state::Web,
 };
 
 const SCRIPT: &str = include_str!("../assets/upload.js");
@@ -28,7 +28,7 @@ pub(crate) async fn script() -> Response {
 
 /// `GET /tasks/{id}/done`: photos of something that was done, and the times that it was done before.
 pub(crate) async fn done(State(web): State<Web>, headers: HeaderMap, Path(id): Path<i64>) -> Response {
-    let Some(token) = token(&headers) else { return Redirect::to("/login").into_response() };
+    let Some(token) = web.token(&headers) else { return Redirect::to("/login").into_response() };
     let token = Some(token.as_str());
     let (task_path, times_path) = (format!("/api/tasks/{id}/"), format!("/api/tasks/{id}/completions/"));
     let asked = tokio::try_join!(
@@ -56,7 +56,7 @@ pub(crate) async fn done(State(web): State<Web>, headers: HeaderMap, Path(id): P
 
 /// `GET /residences/{id}/documents`.
 pub(crate) async fn documents(State(web): State<Web>, headers: HeaderMap, Path(id): Path<i64>) -> Response {
-    let Some(token) = token(&headers) else { return Redirect::to("/login").into_response() };
+    let Some(token) = web.token(&headers) else { return Redirect::to("/login").into_response() };
     let token = Some(token.as_str());
     let (place_path, documents_path) =
         (format!("/api/residences/{id}/"), format!("/api/residences/{id}/documents/"));
@@ -93,7 +93,7 @@ pub(crate) async fn presign(
 
 /// `POST /uploads/{id}/cancel`, by the page's script.
 pub(crate) async fn cancel(State(web): State<Web>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    let Some(token) = token(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
+    let Some(token) = web.token(&headers) else { return StatusCode::UNAUTHORIZED.into_response() };
     if !is_id(&id) {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -151,7 +151,7 @@ pub(crate) async fn delete_document(
     Path(id): Path<i64>,
     Query(back): Query<Back>,
 ) -> Response {
-    let Some(token) = token(&headers) else { return Redirect::to("/login").into_response() };
+    let Some(token) = web.token(&headers) else { return Redirect::to("/login").into_response() };
     match web.api.act(Method::DELETE, &format!("/api/documents/{id}/"), Some(&token)).await {
         Ok(()) => Redirect::to(&format!("/residences/{}/documents", back.residence)).into_response(),
         Err(error) => web.failed(&error).await,
@@ -160,7 +160,7 @@ pub(crate) async fn delete_document(
 
 /// `GET /files/{id}`: on to where it can be read, for the next minutes.
 pub(crate) async fn file(State(web): State<Web>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    let Some(token) = token(&headers) else { return Redirect::to("/login").into_response() };
+    let Some(token) = web.token(&headers) else { return Redirect::to("/login").into_response() };
     if !is_id(&id) {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -177,7 +177,7 @@ async fn pass_on<B: Serialize + Sync, T: DeserializeOwned + Serialize>(
     path: &str,
     body: &B,
 ) -> Response {
-    let token = token(headers);
+    let token = web.token(headers);
     match web.api.post::<B, T>(path, token.as_deref(), body).await {
         Ok(answer) => (StatusCode::CREATED, Json(answer)).into_response(),
         Err(ClientError::Refused { status, code, message, field }) => {

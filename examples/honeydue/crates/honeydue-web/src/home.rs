@@ -14,12 +14,12 @@ use serde::Deserialize;
 use crate::{
     shown::{Home, Landing, groups, noted},
     starter::usual_tasks,
-    state::{Web, token},
+    state::Web,
 };
 
 /// `GET /`: what honeyDue is, or home for those who are signed in.
 pub(crate) async fn landing(State(web): State<Web>, headers: HeaderMap) -> Response {
-    if token(&headers).is_some() {
+    if web.token(&headers).is_some() {
         return Redirect::to("/home").into_response();
     }
     look::page(StatusCode::OK, &Landing { frame: web.frame(None).await })
@@ -27,7 +27,7 @@ pub(crate) async fn landing(State(web): State<Web>, headers: HeaderMap) -> Respo
 
 /// `GET /home`.
 pub(crate) async fn home(State(web): State<Web>, headers: HeaderMap) -> Response {
-    match token(&headers) {
+    match web.token(&headers) {
         Some(token) => show(&web, &token, None).await,
         None => Redirect::to("/login").into_response(),
     }
@@ -47,7 +47,7 @@ pub(crate) async fn add_residence(
     headers: HeaderMap,
     Form(form): Form<ResidenceForm>,
 ) -> Response {
-    let Some(token) = token(&headers) else { return Redirect::to("/login").into_response() };
+    let Some(token) = web.token(&headers) else { return Redirect::to("/login").into_response() };
     let new = NewResidence { name: form.name, address: form.address };
     let added = async {
         let residence: Residence = web.api.post("/api/residences/", Some(&token), &new).await?;
@@ -87,7 +87,7 @@ pub(crate) async fn add_task(
     headers: HeaderMap,
     Form(form): Form<TaskForm>,
 ) -> Response {
-    let Some(token) = token(&headers) else { return Redirect::to("/login").into_response() };
+    let Some(token) = web.token(&headers) else { return Redirect::to("/login").into_response() };
     let Ok(due_on) = form.due_on.parse() else {
         return show(&web, &token, Some("choose the day that the task is due".to_owned())).await;
     };
@@ -113,7 +113,7 @@ pub(crate) async fn delete_task(State(web): State<Web>, headers: HeaderMap, Path
 }
 
 async fn act(web: &Web, headers: &HeaderMap, method: Method, path: &str) -> Response {
-    let Some(token) = token(headers) else { return Redirect::to("/login").into_response() };
+    let Some(token) = web.token(headers) else { return Redirect::to("/login").into_response() };
     let done = web.api.act(method, path, Some(&token)).await;
     back_home(web, &token, done).await
 }

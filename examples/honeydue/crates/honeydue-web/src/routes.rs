@@ -9,17 +9,14 @@ use axum::{
     routing::{get, post},
 };
 use honeydue_pages::{forms, look};
-use honeydue_service::{
-    Release, client,
-    metrics::{self, Metrics},
-};
+use honeydue_service::{client, metrics};
 use serde_json::{Value, json};
 
-use crate::{account, files, home, shown::Trouble, state::Web, version::VERSION};
+use crate::{account, files, home, shown::Trouble, state::Web};
 
 /// The pages' router.
 pub(crate) fn router(web: Web) -> Router {
-    let (counted, proxies) = (Metrics::new("web", VERSION), web.proxies);
+    let (counted, proxies) = (web.metrics.clone(), web.proxies);
     Router::new()
         .route("/", get(home::landing))
         .route("/home", get(home::home))
@@ -39,13 +36,11 @@ pub(crate) fn router(web: Web) -> Router {
         .route("/logout", post(account::logout))
         .route("/health/", get(async || Json(json!({ "status": "alive" }))))
         .route("/ready/", get(ready))
-        .route("/version", get(version))
         .fallback(nothing_here)
         .with_state(web)
         .route("/assets/style.css", get(look::style))
         .route("/assets/icon.svg", get(look::icon))
         .route("/assets/upload.js", get(files::script))
-        .route("/metrics", get(metrics::scrape).with_state(counted.clone()))
         .layer(DefaultBodyLimit::max(64 * 1024))
         .layer(middleware::from_fn(forms::same_origin))
         .layer(middleware::from_fn_with_state(proxies, client::note_client))
@@ -59,10 +54,6 @@ async fn ready(State(web): State<Web>) -> (StatusCode, Json<Value>) {
     } else {
         (StatusCode::OK, Json(json!({ "status": "ready" })))
     }
-}
-
-async fn version(State(web): State<Web>) -> Json<Release> {
-    Json(web.release)
 }
 
 async fn nothing_here(State(web): State<Web>) -> Response {

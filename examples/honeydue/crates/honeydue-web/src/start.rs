@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
-use honeydue_pages::ApiClient;
-use honeydue_service::{Drain, Release, SettingError, address, client::Proxies, serve, settings};
+use honeydue_pages::{ApiClient, forms::Cookies};
+use honeydue_service::{
+    Drain, Internal, Release, SettingError, address, client::Proxies, metrics::Metrics, serve, settings,
+};
 
 use crate::{routes, state::Web, version::VERSION};
 
@@ -17,10 +19,15 @@ pub(crate) async fn start() -> ExitCode {
         Ok(address) => address::bind(address).await,
         Err(error) => return refuse(&error),
     };
-    let served = match listener {
-        Ok(listener) => serve(listener, routes::router(web), &drain).await,
+    let listener = match listener {
+        Ok(listener) => listener,
         Err(error) => return refuse(&error),
     };
+    let internal = match Internal::open(web.release.clone(), web.metrics.clone()).await {
+        Ok(internal) => internal,
+        Err(error) => return refuse(&error),
+    };
+    let (served, ()) = tokio::join!(serve(listener, routes::router(web), &drain), internal.serve(&drain));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error),
@@ -32,8 +39,9 @@ fn assemble() -> Result<(Drain, Web), SettingError> {
     let web = Web {
         api: ApiClient::new(&settings::text("API_URL", "http://api:8000")),
         release: Release::from_environment("web", VERSION),
-        secure_cookies: settings::parsed("COOKIE_SECURE", false, "true or false")?,
+        cookies: Cookies::from_environment()?,
         proxies: Proxies::from_environment()?,
+        metrics: Metrics::new("web", VERSION),
         bucket: bucket()?,
         drain: drain.clone(),
     };

@@ -4,8 +4,8 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
-use honeydue_pages::{ApiClient, ClientError, forms, look};
-use honeydue_service::{Drain, Release, client::Proxies};
+use honeydue_pages::{ApiClient, ClientError, forms::Cookies, look};
+use honeydue_service::{Drain, Release, client::Proxies, metrics::Metrics};
 
 /// The cookie that holds the session's token.
 const COOKIE: &str = "honeydue_session";
@@ -17,8 +17,9 @@ const COOKIE_SECONDS: u32 = 30 * 24 * 60 * 60;
 pub(crate) struct Web {
     pub(crate) api: ApiClient,
     pub(crate) release: Release,
-    pub(crate) secure_cookies: bool,
+    pub(crate) cookies: Cookies,
     pub(crate) proxies: Proxies,
+    pub(crate) metrics: Metrics,
     /// Where browsers send files, such as `http://bucket.localhost:8080`; `None` when this honeyDue keeps none.
     pub(crate) bucket: Option<String>,
     pub(crate) drain: Drain,
@@ -34,6 +35,11 @@ pub(crate) struct Frame {
 }
 
 impl Web {
+    /// The session's token, if the browser has one.
+    pub(crate) fn token(&self, headers: &HeaderMap) -> Option<String> {
+        self.cookies.get(headers, COOKIE)
+    }
+
     /// Asks the api which release it is, for the footer; a page is shown without it too.
     pub(crate) async fn frame(&self, user: Option<String>) -> Frame {
         let api = self.api.get("/api/version/", None).await.ok();
@@ -42,13 +48,13 @@ impl Web {
 
     /// Redirects to `path` with the session kept in a cookie.
     pub(crate) fn signed_in(&self, token: &str, path: &str) -> Response {
-        let cookie = forms::set_cookie(COOKIE, token, COOKIE_SECONDS, self.secure_cookies);
+        let cookie = self.cookies.set(COOKIE, token, COOKIE_SECONDS);
         (AppendHeaders([(axum::http::header::SET_COOKIE, cookie)]), Redirect::to(path)).into_response()
     }
 
     /// Redirects to `path` with the cookie deleted.
     pub(crate) fn signed_out(&self, path: &str) -> Response {
-        let cookie = forms::set_cookie(COOKIE, "", 0, self.secure_cookies);
+        let cookie = self.cookies.set(COOKIE, "", 0);
         (AppendHeaders([(axum::http::header::SET_COOKIE, cookie)]), Redirect::to(path)).into_response()
     }
 
@@ -78,9 +84,4 @@ impl Web {
         let page = crate::shown::Trouble { frame: self.frame(None).await, heading, advice };
         look::page(status, &page)
     }
-}
-
-/// The session's token, if the browser has one.
-pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
-    forms::cookie(headers, COOKIE)
 }

@@ -1,14 +1,12 @@
-//! The worker's own small HTTP face, for probes and scrapes.
+//! The worker's own small HTTP face, for probes.
 
 use axum::{Json, Router, extract::State, http::StatusCode, middleware, routing::get};
 use honeydue_service::{
-    Drain, Release,
+    Drain,
     metrics::{self, Metrics},
 };
 use honeydue_store::Store;
 use serde_json::{Value, json};
-
-use crate::version::VERSION;
 
 #[derive(Debug, Clone)]
 struct Face {
@@ -16,14 +14,12 @@ struct Face {
     drain: Drain,
 }
 
-/// `/health/` (alive), `/ready/` (database and schema answer), `/version` and `/metrics`.
+/// `/health/` (alive) and `/ready/` (database and schema answer).
 pub(crate) fn router(store: Store, drain: Drain, counted: Metrics) -> Router {
     Router::new()
         .route("/health/", get(async || Json(json!({ "status": "alive" }))))
         .route("/ready/", get(ready))
-        .route("/version", get(async || Json(Release::from_environment("worker", VERSION))))
         .with_state(Face { store, drain })
-        .route("/metrics", get(metrics::scrape).with_state(counted.clone()))
         .layer(middleware::from_fn_with_state(counted, metrics::observe))
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use honeydue_files::Storage;
-use honeydue_service::{Drain, address, metrics::Metrics, serve, settings};
+use honeydue_service::{Drain, Internal, Release, address, metrics::Metrics, serve, settings};
 use honeydue_store::Store;
 
 use crate::{
@@ -48,6 +48,11 @@ pub(crate) async fn start() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let metrics = Metrics::new("worker", VERSION);
+    let release = Release::from_environment("worker", VERSION);
+    let internal = match Internal::open(release, metrics.clone()).await {
+        Ok(internal) => internal,
+        Err(error) => return refuse(&error),
+    };
     let tools = Tools { store: store.clone(), storage, metrics: metrics.clone() };
     let runner = Runner { tools, worker, drain: drain.clone() };
     let runs = async {
@@ -56,8 +61,8 @@ pub(crate) async fn start() -> ExitCode {
             () = drain.over() => tracing::warn!("a run was cut off; its lease will run out"),
         }
     };
-    let ((), served) =
-        tokio::join!(runs, serve(listener, health::router(store.clone(), drain.clone(), metrics), &drain));
+    let health = health::router(store.clone(), drain.clone(), metrics);
+    let ((), served, ()) = tokio::join!(runs, serve(listener, health, &drain), internal.serve(&drain));
     store.close().await;
     match served {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,7 +25,9 @@ impl Served {
         drop(rustls::crypto::ring::default_provider().install_default());
         let surroundings = Surroundings::start();
         surroundings.migrate(None).await;
-        let api = surroundings.serve();
+        let mut command = surroundings.api();
+        command.env("POD_NAME", "api-7c9d-x2x4z");
+        let api = Running::start(command);
         Self { surroundings, api, http: Client::builder().no_proxy().build().unwrap() }
     }
 
@@ -235,4 +237,21 @@ async fn client_that_opens_many_accounts_is_slowed() {
     assert_eq!(refused.status().as_u16(), 429);
     assert!(retry_after(&refused).is_some_and(|seconds| seconds > 3000));
     served.signed_in("register", ADA).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_and_pod_are_told_on_a_port_of_their_own() {
+    let served = Served::start().await;
+    for path in ["/metrics", "/metrics/", "/version"] {
+        assert_eq!(served.get(path, "").await.status().as_u16(), 404, "{path}");
+    }
+    let public: Value = served.get("/api/version/", "").await.json().await.unwrap();
+    assert_eq!((&public["service"], &public["pod"]), (&json!("api"), &Value::Null));
+    let internal = async |path: &str| {
+        let answer = served.http.get(format!("http://{}{path}", served.api.metrics_address())).send().await;
+        answer.unwrap().text().await.unwrap()
+    };
+    assert!(internal("/metrics").await.contains("http_requests_total{route=\"/api/version/\""));
+    let release: Value = serde_json::from_str(&internal("/version").await).unwrap();
+    assert_eq!(release["pod"], "api-7c9d-x2x4z");
 }
