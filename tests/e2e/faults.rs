@@ -11,7 +11,7 @@ use std::{
 use skep_tests::{Fault, FaultyApi, Outcome, World, eventually};
 
 /// The target that leads over the faulty way.
-fn faulty(world: &World) -> FaultyApi {
+pub(crate) fn faulty(world: &World) -> FaultyApi {
     let api = FaultyApi::before(world);
     let kubeconfig = api.kubeconfig().display();
     let registry = if world.is_hive() {

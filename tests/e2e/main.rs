@@ -27,6 +27,7 @@ mod look;
 mod migration;
 mod notify;
 mod operate;
+mod output;
 mod plan;
 mod promote;
 mod records;

@@ -82,6 +82,8 @@ struct Shared {
     upstream: String,
     client: reqwest::Client,
     calls: Mutex<Calls>,
+    /// The path's end of what nobody may read.
+    forbidden: Mutex<Option<&'static str>>,
     /// Whether nobody answers, and connections that were open are cut.
     away: watch::Sender<bool>,
 }
@@ -117,7 +119,8 @@ impl FaultyApi {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let away = watch::Sender::new(false);
-        let shared = Arc::new(Shared { upstream, client, calls: Mutex::default(), away });
+        let shared =
+            Arc::new(Shared { upstream, client, calls: Mutex::default(), forbidden: Mutex::default(), away });
         let (stop, stopped) = oneshot::channel();
         let (ready, address) = std::sync::mpsc::channel();
         let served = Arc::clone(&shared);
@@ -159,6 +162,11 @@ impl FaultyApi {
     /// From now on requests are counted anew, and each takes so much longer.
     pub fn is_farther_by(&self, delay: Duration) {
         *self.shared.calls() = Calls { delay, ..Calls::default() };
+    }
+
+    /// From now on reading what ends so is forbidden, as RBAC does: `/secrets`.
+    pub fn forbid(&self, end: &'static str) {
+        *self.shared.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
 
     /// Whether nobody answers from now on, and what is open is cut.
@@ -217,6 +225,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
     if *shared.away.borrow() {
         return lost();
+    }
+    let forbidden = *shared.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
+    if request.method() == Method::GET && forbidden.is_some_and(|end| request.uri().path().ends_with(end)) {
+        return refused(StatusCode::FORBIDDEN, "Forbidden", "secrets is forbidden: ann cannot list secrets");
     }
     let delay = shared.calls().delay;
     match shared.fault(&request) {

@@ -20,7 +20,7 @@ use kube::{
 use serde_json::{Value, json};
 use tower::{BoxError, Service};
 
-use crate::{ClusterError, Route, error::field_conflicts, lease::Fence, objects::bytes, routes};
+use crate::{ClusterError, Redaction, Route, error::field_conflicts, lease::Fence, objects::bytes, routes};
 
 /// How long one request may take with all its tries, watches and logs apart.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -45,6 +45,8 @@ pub struct Cluster {
     answered: Arc<AtomicBool>,
     /// The lock that is held here.
     pub(crate) fence: Fence,
+    /// What no text of pods may show.
+    pub(crate) redaction: Redaction,
     /// Routes of kinds that are not built in, found by discovery.
     found: Arc<Mutex<BTreeMap<(String, String), Route>>>,
 }
@@ -92,6 +94,7 @@ impl Cluster {
             server: server.into(),
             answered: Arc::default(),
             fence: Fence::default(),
+            redaction: Redaction::default(),
             found: Arc::default(),
         })
     }
@@ -111,6 +114,7 @@ impl Cluster {
             server: server.into(),
             answered: Arc::default(),
             fence: Fence::default(),
+            redaction: Redaction::default(),
             found: Arc::default(),
         }
     }
@@ -201,7 +205,7 @@ impl Cluster {
         let again = may_be_sent_twice(&request);
         let fenced = is_fenced(&request);
         let mut pauses = PAUSES.iter();
-        let failed = |error| ClusterError::from_kube(&self.server, verb, what, error);
+        let failed = |error| self.failed(verb, what, error);
         let tried = async {
             loop {
                 if fenced {
@@ -241,7 +245,9 @@ impl Cluster {
     }
 
     pub(crate) fn failed(&self, verb: &'static str, what: &str, error: kube::Error) -> ClusterError {
-        ClusterError::from_kube(&self.server, verb, what, error)
+        let error = ClusterError::from_kube(&self.server, verb, what, error);
+        // A webhook may quote what it refuses.
+        error.map_message(|message| self.redaction.redact_known(message))
     }
 }
 

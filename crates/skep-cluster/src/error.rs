@@ -49,6 +49,16 @@ pub enum ClusterError {
         /// The API's message.
         message: String,
     },
+    /// Text of a pod that is not shown because it can't be redacted.
+    #[error("{what} withheld: Secrets of namespace {namespace} can't be read: {why}")]
+    Withheld {
+        /// `log of api-7d9`.
+        what: String,
+        /// Its namespace.
+        namespace: String,
+        /// Why they can't.
+        why: Box<ClusterError>,
+    },
     /// The lock that it was to be written under is lost. It was not sent.
     #[error(transparent)]
     Fenced(Box<LockError>),
@@ -138,6 +148,9 @@ impl ClusterError {
                 "remove the field from the manifest if the other manager is right, or take it back with `kubectl apply --server-side --force-conflicts`".to_owned(),
             ),
             Self::UnknownKind { .. } => Some("install the CustomResourceDefinition first, or check `apiVersion` and `kind`".to_owned()),
+            Self::Withheld { namespace, .. } => Some(format!(
+                "ask for permission to list Secrets, by which output of pods is redacted; `kubectl logs -n {namespace}` shows logs as they are"
+            )),
             Self::Fenced(_) => Some("nothing more was written; deploy again".to_owned()),
             Self::Refused { .. } | Self::Answer { .. } => None,
         }

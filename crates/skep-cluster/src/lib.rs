@@ -1,17 +1,17 @@
 //! The Kubernetes client: apply, watch, lease and the release store.
 //!
 //! The only room that knows `kube`. Objects are JSON values from end to end, so a field newer than any type of ours is
-//! never dropped. Start at [`Cluster`].
+//! never dropped. What pods say is redacted where it comes in ([`Redaction`]). Start at [`Cluster`].
 
 mod apply;
 mod bundles;
 mod connect;
 mod error;
-
 mod lease;
 mod logs;
 mod objects;
 mod plain;
+mod redaction;
 mod releases;
 mod routes;
 mod transport;
@@ -26,6 +26,7 @@ pub use kube::client::Body;
 pub use lease::{Holder, Lock, LockError, OUTAGE, unlock};
 pub use logs::LogQuery;
 pub use objects::Selector;
+pub use redaction::Redaction;
 pub use releases::{RecordError, Releases};
 pub use routes::Route;
 pub use view::{Snapshot, View};

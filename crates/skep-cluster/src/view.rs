@@ -15,7 +15,10 @@ use kube::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{Cluster, ClusterError, Route, connect::DEADLINE, error::innermost, plain::Plain};
+use crate::{
+    Cluster, ClusterError, Redaction, Route, connect::DEADLINE, error::innermost, plain::Plain,
+    redaction::NO_RECORDS,
+};
 
 /// The kinds that rollouts are judged by.
 const KINDS: &[Watched] = &[
@@ -30,6 +33,9 @@ const KINDS: &[Watched] = &[
 
 /// What the cluster says of it all: helps to tell why, and is not everybody's to read.
 const EVENT: &str = "Event";
+
+/// Never part of a snapshot: what is said in the others is redacted by them.
+const SECRETS: Watched = Watched { api_version: "v1", kind: "Secret" };
 
 /// What the namespace holds now, by kind, then name.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +87,10 @@ pub struct View {
     /// Kinds whose first list has not come yet: nothing may be judged before.
     missing: usize,
     arriving: BTreeMap<&'static str, BTreeMap<String, Arc<Value>>>,
+    namespace: String,
+    redaction: Redaction,
+    /// What came before the Secrets by which it must be redacted; `None` once these have come, or were refused.
+    early: Option<Vec<KindEvent>>,
     events: SelectAll<futures::stream::BoxStream<'static, KindEvent>>,
     server: String,
     /// When the first list must have come; and what kept it from coming.
@@ -116,11 +126,12 @@ impl Backoff for Patient {
 }
 
 impl Cluster {
-    /// Watches the namespace. Dropped connections are taken up again where they were.
+    /// Watches the namespace. Dropped connections are taken up again where they were. What pods and the cluster say in objects (messages of a
+    /// status, Events) is redacted by the namespace's Secrets, and withheld where these can't be read.
     pub fn view(&self, namespace: &str) -> View {
         let mut events = SelectAll::new();
         let mut missing = 0;
-        for &watched @ Watched { api_version, kind } in KINDS {
+        for &watched @ Watched { api_version, kind } in KINDS.iter().chain([&SECRETS]) {
             let Some(route) = Route::built_in(api_version, kind) else {
                 continue;
             };
@@ -133,14 +144,21 @@ impl Cluster {
                 plural: route.plural,
             };
             let api: Api<Plain> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-            let stream = watcher::watcher(api, watcher::Config::default()).backoff(Patient::default());
+            let config = match watched == SECRETS {
+                true => watcher::Config::default().labels(NO_RECORDS),
+                false => watcher::Config::default(),
+            };
+            let stream = watcher::watcher(api, config).backoff(Patient::default());
             events.push(stream.map(move |event| (watched, event)).boxed());
-            missing += 1;
+            missing += usize::from(watched != SECRETS);
         }
         View {
             snapshot: Snapshot::default(),
             missing,
             arriving: BTreeMap::new(),
+            namespace: namespace.to_owned(),
+            redaction: self.redaction.clone(),
+            early: Some(Vec::new()),
             events,
             server: self.url().to_owned(),
             first_by: Instant::now() + DEADLINE,
@@ -189,7 +207,56 @@ impl View {
         &self.snapshot
     }
 
+    /// Takes in what a watch brings; true when there is something new to see.
     fn take(
+        &mut self,
+        watched: Watched,
+        event: Result<Event<Plain>, watcher::Error>,
+    ) -> Result<bool, ClusterError> {
+        if watched == SECRETS {
+            if self.take_secret(event)
+                && let Some(early) = self.early.take()
+            {
+                return early
+                    .into_iter()
+                    .try_fold(false, |changed, (watched, event)| Ok(self.take(watched, event)? || changed));
+            }
+            return Ok(false);
+        }
+        if let Some(early) = &mut self.early {
+            early.push((watched, event));
+            return Ok(false);
+        }
+        self.take_object(watched, event)
+    }
+
+    /// Whether it is known by now which Secrets there are, or that they can't be read.
+    fn take_secret(&mut self, event: Result<Event<Plain>, watcher::Error>) -> bool {
+        match event {
+            Ok(Event::Init | Event::Delete(_)) => false,
+            Ok(Event::InitApply(secret) | Event::Apply(secret)) => {
+                self.redaction.hide_secrets([&secret.of_kind(SECRETS.api_version, SECRETS.kind)]);
+                false
+            }
+            Ok(Event::InitDone) => {
+                self.redaction.has_read(&self.namespace, [], Instant::now());
+                true
+            }
+            Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+                if matches!(status.code, 401 | 403) =>
+            {
+                self.redaction.was_refused(&self.namespace, status.message.clone());
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "watch of Secrets interrupted, it will be taken up again");
+                self.kept_by = Some(innermost(&error));
+                false
+            }
+        }
+    }
+
+    fn take_object(
         &mut self,
         watched: Watched,
         event: Result<Event<Plain>, watcher::Error>,
@@ -201,7 +268,7 @@ impl View {
                 Ok(false)
             }
             Ok(Event::InitApply(object)) => {
-                if let Some((name, object)) = watched.named(object) {
+                if let Some((name, object)) = watched.named(object, &self.redaction) {
                     self.arriving.entry(kind).or_default().insert(name, object);
                 }
                 Ok(false)
@@ -216,7 +283,7 @@ impl View {
                 Ok(true)
             }
             Ok(Event::Apply(object)) => {
-                if let Some((name, object)) = watched.named(object) {
+                if let Some((name, object)) = watched.named(object, &self.redaction) {
                     self.snapshot.objects.entry(kind).or_default().insert(name, object);
                 }
                 Ok(true)
@@ -256,8 +323,10 @@ impl View {
 }
 
 impl Watched {
-    fn named(self, object: Plain) -> Option<(String, Arc<Value>)> {
+    fn named(self, object: Plain, redaction: &Redaction) -> Option<(String, Arc<Value>)> {
         let name = object.name()?.to_owned();
-        Some((name, Arc::new(object.of_kind(self.api_version, self.kind))))
+        let mut object = object.of_kind(self.api_version, self.kind);
+        redaction.redact_messages(&mut object);
+        Some((name, Arc::new(object)))
     }
 }

@@ -6,7 +6,7 @@ use std::{io::Read, time::Duration};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use futures::{StreamExt, future::join_all};
 use serde_json::Value;
-use skep_cluster::{Bundles, LogQuery, Snapshot};
+use skep_cluster::{Bundles, ClusterError, LogQuery, Redaction, Snapshot};
 use skep_model::{Event, ObjectKey, Release, Step};
 use skep_rollout::recording::Recording;
 
@@ -14,7 +14,6 @@ use crate::{
     App, Failure, Plan,
     error::{InStep, Problem},
     events::{ClusterEvent, Of},
-    mask::Mask,
     owned::{owned_by, pods_of},
     session::Session,
 };
@@ -171,14 +170,14 @@ async fn collect(app: &App, plan: &Plan, session: &Session, failure: &Failure) -
     let mut recording = session.recording.lock().map(|text| text.clone()).unwrap_or_default();
     let mut view = app.cluster.view(app.namespace());
     let step = failure.step;
-    let (seen, mask) = tokio::join!(view.changed(), Mask::load(app));
-    let seen = seen.in_step(step)?;
+    let seen = view.changed().await.in_step(step)?;
+    app.cluster.read_secrets(app.namespace(), "diagnostics").await.in_step(step)?;
     let workloads = plan.desired.workloads().chain(&plan.desired.migration).filter_map(ObjectKey::of);
     let found = Found::of(seen, workloads);
     let mut lines = LINES;
     loop {
         let logs = logs(app, &found.pods, lines).await;
-        let archive = packed(&files(release, failure, &found, &logs, &recording, &mask));
+        let archive = packed(&files(release, failure, &found, &logs, &recording, app.cluster.redaction()));
         let archive = archive.map_err(|error| unpackable(&error)).in_step(step)?;
         if archive.len() <= Bundles::LARGEST || (lines < 10 && recording.is_empty()) {
             return store(app).save(release.number, &archive).await.in_step(step);
@@ -240,8 +239,11 @@ async fn logs(app: &App, pods: &[&Value], lines: u32) -> Vec<(String, String)> {
             previous,
             ..LogQuery::default()
         };
-        let log = app.cluster.log_lines(&query).await.ok()?;
-        let text: Vec<String> = log.filter_map(|line| async { line.ok() }).collect().await;
+        let text: Vec<String> = match app.cluster.log_lines(&query).await {
+            Ok(log) => log.filter_map(|line| async { line.ok() }).collect().await,
+            Err(withheld @ ClusterError::Withheld { .. }) => vec![withheld.to_string()],
+            Err(_) => return None,
+        };
         let before = if previous { ".previous" } else { "" };
         (!text.is_empty()).then(|| (format!("logs/{pod}/{container}{before}.log"), text.join("\n") + "\n"))
     });
@@ -255,7 +257,7 @@ fn files(
     found: &Found<'_>,
     logs: &[(String, String)],
     recording: &str,
-    mask: &Mask,
+    redaction: &Redaction,
 ) -> Vec<(String, String)> {
     let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     let mut files = vec![
@@ -271,7 +273,7 @@ fn files(
     if !recording.is_empty() {
         files.push((RECORDING.to_owned(), recording.to_owned()));
     }
-    files.into_iter().map(|(name, text)| (name, mask.hide(text))).collect()
+    files.into_iter().map(|(name, text)| (name, redaction.redact(&text))).collect()
 }
 
 fn told(failure: &Failure) -> String {

@@ -88,6 +88,18 @@ pub struct App {
 }
 
 impl App {
+    /// Hides the values that the project brings along in all text of pods, also before the cluster has them.
+    pub fn hide_own_values(&self) {
+        let Project { secrets, substitute, registry, bucket, .. } = &self.project;
+        let secrets = secrets.values().flat_map(|set| set.values.values());
+        let substitutes = substitute.values().filter_map(|one| one.value.as_ref());
+        let password =
+            registry.iter().filter_map(|registry| registry.credentials.as_ref()?.password.as_ref());
+        let keys = bucket.iter().filter_map(|bucket| bucket.credentials.as_ref());
+        let values = secrets.chain(substitutes).chain(password).chain(keys.map(|(_, key)| key));
+        self.cluster.redaction().hide(values.cloned());
+    }
+
     pub(crate) fn namespace(&self) -> &str {
         &self.project.namespace
     }

@@ -11,7 +11,6 @@ use crate::{
     diagnose::looked_at,
     error::{InStep, Problem},
     events::Of,
-    mask::Mask,
     operate::service_named,
     owned::pods_of,
     traffic,
@@ -84,9 +83,8 @@ pub async fn describe(app: &App, service: &str) -> Result<Description, Failure> 
         Failure::at(Step::Load, Problem::Project { what, hint: "deploy it again".to_owned() })
     })?;
     let mut view = app.cluster.view(app.namespace());
-    let (seen, mask, services, ingresses) = tokio::join!(
+    let (seen, services, ingresses) = tokio::join!(
         view.changed(),
-        Mask::load(app),
         list(app, "v1", "Service"),
         list(app, "networking.k8s.io/v1", "Ingress"),
     );
@@ -106,7 +104,7 @@ pub async fn describe(app: &App, service: &str) -> Result<Description, Failure> 
         reached_by: reached_by(&workload, &services?, &ingresses?, app.ingress_port),
         pods: pods_of(&workload, &sets, &all).into_iter().map(|pod| one_pod(pod, &indexed)).collect(),
         events: told.split_off(told.len().saturating_sub(EVENTS)),
-        diagnosed: Diagnosed { state: looked_at(app, seen, &key, &mask).await, object: key },
+        diagnosed: Diagnosed { state: looked_at(app, seen, &key).await, object: key },
     })
 }
 

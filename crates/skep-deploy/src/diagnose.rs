@@ -3,7 +3,7 @@
 
 use futures::{StreamExt, future::join_all};
 use serde_json::Value;
-use skep_cluster::{LogQuery, Route, Selector, Snapshot};
+use skep_cluster::{ClusterError, LogQuery, Route, Selector, Snapshot};
 use skep_model::{ImageRef, ObjectKey, Step};
 use skep_registry::RegistryError;
 use skep_rollout::{
@@ -14,7 +14,6 @@ use crate::{
     App, Failure,
     error::{FailedWorkload, InStep},
     events::{ClusterEvent, Of},
-    mask::Mask,
     operate::service_named,
     owned::around,
     status::workloads,
@@ -63,22 +62,21 @@ pub async fn diagnose(app: &App, service: Option<&str>) -> Result<Vec<Diagnosed>
         None => workloads(app).await?,
     };
     let mut view = app.cluster.view(app.namespace());
-    let (seen, mask) = tokio::join!(view.changed(), Mask::load(app));
-    let (seen, mask) = (seen.in_step(Step::Load)?, &mask);
+    let seen = view.changed().await.in_step(Step::Load)?;
     let each = keys
         .into_iter()
-        .map(|object| async { Diagnosed { state: looked_at(app, seen, &object, mask).await, object } });
+        .map(|object| async { Diagnosed { state: looked_at(app, seen, &object).await, object } });
     Ok(join_all(each).await)
 }
 
 /// How a workload is now, and why, for people.
-pub(crate) async fn looked_at(app: &App, seen: &Snapshot, key: &ObjectKey, mask: &Mask) -> Looked {
+pub(crate) async fn looked_at(app: &App, seen: &Snapshot, key: &ObjectKey) -> Looked {
     match look(app, seen, key) {
         Verdict::Ready { wanted, .. } => Looked::Well { pods: wanted },
         Verdict::Progressing { ready, wanted, waiting_for, .. } => {
             Looked::Moving { how: format!("{ready} of {wanted} ready, {waiting_for}") }
         }
-        Verdict::Failed(diagnosis) => Looked::Ill(explained(app, seen, key, diagnosis, false, mask).await),
+        Verdict::Failed(diagnosis) => Looked::Ill(explained(app, seen, key, diagnosis, false).await),
     }
 }
 
@@ -94,10 +92,9 @@ pub(crate) async fn all_explained(
     failed: Vec<(ObjectKey, Diagnosis)>,
     migrated: bool,
 ) -> Vec<FailedWorkload> {
-    let mask = &Mask::load(app).await;
     let each = failed
         .into_iter()
-        .map(|(key, diagnosis)| async move { explained(app, seen, &key, diagnosis, migrated, mask).await });
+        .map(|(key, diagnosis)| async move { explained(app, seen, &key, diagnosis, migrated).await });
     join_all(each).await
 }
 
@@ -107,20 +104,18 @@ async fn explained(
     workload: &ObjectKey,
     diagnosis: Diagnosis,
     migrated: bool,
-    mask: &Mask,
 ) -> FailedWorkload {
     let events = Events::new(&seen.all("Event"));
     let pod = diagnosis.pod.as_deref().and_then(|name| seen.get("Pod", name));
     let (log, registry, nodes) =
         tokio::join!(last_lines(app, &diagnosis), asked(app, &diagnosis), nodes(app, &diagnosis));
-    let log: Vec<String> = log.into_iter().map(|line| mask.hide(line)).collect();
     let nodes = nodes.as_ref().map(|(nodes, pods)| Nodes { nodes, pods: pods.as_deref() });
     let evidence = Evidence { pod, events: Some(&events), log: &log, registry, nodes, migrated };
     let diagnosis = skep_rollout::explain(diagnosis, evidence);
     let mut log = log;
     log.drain(..log.len().saturating_sub(SHOWN));
     if log.is_empty() {
-        log = complaints(seen, workload).into_iter().map(|line| mask.hide(line)).collect();
+        log = complaints(seen, workload);
     }
     FailedWorkload { workload: workload.to_string(), diagnosis, log }
 }
@@ -174,6 +169,7 @@ async fn last_lines(app: &App, diagnosis: &Diagnosis) -> Vec<String> {
     };
     match app.cluster.log_lines(&query).await {
         Ok(lines) => lines.filter_map(|line| async { line.ok() }).collect().await,
+        Err(withheld @ ClusterError::Withheld { .. }) => vec![withheld.to_string()],
         Err(_) => Vec::new(),
     }
 }

@@ -20,7 +20,6 @@ mod finish;
 mod history;
 mod keys;
 mod logs;
-mod mask;
 mod notify;
 mod operate;
 mod owned;

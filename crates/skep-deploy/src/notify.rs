@@ -40,7 +40,7 @@ fn news(app: &App, release: &Release, failure: Option<&Failure>) -> Value {
         }
         (Some(_), None) => ReleaseStatus::Failed,
     };
-    let why = failure.map(ToString::to_string);
+    let why = failure.map(|failure| app.cluster.redaction().redact_known(&failure.to_string()));
     let first = why.as_deref().and_then(|why| why.lines().next()).unwrap_or_default();
     let summary = match (outcome, restored) {
         (ReleaseStatus::Deployed, _) => format!("{name} v{number} is live on {target}"),

@@ -90,6 +90,7 @@ impl Session {
         let namespace = plan.desired.namespace_object();
         adopt::take_over(app, plan, std::slice::from_ref(&namespace), Step::Lock).await?;
         app.cluster.apply(&plan.desired.substituted.fill(&namespace), Force::No).await.in_step(Step::Lock)?;
+        app.cluster.redaction().hide_secrets(&plan.desired.secrets.0);
         let lock = take(app).await?;
         let records = async {
             if let Some(origin) = &plan.origin {
@@ -217,6 +218,7 @@ impl Session {
         self.clock.start(Step::Record);
         self.release.timings = self.clock.timings();
         self.release.pods = self.spans.lock().map(|spans| spans.all()).unwrap_or_default();
+        let failure = failure.map(|text| app.cluster.redaction().redact_known(&text));
         let closed = match self.release.close(status, skep_ambient::now(), failure) {
             Ok(()) => app.releases().save(&self.release).await.in_step(Step::Record),
             Err(illegal) => Err(Failure::at(

@@ -12,6 +12,7 @@ mod object;
 mod platform;
 mod project;
 mod quantity;
+mod redactor;
 mod release;
 mod verify;
 
@@ -27,5 +28,6 @@ pub use project::{
     NativeBuild, Notify, NotifyUrl, Project, Registry, RolloutPolicy, SecretSet, Substitute,
 };
 pub use quantity::{Quantity, QuantityError};
+pub use redactor::Redactor;
 pub use release::{IllegalTransition, PodSpan, ReasonForRelease, Release, ReleaseStatus, StepTiming};
 pub use verify::{Check, RunCheck, UrlCheck};

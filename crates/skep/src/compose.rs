@@ -133,7 +133,7 @@ fn at(place: Place, settings: &Settings, composed: Composed, emit: Emit) -> Resu
     }
     let cancel = CancellationToken::new();
     cancel_on_interrupt(cancel.clone());
-    Ok(App {
+    let app = App {
         cluster: place.cluster,
         registry: place.registry,
         images: Client::new(client)?,
@@ -150,7 +150,9 @@ fn at(place: Place, settings: &Settings, composed: Composed, emit: Emit) -> Resu
         emit,
         cancel,
         project,
-    })
+    };
+    app.hide_own_values();
+    Ok(app)
 }
 
 /// Who ships, from which commits.

@@ -1,6 +1,6 @@
 //! `skep run`: a command in a Job of its own, with the image, the config and the secrets of a service as it runs now.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
@@ -53,6 +53,8 @@ pub(crate) async fn run_within(
     let workload = service_of_ours(app, &request.service).await?;
     let job = job(app, &workload, request, longest);
     let key = ObjectKey::of(&job).ok_or_else(|| Failure::at(Step::Apply, no_pod(&request.service)))?;
+    // A command whose output could not be shown is not run.
+    app.cluster.read_secrets(app.namespace(), &format!("output of {key}")).await.in_step(Step::Apply)?;
     app.cluster.create(&job, OPERATOR).await.in_step(Step::Apply)?;
     let ended = tokio::select! {
         biased;
@@ -127,7 +129,7 @@ async fn follow(app: &App, key: &ObjectKey, each: &mut impl FnMut(String)) -> Re
         }
     };
     let query = LogQuery { namespace: app.namespace().to_owned(), pod, follow: true, ..LogQuery::default() };
-    let mut lines = Box::pin(app.cluster.log_lines(&query).await.in_step(Step::Roll)?);
+    let mut lines = pin!(app.cluster.log_lines(&query).await.in_step(Step::Roll)?);
     while let Some(Ok(line)) = lines.next().await {
         each(line);
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
-use skep_cluster::{LogQuery, Snapshot};
+use skep_cluster::{ClusterError, LogQuery, Snapshot};
 use skep_model::{Event, ObjectKey, Outcome, Step};
 use skep_rollout::{Observed, Rollout, Verdict, workload::JobState};
 use tokio::task::JoinSet;
@@ -15,7 +15,6 @@ use super::{apply, roll};
 use crate::{
     App, Failure, Plan,
     error::{InStep, Problem},
-    mask::Mask,
     owned::{around, owned_by},
     session::{LOOK_UP, Session},
 };
@@ -182,13 +181,19 @@ impl Logs {
 async fn read(app: App, pod: String) -> Vec<String> {
     let query = LogQuery { namespace: app.namespace().to_owned(), pod, follow: true, ..LogQuery::default() };
     let mut lines = Vec::new();
-    let mask = Mask::load(&app).await;
-    if let Ok(mut stream) = app.cluster.log_lines(&query).await {
-        while let Some(Ok(line)) = stream.next().await {
-            let line = mask.hide(line);
-            app.emit.emit(Event::MigrateOutput { line: line.clone() });
-            lines.push(line);
+    let mut each = |line: String| {
+        app.emit.emit(Event::MigrateOutput { line: line.clone() });
+        lines.push(line);
+    };
+    match app.cluster.log_lines(&query).await {
+        Ok(stream) => {
+            let mut stream = std::pin::pin!(stream);
+            while let Some(Ok(line)) = stream.next().await {
+                each(line);
+            }
         }
+        Err(withheld @ ClusterError::Withheld { .. }) => each(withheld.to_string()),
+        Err(_) => {}
     }
     lines
 }

@@ -41,7 +41,7 @@ pub(super) async fn check(app: &App, plan: &Plan, check: &UrlCheck) -> Result<()
     let client = client(&url).map_err(|error| unusable(innermost(&error)))?;
     let deadline = Instant::now() + check.within;
     loop {
-        let answer = ask(&client, &url, check).await;
+        let answer = ask(app, &client, &url, check).await;
         let said = answer.said.clone();
         app.emit.emit(Event::Verified { check: url.to_string(), ok: answer.ok, answer: said });
         if answer.ok {
@@ -56,7 +56,7 @@ pub(super) async fn check(app: &App, plan: &Plan, check: &UrlCheck) -> Result<()
     }
 }
 
-async fn ask(client: &Client, url: &Url, check: &UrlCheck) -> Answer {
+async fn ask(app: &App, client: &Client, url: &Url, check: &UrlCheck) -> Answer {
     let since = Instant::now();
     let response = match client.get(url.clone()).send().await {
         Ok(response) => response,
@@ -82,7 +82,12 @@ async fn ask(client: &Client, url: &Url, check: &UrlCheck) -> Answer {
     if let Some(wanted) = &check.body {
         match body {
             Ok(body) if body.contains(wanted) => {}
-            Ok(body) => return bad(format!(", without `{wanted}` in its body: `{}`", shown(&body))),
+            Ok(body) => {
+                return bad(format!(
+                    ", without `{wanted}` in its body: `{}`",
+                    shown(&app.cluster.redaction().redact(&body))
+                ));
+            }
             Err(error) => return bad(format!(", and its body can't be read: {}", innermost(&error))),
         }
     }
