@@ -177,11 +177,13 @@ fn honeydue_by_script(app: &HoneyDue) {
     let config = ["create", "configmap", "honeydue-config", "--from-env-file=script.env"];
     applied(app.kubectl(&[&config[..], &dry].concat()));
     let key = format!("--from-literal=SECRET_KEY={}", "0123456789abcdef".repeat(3));
-    let by_hand = ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "B2_KEY_ID", "B2_APP_KEY"]
-        .map(|name| format!("--from-literal={name}=by-hand"));
+    let by_hand =
+        ["POSTGRES_PASSWORD", "B2_KEY_ID", "B2_APP_KEY"].map(|name| format!("--from-literal={name}=by-hand"));
     let by_hand: Vec<&str> = by_hand.iter().map(String::as_str).collect();
     let secret = ["create", "secret", "generic", "honeydue-secrets", &key];
     applied(app.kubectl(&[&secret[..], &by_hand, &dry].concat()));
+    let secret = ["create", "secret", "generic", "honeydue-redis", "--from-literal=REDIS_PASSWORD=by-hand"];
+    applied(app.kubectl(&[&secret[..], &dry].concat()));
     for keeper in ["postgres", "bucket"] {
         with_image(&format!("{DIR}/local/{keeper}/{keeper}.yaml"), keeper, keeper);
     }

@@ -68,7 +68,7 @@ pub(crate) async fn start() -> ExitCode {
 }
 
 fn assemble(store: Store, passwords: Passwords, drain: Drain) -> Result<Api, SettingError> {
-    let password = settings::secret("REDIS_PASSWORD")?;
+    let password = settings::secret_of("the Secret honeydue-redis", "REDIS_PASSWORD")?;
     let cache =
         Cache::new(&settings::config("REDIS_URL")?, &password).map_err(|_| SettingError::Unreadable {
             name: "REDIS_URL",

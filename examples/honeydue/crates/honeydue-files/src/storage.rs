@@ -168,14 +168,14 @@ impl Storage {
         };
         match Admin::s3(self.client.clone()).cors().await {
             Ok(rules) if lets_send(&rules, method) => {
-                tracing::info!(method, "the bucket's CORS rules allow the upload method")
+                tracing::info!(method, "the bucket's CORS rules allow the upload method");
             }
             Ok(_) => tracing::warn!(
                 method,
                 "no CORS rule of the bucket allows the upload method: browsers can not send files; run `skep bucket cors plan`"
             ),
             Err(error) => {
-                tracing::info!(method, %error, "the bucket's CORS rules can't be read")
+                tracing::info!(method, %error, "the bucket's CORS rules can't be read");
             }
         }
     }

@@ -48,7 +48,15 @@ pub fn config(name: &'static str) -> Result<String, SettingError> {
 /// # Errors
 /// When it is absent or empty.
 pub fn secret(name: &'static str) -> Result<String, SettingError> {
-    optional(name).ok_or(SettingError::Missing { name, source_hint: "the Secret honeydue-secrets" })
+    secret_of("the Secret honeydue-secrets", name)
+}
+
+/// A setting from another Secret that has no default. `source_hint` names it, as in "the Secret honeydue-redis".
+///
+/// # Errors
+/// When it is absent or empty.
+pub fn secret_of(source_hint: &'static str, name: &'static str) -> Result<String, SettingError> {
+    optional(name).ok_or(SettingError::Missing { name, source_hint })
 }
 
 /// A setting that is parsed, or its default.
