@@ -10,7 +10,7 @@ use crate::object::{Object, Place};
 /// Manifests that can't be used.
 ///
 /// Its text is one line, `deploy/api.yaml:12:7: Deployment/api: …`; as a [`Diagnostic`] it shows the line as well, unless
-/// the file holds a Secret.
+/// the file holds a Secret or the problem is the type of a value.
 #[derive(Debug)]
 pub struct ManifestError(Box<Inner>);
 
@@ -65,7 +65,7 @@ pub enum Problem {
         field: String,
         /// `a string`.
         expected: &'static str,
-        /// `the boolean true`.
+        /// `a number`, `the boolean true`.
         found: String,
     },
     /// The same object twice in one folder.
@@ -95,7 +95,8 @@ pub enum Problem {
 impl ManifestError {
     pub(crate) fn new(place: &Place, object: Option<String>, problem: Problem) -> Self {
         let text = &place.source.text;
-        let may_hold_secrets = text.contains("Secret");
+        // The line of a value that should be a string is the value: of an environment variable, for one.
+        let may_hold_secrets = text.contains("Secret") || matches!(problem, Problem::WrongType { .. });
         let source = (!may_hold_secrets).then(|| {
             NamedSource::new(place.source.path.display().to_string(), text.clone()).with_language("yaml")
         });

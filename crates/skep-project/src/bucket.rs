@@ -3,12 +3,14 @@
 use skep_model::{BucketCors, BucketLifecycle};
 
 use crate::{
+    conceal::without_login,
     error::Fault,
     fields::{Field, Placed},
     registry::{Source, source},
 };
 
-const KEYS: &[&str] =
+/// The keys of `bucket`.
+pub(crate) const KEYS: &[&str] =
     &["endpoint", "name", "region", "native-api", "key-id", "key", "lifecycle", "cors", "keep"];
 const METHODS: [&str; 5] = ["GET", "HEAD", "PUT", "POST", "DELETE"];
 
@@ -62,7 +64,7 @@ fn address(field: &Field<'_>) -> Result<String, Fault> {
     match rest.map(|rest| rest.trim_end_matches('/')) {
         Some(host) if !host.is_empty() && !host.contains(['/', '?', '@', ' ']) => Ok(text),
         _ => Err(field.bad(
-            format!("`{text}` is not where a store is"),
+            format!("`{}` is not where a store is", without_login(&text)),
             "write scheme and host, without a path: `https://s3.eu-central-003.backblazeb2.com`",
         )),
     }

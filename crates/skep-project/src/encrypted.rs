@@ -53,12 +53,9 @@ pub enum AgeError {
         /// From 1.
         line: usize,
     },
-    /// Something that is no public key.
-    #[error("`{text}` is no age recipient")]
-    BadRecipient {
-        /// As it was written.
-        text: String,
-    },
+    /// Not a public key; perhaps the private one.
+    #[error("not an age public key")]
+    BadRecipient,
 }
 
 impl AgeKeys {
@@ -132,9 +129,7 @@ impl AgeError {
             Self::BadKey { .. } => {
                 "a key file has comments and lines of `AGE-SECRET-KEY-1…`, as `age-keygen` writes it"
             }
-            Self::BadRecipient { .. } => {
-                "a recipient is a public key, `age1…`; `skep secret keygen` prints yours"
-            }
+            Self::BadRecipient => "a recipient is a public key, `age1…`; `skep secret keygen` prints yours",
         }
     }
 }
@@ -159,7 +154,7 @@ pub fn is_encrypted(path: &Path) -> bool {
 
 /// Checks that a text is a public key.
 pub(crate) fn recipient(text: &str) -> Result<Recipient, AgeError> {
-    text.parse().map_err(|_| AgeError::BadRecipient { text: text.to_owned() })
+    text.parse().map_err(|_| AgeError::BadRecipient)
 }
 
 /// Encrypts `text` for every one of `recipients`.
@@ -214,6 +209,6 @@ mod tests {
         assert_eq!(AgeKeys::parse("\n# no key\nhunter2\n").err(), Some(AgeError::BadKey { line: 3 }));
         assert!(!format!("{keys:?}").contains("SECRET"));
         let wrong = encrypt("", &["age1nobody".to_owned()]);
-        assert_eq!(wrong, Err(AgeError::BadRecipient { text: "age1nobody".to_owned() }));
+        assert_eq!(wrong, Err(AgeError::BadRecipient));
     }
 }

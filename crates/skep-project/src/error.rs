@@ -13,7 +13,8 @@ use crate::{encrypted::is_encrypted, env_file::EnvError, tree::At};
 /// A project that can't be loaded: what, where, expected, found, and a hint.
 ///
 /// Its text is one line, `skep.yaml:4:12: images/api/native/run: should be a string, but is a list`; as a
-/// [`Diagnostic`] it also shows the line of the file. A problem that concerns a secret shows no line.
+/// [`Diagnostic`] it also shows the line of the file, with the values of secrets replaced by `*`. A file that can't be parsed
+/// shows no line.
 #[derive(Debug)]
 pub struct ProjectError(Box<Inner>);
 
@@ -167,31 +168,14 @@ impl Fault {
         Self::new(at, path, Problem::BadValue { message, hint })
     }
 
-    /// The fault as the user's error, with `text` as the file's contents.
-    pub(crate) fn into_error(self, file: &Path, text: Option<&str>) -> ProjectError {
+    /// The fault as the user's error. `shown` is the file's text without its secrets; a fault in another file shows no line.
+    pub(crate) fn into_error(self, file: &Path, shown: Option<String>) -> ProjectError {
         let here = self.file.as_deref().unwrap_or(file).to_owned();
-        // An env file's lines, and a literal secret's, stay out of terminals and logs.
-        let literal = match *self.problem {
-            Problem::SecretLiteral => true,
-            Problem::WrongType { .. } => is_secret_path(&self.path),
-            _ => false,
-        };
-        let shown = self.file.is_none() && !literal;
-        let source = text
-            .filter(|_| shown)
-            .map(|text| NamedSource::new(here.display().to_string(), text.to_owned()).with_language("yaml"));
+        let shown = shown.filter(|_| self.file.is_none());
+        let source =
+            shown.map(|text| NamedSource::new(here.display().to_string(), text).with_language("yaml"));
         ProjectError(Box::new(Inner { file: here, fault: self, source }))
     }
-}
-
-/// Whether what stands at this path is a secret, or takes the place of one.
-pub(crate) fn is_secret_path(path: &str) -> bool {
-    let names: Vec<&str> = path.split('/').collect();
-    let names = match names[..] {
-        ["targets", _, ref rest @ ..] => rest,
-        ref all => all,
-    };
-    matches!(names, ["secrets", ..] | ["registry", "password", ..])
 }
 
 impl ProjectError {

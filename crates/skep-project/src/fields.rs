@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
+    conceal::name_in,
     duration,
     error::{Fault, Problem},
     tree::{At, Entry, Node, Value},
@@ -57,8 +58,8 @@ impl<'n> Field<'n> {
     }
 
     /// Whether this may be a secret written where it doesn't belong, which no message may repeat.
-    fn is_secret(&self) -> bool {
-        crate::error::is_secret_path(&self.path)
+    pub(crate) fn is_secret(&self) -> bool {
+        crate::conceal::is_secret(&self.path)
     }
 
     /// Where the value is; where its key is, if nothing was written.
@@ -75,7 +76,10 @@ impl<'n> Field<'n> {
     }
 
     fn below(&self, key: &str, node: &'n Node, key_at: At) -> Self {
-        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}/{key}", self.path) };
+        // Without a value the key may be the secret: `{ hunter2 }`.
+        let hides = node.is_null() && crate::conceal::is_secret(&format!("{}/{key}", self.path));
+        let key = if hides { "…".to_owned() } else { name_in(key) };
+        let path = if self.path.is_empty() { key } else { format!("{}/{key}", self.path) };
         Self { node, key_at, path }
     }
 
@@ -90,7 +94,10 @@ impl<'n> Field<'n> {
             return Err(self.wrong("a mapping"));
         };
         if let Some(entry) = entries.iter().find(|entry| !known.contains(&entry.key.as_str())) {
-            let (key, known) = (entry.key.clone(), known.to_vec());
+            let below = format!("{}/{}", self.path, entry.key);
+            let hides = entry.node.is_null() && !self.path.is_empty() && crate::conceal::is_secret(&below);
+            let key = if hides { "…".to_owned() } else { name_in(&entry.key) };
+            let known = known.to_vec();
             return Err(Fault::new(entry.key_at, &self.path, Problem::UnknownKey { key, known }));
         }
         Ok(Fields { entries, at: self.key_at, path: self.path.clone() })

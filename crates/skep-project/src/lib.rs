@@ -9,6 +9,7 @@
 //! column and a hint.
 
 mod bucket;
+mod conceal;
 mod contents;
 mod document;
 mod duration;

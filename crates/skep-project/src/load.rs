@@ -9,6 +9,7 @@ use std::{
 use skep_model::Project;
 
 use crate::{
+    conceal,
     document::{self, ClusterDoc, Document, TARGET_KEYS, TOP_KEYS},
     encrypted::AgeKeys,
     env_file::EnvWarning,
@@ -106,7 +107,7 @@ type Read<'r> = &'r dyn Fn(&Path) -> io::Result<String>;
 pub fn load(request: &LoadRequest, outside: &Outside<'_>) -> Result<Loaded, ProjectError> {
     let path = request.root.join(&request.file);
     let (root, text) = parse(&path, outside.read)?;
-    let shown = |fault: Fault| fault.into_error(&path, Some(&text));
+    let shown = |fault: Fault| fault.into_error(&path, Some(conceal::concealed(&text, &root)));
     let mut names = target_names(&root).map_err(shown)?;
     if !names.contains(&request.target) {
         return Err(shown(Fault {
@@ -128,7 +129,7 @@ pub fn load(request: &LoadRequest, outside: &Outside<'_>) -> Result<Loaded, Proj
 /// When the file can't be read, isn't YAML, or its `targets` is no mapping.
 pub fn targets(path: &Path, read: Read<'_>) -> Result<Vec<String>, ProjectError> {
     let (root, text) = parse(path, read)?;
-    target_names(&root).map_err(|fault| fault.into_error(path, Some(&text)))
+    target_names(&root).map_err(|fault| fault.into_error(path, Some(conceal::concealed(&text, &root))))
 }
 
 fn parse(path: &Path, read: Read<'_>) -> Result<(Node, String), ProjectError> {
@@ -145,7 +146,8 @@ fn parse(path: &Path, read: Read<'_>) -> Result<(Node, String), ProjectError> {
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     match tree::parse(&text) {
         Ok(root) => Ok((root, text)),
-        Err(fault) => Err(fault.into_error(path, Some(&text))),
+        // Without a tree nothing says which lines hold secrets.
+        Err(fault) => Err(fault.into_error(path, None)),
     }
 }
 

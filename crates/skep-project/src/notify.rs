@@ -8,7 +8,8 @@ use crate::{
     verify::{is_loopback, url},
 };
 
-const KEYS: &[&str] = &["url", "url-env", "secret-env", "template"];
+/// The keys of `notify`.
+pub(crate) const KEYS: &[&str] = &["url", "url-env", "secret-env", "template"];
 
 /// `https://…`, or `{ url-env: CHAT_WEBHOOK, template: '{"text": "{{summary}}"}' }`.
 pub(crate) fn notify(field: &Field<'_>) -> Result<Notify, Fault> {

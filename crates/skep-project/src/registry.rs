@@ -3,11 +3,15 @@
 use skep_model::ImageRef;
 
 use crate::{
+    conceal::without_login,
     error::{Fault, Problem},
     fields::Field,
     fields::Placed,
     tree::Value,
 };
+
+/// The keys of `registry`.
+pub(crate) const KEYS: &[&str] = &["url", "username", "password", "plain-http", "latest", "cache"];
 
 /// Where a secret value is read from. Paths are as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub(crate) fn read(field: &Field<'_>) -> Result<RegistryDoc, Fault> {
         let url = url(field)?;
         return Ok(RegistryDoc { url, plain_http: false, latest: false, cache: false, credentials: None });
     }
-    let fields = field.fields(&["url", "username", "password", "plain-http", "latest", "cache"])?;
+    let fields = field.fields(KEYS)?;
     let switch = |name| fields.read(name, |on| on.boolean()).map(Option::unwrap_or_default);
     let username = fields.read("username", |name| name.scalar())?;
     let credentials = match (username, fields.get("password")) {
@@ -77,7 +81,7 @@ fn url(field: &Field<'_>) -> Result<String, Fault> {
         || text.contains('@')
         || format!("{text}/x").parse::<ImageRef>().is_err()
     {
-        return Err(field.bad(format!("`{text}` is not a registry"), hint));
+        return Err(field.bad(format!("`{}` is not a registry", without_login(&text)), hint));
     }
     Ok(text)
 }

@@ -181,8 +181,9 @@ impl World<'_> {
     /// Without `context:` there must be nothing to choose: a kubeconfig's current context moves under one's feet.
     fn only_context(&self, file: &Path, here: &Placed<String>) -> Result<(), Fault> {
         let text = self.text(file, "the kubeconfig", &here.clone().map(|_| ()))?;
-        let root = tree::parse(&text).ok();
-        let contexts = root.as_ref().and_then(|root| root.get("contexts"));
+        // What can't be read here is reported where it is used, and without a line of it.
+        let Ok(root) = tree::parse(&text) else { return Ok(()) };
+        let contexts = root.get("contexts");
         let names: Vec<String> = match contexts.map(|entry| &entry.node.value) {
             Some(Value::List(nodes)) => nodes
                 .iter()

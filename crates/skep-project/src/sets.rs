@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    conceal::name_in,
     document::object_name,
     encrypted,
     error::Fault,
@@ -116,8 +117,9 @@ pub(crate) fn recipients(field: &Field<'_>) -> Result<Vec<String>, Fault> {
 /// The set's place. Its name leaves room for `-` and the eight characters of a version.
 fn named(name: &str, field: &Field<'_>) -> Result<Placed<()>, Fault> {
     let here = Placed { value: (), at: field.key_at, path: field.path.clone() };
-    object_name(name, 240)
-        .map_err(|why| Fault::bad(here.at, &here.path, format!("`{name}` can't name a set: {why}"), ""))?;
+    object_name(name, 240).map_err(|why| {
+        Fault::bad(here.at, &here.path, format!("`{}` can't name a set: {why}", name_in(name)), "")
+    })?;
     Ok(here)
 }
 
@@ -126,7 +128,7 @@ pub(crate) fn key(name: &str, here: &Placed<()>) -> Result<(), Fault> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.len() > 253 || !name.chars().all(fine) || name == "." || name.starts_with("..")
     {
-        let message = format!("`{name}` can't be a key");
+        let message = format!("`{}` can't be a key", name_in(name));
         return Err(Fault::bad(here.at, &here.path, message, "use letters, digits, `-`, `_` and `.`"));
     }
     Ok(())

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
 
-use crate::error::{Fault, Problem};
+use crate::{
+    conceal::name_in,
+    error::{Fault, Problem},
+};
 
 /// More nodes than any project file has; aliases of aliases must not fill the memory.
 const MOST_NODES: usize = 200_000;
@@ -21,8 +24,10 @@ pub(crate) struct At {
     pub(crate) column: usize,
     /// In bytes.
     pub(crate) offset: usize,
-    /// In bytes.
+    /// In bytes, up to the end of the first line.
     pub(crate) len: usize,
+    /// Where it ends, in bytes from the file's beginning, all its lines included.
+    pub(crate) end: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -122,12 +127,7 @@ impl<'t> Builder<'t> {
                 Some(Ok((event, span))) => return Ok((event, self.at(&span))),
                 Some(Err(error)) => {
                     let mark = error.marker();
-                    let at = At {
-                        line: mark.line(),
-                        column: mark.col() + 1,
-                        offset: mark.byte_offset().unwrap_or_default().min(self.text.len()),
-                        len: 0,
-                    };
+                    let at = At { line: mark.line(), column: mark.col() + 1, ..At::default() };
                     return Err(Fault::syntax(at, &error.info()));
                 }
                 None => return Ok((Event::StreamEnd, At::default())),
@@ -143,6 +143,7 @@ impl<'t> Builder<'t> {
             line: span.start.line(),
             column: span.start.col() + 1,
             offset: range.start,
+            end: range.end,
             len: text.lines().next().unwrap_or_default().trim_end().len(),
         }
     }
@@ -205,6 +206,7 @@ impl<'t> Builder<'t> {
             }
             if let Some(first) = entries.iter().find(|entry| entry.key == key) {
                 let first_line = first.key_at.line;
+                let key = name_in(&key);
                 return Err(Fault::new(key_at, "", Problem::DuplicateKey { key, first_line }));
             }
             entries.push(Entry { key, key_at, node });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use skep_model::{Check, RunCheck, UrlCheck};
 
 use crate::{
+    conceal::without_login,
     error::Fault,
     fields::{Field, Fields},
 };
@@ -60,15 +61,20 @@ fn within(fields: &Fields<'_>) -> Result<Duration, Fault> {
     Ok(fields.read("within", |within| within.duration())?.unwrap_or(WITHIN))
 }
 
+/// A URL as an error may repeat it: a webhook's path is its password.
+fn shown(field: &Field<'_>, text: &str) -> String {
+    if field.is_secret() { "this".to_owned() } else { format!("`{}`", without_login(text)) }
+}
+
 pub(crate) fn url(field: &Field<'_>) -> Result<String, Fault> {
     let text = field.text()?;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match rest {
         Some(rest) if !rest.is_empty() && !rest.starts_with(['/', ':', '?']) => Ok(text),
-        _ => {
-            Err(field
-                .bad(format!("`{text}` is not a URL"), "write it whole: `https://api.example.com/health/`"))
-        }
+        _ => Err(field.bad(
+            format!("{} is not a URL", shown(field, &text)),
+            "write it whole: `https://api.example.com/health/`",
+        )),
     }
 }
 

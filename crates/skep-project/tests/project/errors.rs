@@ -115,15 +115,104 @@ told! {
     };
 }
 
+/// Stands wherever a secret may.
+const MARKER: &str = "hunter2";
+
+/// Pieces of skep.yaml with a secret in them: as they should be, and one slip away from it.
+const SECRETS: &[&str] = &[
+    "secrets:\n  s:\n    values:\n      TOKEN: hunter2\n",
+    "secrets: { s: { values: hunter2 } }\n",
+    "secrets: { s: hunter2 }\n",
+    "secrets: { s: { A: hunter2 } }\n",
+    "secrets: { s: { A: hunter2, values: { B: { env: HOME } } } } # hunter2\n",
+    "secrets:\n  s:\n    A: |\n      first\n      hunter2\n",
+    "secrets:\n  s:\n    # hunter2\n    A: \"x\n      hunter2\"\n",
+    "secrets: { s: { A:hunter2 } }\n",
+    "secrets:\n  s:\n    values:\n      TOKEN:hunter2\n",
+    "secrets:\n  s:\n    values:\n      TOKEN=hunter2: x\n",
+    "secrets: { s: { values: [hunter2] } }\n",
+    "secrets: { s: { values: { A: [hunter2], hunter_: { enw: hunter2 } } } }\n",
+    "secrets: { s: { values: { A: { env: HOME, file: hunter2 } } } }\n",
+    "secrets: { s: { values: { A: { env: HOME }, A: hunter2 } } }\n",
+    "secrets: hunter2\n",
+    "secrets: { hunter2 }\n",
+    "secrets: { s: { hunter2 } }\n",
+    "secrets: { s: { values: { hunter2 } } }\n",
+    "secrets: [hunter2]\n",
+    "secrets { s: hunter2 }\n",
+    "secret: { s: { A: hunter2 } }\n",
+    "secrets:\n  s:\n    values:\n      TOKEN: \"hunter2\n",
+    "secrets:\n  s:\n    values:\n     TOKEN: hunter2\n    x: y\n   z: hunter2\n",
+    "secrets:\n\ts: hunter2\n",
+    "secrets: { s: { A: @hunter2 } }\n",
+    "secrets: { s: { A: *hunter2 } }\n",
+    "secrets: { s: { A: %hunter2 } }\nconfig: {\n",
+    "secrets: { s: { A: !hunter2 7 } }\n",
+    "x: &a hunter2\nsecrets: { s: { A: *a } }\n",
+    "registry: { url: r.example.com, username: a, password: hunter2 }\n",
+    "registry: { url: r.example.com, username: a, pasword: hunter2 }\n",
+    "registry: { url: r.example.com, username: a, password: [hunter2] }\n",
+    "registry: { url: r.example.com, username: [a], password: { env: HOME } } # hunter2\n",
+    "registry: https://ann:hunter2@r.example.com\n",
+    "registry: ann:hunter2@r.example.com\n",
+    "registry: { url: r.example.com, username: a, password \"hunter2\" }\n",
+    "bucket: { endpoint: https://s3.example.com, name: b-1, key-id: { env: HOME }, key: hunter2 }\n",
+    "bucket: { endpoint: https://ann:hunter2@s3.example.com, name: b-1 }\n",
+    "bucket: { endpoint: https://s3.example.com, name: b-1, secret-key: hunter2 }\n",
+    "notify: hooks.example.com/hunter2\n",
+    "notify: { url: hooks.example.com/hunter2 }\n",
+    "notify: { url: https://hooks.example.com/hunter2, tmplate: x }\n",
+    "recipients: [AGE-SECRET-KEY-1hunter2]\n",
+    "recipients: hunter2\n",
+    "verify: [ 'ftp://ann:hunter2@example.com' ]\n",
+];
+
+/// The error and its report, for a project where production is a cluster elsewhere.
+fn report(text: &str, target: &str) -> Option<String> {
+    let error = Folder::with(text).load(target).err()?;
+    let json = serde_json::json!({ "error": error.to_string(), "hint": error.hint() });
+    Some(format!("{}\n{json}\n{error:?}", rendered(&error)))
+}
+
 #[test]
-fn no_error_shows_a_secret() {
-    for rest in [
-        "secrets:\n  s:\n    values:\n      TOKEN: hunter2\n",
-        "secrets: { s: { values: hunter2 } }\n",
-        "secrets: { s: hunter2 }\n",
-        "registry: { url: r.example.com, username: a, password: hunter2 }\ntargets: { p: { kubeconfig: k, context: c } }\n",
-    ] {
-        let text = told(rest);
-        assert!(!text.contains("hunter2"), "{text}");
+fn malformed_secrets_are_never_shown() {
+    let elsewhere = "targets: { p: { kubeconfig: k, context: c } }\n";
+    let mut reported = 0;
+    for rest in SECRETS {
+        let lines: String = rest.lines().map(|line| format!("    {line}\n")).collect();
+        let files = [
+            (format!("{HEAD}{rest}{elsewhere}"), "p"),
+            // Beside it, the same line holds something else that is wrong.
+            (format!("{HEAD}image: {{}}\n{rest}{elsewhere}"), "p"),
+            (format!("{HEAD}{rest}nowhere: 1\n{elsewhere}"), "local"),
+            (format!("{HEAD}targets:\n  p:\n    kubeconfig: k\n    context: c\n{lines}"), "p"),
+        ];
+        for (text, target) in files {
+            let Some(report) = report(&text, target) else { continue };
+            reported += 1;
+            assert!(!report.contains(MARKER), "{text}\n{report}");
+        }
     }
+    assert!(reported > 3 * SECRETS.len(), "{reported} of these are errors");
+}
+
+#[test]
+fn damaged_project_file_never_shows_its_secrets() {
+    let whole = "app: honeydue\nmanifests: deploy-k3s/manifests\nsecrets:\n  s:\n    values: { A: { env: HOME }, B: hunter2 }\n\
+                 registry: { url: r.example.com, username: a, password: hunter2 }\ntargets: { p: { kubeconfig: k, context: c } }\n";
+    let mut reported = 0;
+    for (at, _) in whole.char_indices() {
+        for piece in ["", "{", "}", "[", ":", "\"", "'", "\n", "\t", "&", "*", "|", "#", "!", "- ", "? "] {
+            let text = format!("{}{piece}{}", &whole[..at], &whole[at + usize::from(piece.is_empty())..]);
+            // A slip inside of the secret itself leaves its pieces.
+            if text.matches(MARKER).count() < 2 {
+                continue;
+            }
+            if let Some(report) = report(&text, "p") {
+                reported += 1;
+                assert!(!report.contains(MARKER), "{text}\n{report}");
+            }
+        }
+    }
+    assert!(reported > 1000, "{reported}");
 }
