@@ -92,7 +92,7 @@ impl DockerConfig {
             let failed = |why: String| DockerConfigError::File { path: path.clone(), why };
             match std::fs::read(path) {
                 Ok(bytes) if bytes.trim_ascii().is_empty() => {}
-                Ok(bytes) => files.push(parse(&bytes).map_err(|error| failed(error.to_string()))?),
+                Ok(bytes) => files.push(parse(&bytes).map_err(|error| failed(shape(&error)))?),
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(error) => return Err(failed(error.to_string())),
@@ -167,6 +167,14 @@ fn parse(bytes: &[u8]) -> Result<Parsed, serde_json::Error> {
     let whole: Map<String, Value> = serde_json::from_slice(bytes)?;
     let known = serde_json::from_value(Value::Object(whole.clone()))?;
     Ok(Parsed { whole, known })
+}
+
+/// What is wrong with a file, without a word of it: serde quotes the value, which may be a password.
+fn shape(error: &serde_json::Error) -> String {
+    match error.line() {
+        0 => "`auths`, `credHelpers` or `credsStore` does not have the shape that Docker writes".to_owned(),
+        line => format!("line {line}, column {}: invalid JSON", error.column()),
+    }
 }
 
 impl Parsed {
@@ -246,7 +254,9 @@ async fn ask(helper: &str, registry: &str) -> Result<Option<Login>, DockerConfig
         Err(_) => return Err(failed(format!("it did not end within {} s", PATIENCE.as_secs()))),
     };
     if !output.status.success() {
-        let said = [&output.stdout[..], &output.stderr[..]].concat();
+        // Its complaint is on either; a login, which begins with `{`, on the first alone.
+        let stdout = Some(&output.stdout[..]).filter(|text| !text.trim_ascii_start().starts_with(b"{"));
+        let said = [stdout.unwrap_or_default(), &output.stderr[..]].concat();
         let said = String::from_utf8_lossy(&said).trim().to_owned();
         return if said.contains("credentials not found") { Ok(None) } else { Err(failed(said)) };
     }
@@ -296,6 +306,27 @@ mod tests {
         let with = config.with(&BTreeMap::from([("r.example.com".to_owned(), login("ci", "s"))]));
         assert_eq!(with["credHelpers"], json!({"r.example.com": "", "o.example.com": "gcr"}));
         assert_eq!(with["credsStore"], "desktop");
+    }
+
+    #[test]
+    fn malformed_config_never_shows_its_passwords() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.json");
+        for text in [
+            r#"{"auths": {"r.example.com": {"auth": "hunter2"}"#,
+            r#"{"auths": {"r.example.com": "hunter2"}}"#,
+            r#"{"auths": {"r.example.com": {"password": ["hunter2"]}}}"#,
+            r#"{"auths": "hunter2"}"#,
+            r#"{"auths": {"r.example.com": {"auth": hunter2}}}"#,
+            r#"{"credsStore": {"x": "hunter2"}}"#,
+            "hunter2",
+            r#""hunter2""#,
+            r#"["hunter2"]"#,
+        ] {
+            std::fs::write(&path, text).expect("written");
+            let error = DockerConfig::read(std::slice::from_ref(&path)).map(drop).expect_err(text);
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
     }
 
     #[tokio::test]
