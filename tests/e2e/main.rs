@@ -22,6 +22,7 @@ mod honeydue;
 mod init;
 mod judge;
 mod kill;
+mod kubeconfig;
 mod lock;
 mod look;
 mod migration;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -12,15 +11,13 @@ use std::{
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header::CONTENT_TYPE};
-use kube::{
-    Client, Config,
-    client::Body,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Client, client::Body};
 use serde_json::{Value, json};
 use tower::{BoxError, Service};
 
-use crate::{ClusterError, Redaction, Route, error::field_conflicts, lease::Fence, objects::bytes, routes};
+use crate::{
+    ClusterError, Kubeconfig, Redaction, Route, error::field_conflicts, lease::Fence, objects::bytes, routes,
+};
 
 /// How long one request may take with all its tries, watches and logs apart.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -67,28 +64,12 @@ pub struct Server {
 }
 
 impl Cluster {
-    /// Uses `context` of the kubeconfig at `path`, or its current context. Nothing is sent yet.
+    /// Uses what a kubeconfig says. Nothing is sent yet; an exec plugin may be run.
     ///
     /// # Errors
-    /// When the file can't be read or has no such context.
-    pub async fn connect(path: &Path, context: Option<&str>) -> Result<Self, ClusterError> {
-        let unusable = |why: String| ClusterError::Kubeconfig { path: path.to_owned(), why };
-        if !path.exists() {
-            return Err(unusable("there is no such file".to_owned()));
-        }
-        let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unusable(error.to_string()))?;
-        // The current context moves under one's feet: it counts only where there is nothing to choose.
-        let only = match &kubeconfig.contexts[..] {
-            [only] => Some(only.name.clone()),
-            _ => None,
-        };
-        let context = context.map(str::to_owned).or(only);
-        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-        let config = Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(|error| unusable(error.to_string()))?;
-        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let client = crate::transport::client(config).map_err(|error| unusable(error.to_string()))?;
+    /// When its context, its user or a file that it names can't be used.
+    pub async fn connect(kubeconfig: Kubeconfig) -> Result<Self, ClusterError> {
+        let (client, server) = kubeconfig.client().await?;
         Ok(Self {
             client,
             server: server.into(),

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use kube::core::Status;
 use thiserror::Error;
 
-use crate::LockError;
+use crate::{
+    LockError,
+    kubeconfig::{KubeconfigError, login_fault},
+};
 
 /// A field that another manager owns with another value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub enum ClusterError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        why: String,
+        why: KubeconfigError,
     },
     /// No answer at all. Worth retrying once the server is there.
     #[error("the cluster's API at {server} can't be reached: {why}")]
@@ -132,7 +135,7 @@ impl ClusterError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Kubeconfig { .. } => Some("check `kubeconfig` and `context` of the target in skep.yaml".to_owned()),
+            Self::Kubeconfig { why, .. } => Some(why.hint()),
             Self::Unreachable { .. } => Some("is the cluster up, and does the kubeconfig name the right server?".to_owned()),
             Self::Refused { code: 403, message, .. } if message.contains("being terminated") => {
                 Some("the namespace is being deleted: wait for it to go, then deploy again".to_owned())
@@ -169,7 +172,10 @@ impl ClusterError {
                 message: status.message.clone(),
             },
             kube::Error::SerdeError(error) => Self::Answer { what: what.to_owned(), why: error.to_string() },
-            other => Self::Unreachable { server: server.to_owned(), why: innermost(&other) },
+            other => Self::Unreachable {
+                server: server.to_owned(),
+                why: login_error(&other).unwrap_or_else(|| innermost(&other)),
+            },
         }
     }
 }
@@ -189,6 +195,18 @@ pub(crate) fn field_conflicts(status: &Status) -> Vec<FieldConflict> {
 /// The API says `conflict with "kubectl-edit" using apps/v1`; the name is what matters.
 fn manager_in(message: &str) -> String {
     message.split('"').nth(1).unwrap_or(message).to_owned()
+}
+
+/// A failure to renew the login. Its own text would repeat what an exec plugin printed.
+fn login_error(error: &kube::Error) -> Option<String> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<kube::client::AuthError>() {
+            return Some(format!("the exec plugin of the kubeconfig {}", login_fault(error)));
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// The last cause of a chain: `connection refused` says more than the six layers around it.

@@ -7,6 +7,7 @@ mod apply;
 mod bundles;
 mod connect;
 mod error;
+mod kubeconfig;
 mod lease;
 mod logs;
 mod objects;
@@ -14,6 +15,7 @@ mod plain;
 mod redaction;
 mod releases;
 mod routes;
+mod token;
 mod transport;
 mod view;
 
@@ -23,6 +25,7 @@ pub use connect::{Cluster, Server};
 pub use error::{ClusterError, FieldConflict};
 /// What requests and answers of [`Cluster::over`] are made of.
 pub use kube::client::Body;
+pub use kubeconfig::{Kubeconfig, KubeconfigError};
 pub use lease::{Holder, Lock, LockError, OUTAGE, unlock};
 pub use logs::LogQuery;
 pub use objects::Selector;

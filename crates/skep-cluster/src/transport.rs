@@ -12,9 +12,11 @@ use hyper_util::{
 };
 use kube::{
     Client, Config,
-    client::{Body, ConfigExt as _, retry::RetryPolicy},
+    client::{Body, ClientBuilder, ConfigExt as _, retry::RetryPolicy},
 };
-use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _, retry::RetryLayer};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _, retry::RetryLayer, util::MapRequestLayer};
+
+use crate::token::Token;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -36,11 +38,16 @@ where
 }
 
 /// A client for this configuration. Behind a proxy it is kube's own.
-pub(crate) fn client(mut config: Config) -> Result<Client, kube::Error> {
+pub(crate) fn client(mut config: Config, token: Option<Token>) -> Result<Client, kube::Error> {
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = None;
+    let token = token.map(|token| MapRequestLayer::new(move |request| token.authorize(request)));
     if config.proxy_url.is_some() {
-        return Client::try_from(config);
+        let builder = ClientBuilder::try_from(config)?;
+        return Ok(match token {
+            Some(token) => builder.with_layer(&token).build(),
+            None => builder.build(),
+        });
     }
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
@@ -61,6 +68,7 @@ pub(crate) fn client(mut config: Config) -> Result<Client, kube::Error> {
         .layer(config.base_uri_layer())
         .layer(RetryLayer::new(RetryPolicy::server_retry()))
         .option_layer(config.auth_layer()?)
+        .option_layer(token)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(http);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use skep_cluster::{Cluster as Connection, Holder};
+use skep_cluster::{Cluster as Connection, ClusterError, Holder, Kubeconfig};
 use skep_deploy::{App, Author};
 use skep_image::Compression;
 use skep_model::{Cluster, Emit, Event, Project, Registry};
@@ -21,6 +21,7 @@ use crate::{
     commands::hive,
     git, migrations,
     settings::{AgeKey, Settings},
+    trust,
 };
 
 /// The name of the project file.
@@ -192,17 +193,14 @@ async fn place(settings: &Settings, project: &Project) -> Result<Place> {
         Cluster::Hive => {
             let running = hive::running(settings)?;
             Ok(Place {
-                cluster: Connection::connect(&running.kubeconfig, None).await?,
+                cluster: connect(&running.kubeconfig, None, project).await?,
                 registry: registry.unwrap_or(running.registry),
                 compression: Compression::Zstd,
                 ingress_port: Some(running.ingress_port),
             })
         }
         Cluster::Kubeconfig { path, context } => Ok(Place {
-            cluster: Connection::connect(path, context.as_deref()).await.map_err(|error| {
-                let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-                anyhow!("{error}{hint}")
-            })?,
+            cluster: connect(path, context.as_deref(), project).await?,
             registry: registry.with_context(|| {
                 format!("target `{}` has no registry\nhint: add `registry: {{ url: registry.example.com/team }}` to skep.yaml", project.target)
             })?,
@@ -210,6 +208,17 @@ async fn place(settings: &Settings, project: &Project) -> Result<Place> {
             ingress_port: None,
         }),
     }
+}
+
+/// A kubeconfig is trusted before anything in it is run.
+async fn connect(path: &Path, context: Option<&str>, project: &Project) -> Result<Connection> {
+    let hinted = |error: ClusterError| {
+        let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        anyhow!("{error}{hint}")
+    };
+    let kubeconfig = Kubeconfig::read(path, context).map_err(hinted)?;
+    trust::may_run(&kubeconfig, &project.root)?;
+    Connection::connect(kubeconfig).await.map_err(hinted)
 }
 
 fn host(registry: &Registry) -> &str {

@@ -59,6 +59,40 @@ pub(crate) fn files_at(folder: &Path, commit: &str) -> Option<BTreeSet<String>> 
     Some(listed.lines().map(str::to_owned).collect())
 }
 
+/// Whether git tracks a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tracked {
+    Yes,
+    No,
+    /// There is a repository, and git is not there or refuses to read it.
+    Unknown,
+}
+
+/// The top folder of the repository around a folder, as it is on disk.
+pub(crate) fn top(folder: &Path) -> Option<PathBuf> {
+    let top = folder.ancestors().find(|above| above.join(".git").exists())?;
+    Some(top.to_owned())
+}
+
+/// Asks git whether it tracks a file. Nothing of the repository's own configuration is run.
+pub(crate) fn tracks(file: &Path) -> Tracked {
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Tracked::No };
+    if top(folder).is_none() {
+        return Tracked::No;
+    }
+    let mut asked = Command::new("git");
+    asked.args(["-c", "core.fsmonitor=false", "-C"]).arg(folder);
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        asked.env_remove(name);
+    }
+    let asked = asked.args(["--literal-pathspecs", "ls-files", "--error-unmatch", "--"]).arg(name).output();
+    match asked.ok().and_then(|output| output.status.code()) {
+        Some(0) => Tracked::Yes,
+        Some(1) => Tracked::No,
+        _ => Tracked::Unknown,
+    }
+}
+
 fn git(dir: &Path, arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").arg("-C").arg(dir).args(arguments).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())

@@ -10,6 +10,7 @@ mod init;
 mod migrations;
 mod report;
 mod settings;
+mod trust;
 mod view;
 
 use std::process::ExitCode;
