@@ -9,44 +9,17 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use serde_json::{Value, json};
 use skep_model::{AppName, ObjectKey, Release};
-use thiserror::Error;
 
-use crate::{Cluster, ClusterError, Route, Selector};
+use crate::{Cluster, RecordError, Records, Route, Selector};
 
 /// Compressed bytes in one Secret. Kubernetes stops at 1 MiB, and some etcds at less for the whole request.
 pub(crate) const LARGEST: usize = 700_000;
+/// Bytes that an unpacked record may have: 32 objects as large as a cluster takes them. A record that is larger is neither written nor read.
+const LARGEST_RECORD: usize = 32 << 20;
+/// Secrets that one record may fill: what doesn't compress at all takes so many.
+const MOST_PARTS: usize = LARGEST_RECORD.div_ceil(LARGEST) + 1;
 /// The annotation with the number of Secrets that a record fills; absent for one.
 const PARTS: &str = "skep.dev/parts";
-
-/// A record that can't be read or written.
-#[derive(Debug, Error)]
-pub enum RecordError {
-    /// Written by a newer Skep.
-    #[error(
-        "release record {name} has format {format}, and this Skep knows formats up to {}",
-        Release::FORMAT
-    )]
-    Newer {
-        /// The Secret.
-        name: String,
-        /// Its format.
-        format: u64,
-    },
-    /// Not what Skep writes.
-    #[error("release record {name} can't be read: {why}")]
-    Unreadable {
-        /// The Secret.
-        name: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The number is taken: another deploy was faster.
-    #[error("release v{0} was opened by another deploy")]
-    Taken(u64),
-    /// The API failed.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-}
 
 /// The releases of one app.
 #[derive(Debug, Clone)]
@@ -62,19 +35,18 @@ impl Releases {
         Self { cluster, namespace: namespace.to_owned(), app }
     }
 
-    /// All records, oldest first.
+    /// All records, oldest first, and those that can't be read.
     ///
     /// # Errors
-    /// When one can't be read: a store that is half understood is not touched.
-    pub async fn all(&self) -> Result<Vec<Release>, RecordError> {
+    /// When the API failed.
+    pub async fn all(&self) -> Result<Records, RecordError> {
         let firsts = self.secrets("release").await?;
         let parts = match firsts.iter().any(|first| parts_of(first) > 1) {
             true => self.secrets("release-part").await?,
             false => Vec::new(),
         };
-        let mut releases = firsts.iter().map(|first| decode(first, &parts)).collect::<Result<Vec<_>, _>>()?;
-        releases.sort_by_key(|release| release.number);
-        Ok(releases)
+        let read = |first| decode(first, &parts).map_err(|error| (number_of(first), error));
+        Ok(firsts.iter().map(read).collect())
     }
 
     async fn secrets(&self, record: &str) -> Result<Vec<Value>, RecordError> {
@@ -127,7 +99,7 @@ impl Releases {
     /// When the API failed.
     pub async fn remove(&self, number: u64) -> Result<(), RecordError> {
         let first = self.key(number);
-        let parts = self.cluster.get(&first).await?.as_ref().map_or(1, parts_of);
+        let parts = self.cluster.get(&first).await?.as_ref().map_or(1, parts_of).min(MOST_PARTS);
         self.cluster.delete(&first).await?;
         for part in 2..=parts {
             self.cluster.delete(&self.part_key(number, part)).await?;
@@ -154,6 +126,9 @@ impl Releases {
         let key = self.key(release.number);
         let unwritable = |why: String| RecordError::Unreadable { name: key.name.clone(), why };
         let json = serde_json::to_vec(release).map_err(|error| unwritable(error.to_string()))?;
+        if json.len() > LARGEST_RECORD {
+            return Err(unwritable(too_large()));
+        }
         let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
         let packed = gzip
             .write_all(&json)
@@ -198,30 +173,107 @@ fn parts_of(first: &Value) -> usize {
     first["metadata"]["annotations"][PARTS].as_str().and_then(|parts| parts.parse().ok()).unwrap_or(1)
 }
 
+/// By its label, or else by its name: `skep.shop.v3`.
+fn number_of(first: &Value) -> u64 {
+    let label = first["metadata"]["labels"]["skep.dev/release"].as_str();
+    let name = first["metadata"]["name"].as_str().and_then(|name| name.rsplit_once(".v"));
+    let parse = |text: &str| text.parse().ok();
+    name.and_then(|(_, number)| parse(number)).or_else(|| label.and_then(parse)).unwrap_or(0)
+}
+
+fn too_large() -> String {
+    format!("it is larger than {} MiB", LARGEST_RECORD >> 20)
+}
+
 fn decode(first: &Value, parts: &[Value]) -> Result<Release, RecordError> {
     let name = first["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let unreadable = |why: String| RecordError::Unreadable { name: name.clone(), why };
-    let bytes = |secret: &Value, name: &str| {
-        let text = secret["data"]["release"]
-            .as_str()
-            .ok_or_else(|| unreadable(format!("{name} has no `release` data")))?;
-        STANDARD.decode(text).map_err(|error| unreadable(error.to_string()))
-    };
-    let mut packed = bytes(first, &name)?;
-    for part in 2..=parts_of(first) {
-        let part = format!("{name}.{part}");
-        let found = parts.iter().find(|secret| secret["metadata"]["name"] == part.as_str());
-        packed.extend(bytes(found.ok_or_else(|| unreadable(format!("{part} is gone")))?, &part)?);
-    }
-    let mut json = Vec::new();
-    // Its checksum covers all parts: one of another writing is found out.
-    GzDecoder::new(packed.as_slice())
-        .read_to_end(&mut json)
-        .map_err(|error| unreadable(error.to_string()))?;
-    let value: Value = serde_json::from_slice(&json).map_err(|error| unreadable(error.to_string()))?;
+    let json = unpack(first, parts, &name).map_err(unreadable)?;
+    let value: Value = serde_json::from_slice(&json).map_err(|error| unreadable(place_of(&error)))?;
     let format = value["format"].as_u64().ok_or_else(|| unreadable("it has no format version".to_owned()))?;
     if format > u64::from(Release::FORMAT) {
         return Err(RecordError::Newer { name, format });
     }
-    serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))
+    serde_json::from_value(value)
+        .map_err(|_| unreadable("it doesn't have the fields of a release".to_owned()))
+}
+
+/// serde quotes what it does not understand, and a record holds the app's whole config.
+fn place_of(error: &serde_json::Error) -> String {
+    format!("it is not JSON from line {}, column {} on", error.line(), error.column())
+}
+
+fn unpack(first: &Value, parts: &[Value], name: &str) -> Result<Vec<u8>, String> {
+    let bytes = |secret: &Value, name: &str| {
+        let text =
+            secret["data"]["release"].as_str().ok_or_else(|| format!("{name} has no `release` data"))?;
+        STANDARD.decode(text).map_err(|_| format!("{name} is not base64"))
+    };
+    let count = parts_of(first);
+    if count > MOST_PARTS {
+        return Err(format!("it claims to have {count} parts, and no record has more than {MOST_PARTS}"));
+    }
+    let mut packed = bytes(first, name)?;
+    for part in 2..=count {
+        let part = format!("{name}.{part}");
+        let found = parts.iter().find(|secret| secret["metadata"]["name"] == part.as_str());
+        packed.extend(bytes(found.ok_or_else(|| format!("{part} is gone"))?, &part)?);
+    }
+    let mut json = Vec::new();
+    // Its checksum covers all parts: one of another writing is found out.
+    let mut gzip = GzDecoder::new(packed.as_slice()).take(LARGEST_RECORD as u64 + 1);
+    gzip.read_to_end(&mut json).map_err(|error| error.to_string())?;
+    if json.len() > LARGEST_RECORD { Err(too_large()) } else { Ok(json) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gzipped(bytes: &[u8]) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(bytes).expect("written");
+        gzip.finish().expect("finished")
+    }
+
+    fn secret(packed: &[u8]) -> Value {
+        json!({"metadata": {"name": "skep.shop.v3"}, "data": {"release": STANDARD.encode(packed)}})
+    }
+
+    fn refused(first: &Value) -> String {
+        decode(first, &[]).expect_err("unreadable").to_string()
+    }
+
+    #[test]
+    fn oversized_record_is_refused_after_its_limit() {
+        // A tenth of a Secret that unpacks to more than any record has.
+        let bomb = secret(&gzipped(&vec![b' '; 2 * LARGEST_RECORD]));
+        assert_eq!(refused(&bomb), "release record skep.shop.v3 can't be read: it is larger than 32 MiB");
+        let mut many = secret(&gzipped(b"{}"));
+        many["metadata"]["annotations"][PARTS] = "4000000000".into();
+        assert!(refused(&many).contains("claims to have 4000000000 parts"), "{}", refused(&many));
+    }
+
+    #[test]
+    fn damaged_record_is_reported_without_its_content() {
+        for json in ["{\"format\": 1, \"app\": [\"hunter2\"]}", "{\"hunter2\"", "\"hunter2\"", "hunter2"] {
+            let why = refused(&secret(&gzipped(json.as_bytes())));
+            assert!(why.contains("skep.shop.v3") && !why.contains("hunter2"), "{why}");
+        }
+    }
+
+    #[test]
+    fn unreadable_record_keeps_its_number() {
+        let newer = secret(&gzipped(b"{\"format\": 99}"));
+        let error = decode(&newer, &[]).expect_err("newer");
+        let records = Records::from_iter([Err((number_of(&newer), error))]);
+        assert_eq!(records.newest(), 3);
+        assert!(matches!(records.readable(3), Err(RecordError::Newer { format: 99, .. })));
+        assert!(
+            records.readable(2).is_ok()
+                && records.readable_since(2).is_err()
+                && records.readable_since(4).is_ok()
+        );
+        assert!(records.not_newer().is_err());
+    }
 }

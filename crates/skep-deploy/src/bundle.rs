@@ -25,6 +25,8 @@ const LINES: u32 = 2_000;
 
 /// The file of what was said.
 const FAILURE: &str = "failure.txt";
+/// Bytes that a bundle may have when it is unpacked. Logs compress to a tenth, and the archive of one fits into a Secret.
+const LARGEST_UNPACKED: u64 = 64 << 20;
 /// The file of the rollout as it was seen.
 const RECORDING: &str = "recording.jsonl";
 
@@ -99,7 +101,7 @@ fn recording_in(archive: &[u8]) -> Result<Recording, String> {
 }
 
 fn file_in(archive: &[u8], name: &str) -> std::io::Result<Option<String>> {
-    for entry in tar::Archive::new(GzDecoder::new(archive)).entries()? {
+    for entry in unpacked(archive).entries()? {
         let mut entry = entry?;
         if entry.path().is_ok_and(|path| path.as_os_str() == name) {
             let mut text = String::new();
@@ -137,9 +139,14 @@ fn unusable(number: u64, error: &std::io::Error) -> Problem {
     }
 }
 
+/// What is beyond the limit is missing, so that the archive ends in its middle.
+fn unpacked(archive: &[u8]) -> tar::Archive<impl Read> {
+    tar::Archive::new(GzDecoder::new(archive).take(LARGEST_UNPACKED))
+}
+
 fn listed(archive: &[u8]) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in tar::Archive::new(GzDecoder::new(archive)).entries()? {
+    for entry in unpacked(archive).entries()? {
         let mut entry = entry?;
         names.push(entry.path()?.display().to_string());
         // What is cut off shows when it is read.

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use skep_cluster::{Cluster, Holder, Releases};
+use skep_cluster::{Cluster, Holder, Records, Releases};
 use skep_image::Compression;
-use skep_model::{AppName, Emit, ImageRef, Project};
+use skep_model::{AppName, Emit, Event, ImageRef, Project};
 use skep_registry::Client;
 use tokio_util::sync::CancellationToken;
 
@@ -116,6 +116,18 @@ impl App {
 
     pub(crate) fn releases(&self) -> Releases {
         Releases::new(self.cluster.clone(), self.namespace(), self.project.app.clone())
+    }
+
+    /// Warns of each release record that can't be read: the rest goes on without it.
+    pub(crate) fn warn_of_unreadable(&self, records: &Records) {
+        for (number, error) in records.unreadable() {
+            let message = format!(
+                "v{number} is left out: {error} (restore Secret/{name} from a backup, or remove it with `kubectl delete secret {name} -n {}`)",
+                self.namespace(),
+                name = error.secret(),
+            );
+            self.emit.emit(Event::Warning { message });
+        }
     }
 
     pub(crate) fn patience(&self) -> Duration {

@@ -74,7 +74,10 @@ pub struct Running {
 /// When nothing good runs there, or the API fails.
 pub async fn running(app: &App) -> Result<Running, Failure> {
     let releases = app.releases().all().await.in_step(Step::Load)?;
-    let good = releases.into_iter().rev().find(|release| release.status == ReleaseStatus::Deployed);
+    let newest_good = releases.iter().rfind(|release| release.status == ReleaseStatus::Deployed);
+    // A newer record that can't be read may be of what runs.
+    releases.readable_since(newest_good.map_or(0, |good| good.number)).in_step(Step::Load)?;
+    let good = newest_good.cloned();
     let target = &app.project.target;
     let release = good.ok_or_else(|| {
         let what = format!("nothing can be promoted: {target} has no release that went well");

@@ -216,6 +216,9 @@ impl Problem {
             Problem::Lock(LockError::Held { .. }) => Some("`--wait` waits for it to end; a dead deploy's lock frees itself within 15 s; `skep unlock --reason …` stops a living one".to_owned()),
             Problem::Lock(LockError::Lost { .. }) => Some("nothing more was written; deploy again".to_owned()),
             Problem::Record(RecordError::Newer { .. }) => Some("use a newer Skep: another one has deployed this app".to_owned()),
+            Problem::Record(RecordError::Unreadable { name, .. }) => Some(format!(
+                "restore Secret/{name} from a backup; or `skep history` lists releases to name instead, as in `skep rollback v3`"
+            )),
             Problem::Record(_) => Some("deploy again".to_owned()),
             Problem::Migration { .. } => {
                 Some("no service was changed; fix the migration and deploy again: what was applied stays, only the rest is run".to_owned())

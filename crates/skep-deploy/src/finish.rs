@@ -101,6 +101,12 @@ pub(crate) async fn prune(app: &App, plan: &Plan, session: &mut Session) -> Resu
 async fn remove(app: &App, plan: &Plan, session: &mut Session) -> Result<usize, Failure> {
     let store = app.releases();
     let all = store.all().await.in_step(Step::Prune)?;
+    // What a record that can't be read needs is unknown.
+    if !all.unreadable().is_empty() {
+        let message = "nothing is pruned while a release record can't be read".to_owned();
+        app.emit.emit(Event::Warning { message });
+        return Ok(0);
+    }
     let (kept, old) = keep(&all, app.project.keep_releases);
     let is_unused = |removal: &Removal| removal.because == RemovalReason::Unused;
     // A pod may have come since the plan was made.

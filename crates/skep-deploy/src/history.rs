@@ -26,12 +26,17 @@ pub struct HistoryEntry {
 /// When the API fails.
 pub async fn history(app: &App) -> Result<Vec<HistoryEntry>, Failure> {
     let releases = app.releases().all().await.in_step(Step::Load)?;
+    app.warn_of_unreadable(&releases);
+    Ok(entries(&releases))
+}
+
+fn entries(releases: &[Release]) -> Vec<HistoryEntry> {
     let entry = |(at, release): (usize, &Release)| {
         let before = releases[..at].iter().rfind(|before| before.status == ReleaseStatus::Deployed);
         let changed = before.map(|before| what_changed(before, release)).unwrap_or_default();
         HistoryEntry { release: release.clone(), changed }
     };
-    Ok(releases.iter().enumerate().map(entry).rev().collect())
+    releases.iter().enumerate().map(entry).rev().collect()
 }
 
 /// One release; the newest if `number` is `None`.
@@ -39,7 +44,9 @@ pub async fn history(app: &App) -> Result<Vec<HistoryEntry>, Failure> {
 /// # Errors
 /// When there is none, or the API fails.
 pub async fn show(app: &App, number: Option<u64>) -> Result<HistoryEntry, Failure> {
-    let mut entries = history(app).await?.into_iter();
+    let releases = app.releases().all().await.in_step(Step::Load)?;
+    releases.readable(number.unwrap_or_else(|| releases.newest())).in_step(Step::Load)?;
+    let mut entries = entries(&releases).into_iter();
     let found = match number {
         None => entries.next(),
         Some(number) => entries.find(|entry| entry.release.number == number),

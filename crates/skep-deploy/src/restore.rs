@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use skep_cluster::Force;
+use skep_cluster::{Force, Records};
 use skep_model::{Event, ObjectKey, ReasonForRelease, Release, ReleaseStatus, Step};
 
 use crate::{
@@ -153,6 +153,9 @@ async fn prepare(
         }
     }
     let good = last_good(app, &releases, session.number()).await?;
+    releases
+        .readable_since(good.number)
+        .map_err(|error| left(&format!("what ran before is unknown: {error}")))?;
     let plan = planned(app, &releases, good, failed).await;
     plan.map(|plan| (good.number, plan)).map_err(|failure| Restoration::Failed {
         to: good.number,
@@ -190,7 +193,7 @@ async fn last_good<'r>(app: &App, releases: &'r [Release], number: u64) -> Resul
     })
 }
 
-async fn planned(app: &App, releases: &[Release], good: &Release, failed: &Plan) -> Result<Plan, Failure> {
+async fn planned(app: &App, releases: &Records, good: &Release, failed: &Plan) -> Result<Plan, Failure> {
     let mut desired = rollback::recorded(app, good, releases).await?;
     // What the failed release has recreated can only come back in the same way.
     let recreated = failed.changed().iter().filter(|change| change.verb == Verb::Recreate);

@@ -65,6 +65,13 @@ async fn rollback_once(app: &App, request: &RollbackRequest) -> Result<Done, Fai
 
 async fn prepare(app: &App, request: &RollbackRequest) -> Result<(plan::Plan, ReasonForRelease), Failure> {
     let releases = app.releases().all().await.in_step(Step::Plan)?;
+    app.warn_of_unreadable(&releases);
+    match &request.to {
+        RollbackTo::Release(number) if request.services.is_empty() => releases.readable(*number),
+        // What runs now decides the rest.
+        _ => releases.readable_since(releases.newest()),
+    }
+    .in_step(Step::Plan)?;
     are_services(&releases, &request.services)?;
     let services = request.services.clone();
     let (mut contents, reason) = match choose(&releases, request)? {

@@ -320,7 +320,8 @@ async fn past(app: &App, step: Step) -> Result<Past, Failure> {
 async fn open_record(app: &App, plan: &Plan, reason: ReasonForRelease) -> Result<Release, Failure> {
     let store = app.releases();
     let mut known = store.all().await.in_step(Step::Lock)?;
-    let newest = known.last().map_or(0, |release| release.number);
+    known.not_newer().in_step(Step::Plan)?;
+    let newest = known.newest();
     if newest != plan.newest_release {
         return Err(Failure::at(Step::Lock, RecordError::Taken(newest)));
     }

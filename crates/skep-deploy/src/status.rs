@@ -67,6 +67,7 @@ pub async fn status(app: &App) -> Result<Status, Failure> {
     let releases = async { store.all().await.in_step(Step::Load) };
     let seen = async { view.changed().await.in_step(Step::Load) };
     let (mut releases, seen) = tokio::try_join!(releases, seen)?;
+    app.warn_of_unreadable(&releases);
     Ok(of(releases.pop(), seen))
 }
 

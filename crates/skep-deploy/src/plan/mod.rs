@@ -10,7 +10,7 @@ mod saved;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use skep_cluster::{FieldConflict, Force};
+use skep_cluster::{FieldConflict, Force, Records};
 use skep_manifest::{Versions, is_workload, owner_of};
 use skep_model::{Check, Event, ObjectKey, Outcome, Release, ReleaseStatus, Step};
 use skep_rollout::workload::{Counts, JobState};
@@ -292,14 +292,16 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) keys: Keys,
-    pub(crate) releases: Vec<Release>,
+    pub(crate) releases: Records,
 }
 
 impl Known {
     pub(crate) async fn read(app: &App, step: Step) -> Result<Self, Failure> {
         let store = app.releases();
         let (keys, releases) = tokio::join!(Keys::read(app), store.all());
-        Ok(Self { keys: keys.in_step(step)?, releases: releases.in_step(step)? })
+        let releases = releases.in_step(step)?;
+        app.warn_of_unreadable(&releases);
+        Ok(Self { keys: keys.in_step(step)?, releases })
     }
 
     /// The last release that went well.
@@ -376,7 +378,7 @@ pub(crate) async fn against_live(
     app: &App,
     mut desired: Desired,
     keys: Option<Value>,
-    releases: &[Release],
+    releases: &Records,
     force: Force,
     why: &str,
 ) -> Result<Plan, Failure> {
@@ -424,7 +426,7 @@ pub(crate) async fn against_live(
         let message = format!("{object} is paused (by {by}); `skep resume {}` ends that", object.name);
         app.emit.emit(Event::Warning { message });
     }
-    let number = releases.last().map_or(0, |release| release.number) + 1;
+    let number = releases.newest() + 1;
     cause::say(&mut desired.objects, &restarted, &format!("v{number}, {why}"));
     let settled = desired.workloads().all(|workload| {
         compare::live_of(&live, workload).and_then(Counts::read).is_none_or(|counts| counts.done())
@@ -440,7 +442,7 @@ pub(crate) async fn against_live(
         keys,
         pull_secrets,
         force,
-        newest_release: last.map_or(0, |release| release.number),
+        newest_release: releases.newest(),
         good: good.map(|release| release.number),
         last_commit: crate::history::commit_of_last_good(releases),
         images_changed: good.is_some_and(|release| release.images != desired.images),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use skep_cluster::{Route, Selector};
+use skep_cluster::{Records, Route, Selector};
 use skep_manifest::Versions;
 use skep_model::{ObjectKey, Release, ReleaseStatus, Step};
 
@@ -79,12 +79,12 @@ pub(super) struct Removals {
     pub(super) still_in_use: Vec<ObjectKey>,
 }
 
-/// What earlier releases wrote, however they ended, that `desired` lacks and that is still the app's.
-pub(super) async fn removals(
-    app: &App,
-    releases: &[Release],
-    desired: &Desired,
-) -> Result<Removals, Failure> {
+/// What earlier releases wrote, however they ended, that `desired` lacks and that is still the app's. Nothing while a record can't be
+/// read: what it needs is unknown.
+pub(super) async fn removals(app: &App, releases: &Records, desired: &Desired) -> Result<Removals, Failure> {
+    if !releases.unreadable().is_empty() {
+        return Ok(Removals::default());
+    }
     let candidates = candidates(releases, desired, app.project.keep_releases);
     let in_use = match candidates.iter().all(Removal::is_change) {
         true => InUse::Unknown,

@@ -201,7 +201,8 @@ impl SavedPlan {
         let (keys, releases) = tokio::join!(Keys::read(app), store.all());
         let (mut keys, releases) = (keys.in_step(Step::Plan)?, releases.in_step(Step::Plan)?);
         keys.adopt(app).await.in_step(Step::Plan)?;
-        let newest = releases.last().map_or(0, |release| release.number);
+        app.warn_of_unreadable(&releases);
+        let newest = releases.newest();
         if newest != self.newest_release {
             let what = format!(
                 "the plan was made after v{}, and the newest release is v{newest}",

@@ -1,14 +1,13 @@
 //! `skep history`.
 
 use anyhow::Result;
-use skep_model::Emit;
 use skep_project::Reads;
 
 use crate::{compose, report, settings::Settings};
 
 pub(crate) async fn run(settings: &Settings) -> Result<()> {
     let composed = compose::load(settings, Reads::Address)?;
-    let app = compose::app(settings, composed, Emit::nowhere()).await?;
+    let app = compose::app(settings, composed, report::warnings(settings)).await?;
     let entries = skep_deploy::history(&app).await?;
     for entry in &entries {
         match settings.json {

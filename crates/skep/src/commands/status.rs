@@ -6,7 +6,6 @@ use anyhow::Result;
 use owo_colors::OwoColorize;
 use serde_json::json;
 use skep_deploy::{ServiceStatus, Status};
-use skep_model::Emit;
 use skep_project::Reads;
 
 use crate::{args, compose, report, settings::Settings};
@@ -17,7 +16,7 @@ const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
 pub(crate) async fn run(settings: &Settings, arguments: args::Status) -> Result<()> {
     let composed = compose::load(settings, Reads::Address)?;
     let title = composed.title();
-    let app = compose::app(settings, composed, Emit::nowhere()).await?;
+    let app = compose::app(settings, composed, report::warnings(settings)).await?;
     if !arguments.watch {
         show(settings, &title, &skep_deploy::status(&app).await?);
         return Ok(());

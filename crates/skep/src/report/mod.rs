@@ -10,7 +10,7 @@ use anyhow::Error;
 use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use skep_deploy::{App, Done, Failure, Restoration};
-use skep_model::Step;
+use skep_model::{Emit, Event, Step};
 use skep_project::ProjectError;
 
 use crate::{
@@ -175,6 +175,17 @@ pub(crate) fn shipped(settings: &Settings, app: &App, done: &Done) {
 }
 
 /// Prints one object with the schema's version and the time.
+/// Where a command that shows no progress sends its warnings: standard error, or a JSON line.
+pub(crate) fn warnings(settings: &Settings) -> Emit {
+    let json = settings.json;
+    Emit::new(move |event| match event {
+        Event::Warning { .. } if json => crate::view::json_event(event),
+        Event::Warning { message } => anstream::eprintln!("warning: {message}"),
+        _ => {}
+    })
+}
+
+/// Prints a JSON object as one line.
 pub(crate) fn json_line(value: Value) {
     crate::view::json_line(value);
 }

@@ -13,7 +13,7 @@ use skep_model::Emit;
 
 use crate::settings::{Settings, Show};
 pub(crate) use actions::{error as annotate, summarize};
-pub(crate) use json::line as json_line;
+pub(crate) use json::{line as json_line, print as json_event};
 pub(crate) use words::duration;
 
 /// A view that is being shown. Drop it to leave the terminal as it was.
