@@ -84,7 +84,12 @@ fn the_end_of_each_release_is_told_signed_and_told_again_after_an_error() {
     assert!(event["summary"].as_str().is_some_and(|summary| summary.contains("v1 is live on")), "{event}");
     // openssl has its own opinion of the signature.
     let body = world.path().join("body");
-    std::fs::write(&body, &told[1].body).expect("a file can be written");
+    let timestamp = told[1].header("x-skep-timestamp");
+    let sent: i64 = timestamp.parse().expect("seconds");
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    assert!(now.abs_diff(sent.unsigned_abs()) < 300, "{timestamp} is about now");
+    std::fs::write(&body, format!("{timestamp}.{}", told[1].body)).expect("a file can be written");
     let mut openssl = Command::new("openssl");
     openssl.args(["dgst", "-sha256", "-hmac", "a key that nobody guesses"]).arg(&body);
     let digest = Outcome::of(&mut openssl).ok().stdout;
@@ -99,6 +104,29 @@ fn the_end_of_each_release_is_told_signed_and_told_again_after_an_error() {
     let event: Value = serde_json::from_str(&told[2].body).expect("JSON");
     assert_eq!((&event["outcome"], &event["restored"]["to"]), (&"restored".into(), &1.into()), "{event}");
     assert!(event["failure"].as_str().is_some_and(|why| why.contains("exit code 3")), "{event}");
+}
+
+#[test]
+fn redirect_to_another_origin_is_not_followed() {
+    let world = World::new();
+    let (elsewhere, stolen) = webhook(&["200 OK"]);
+    let elsewhere_redirect: &'static str =
+        format!("307 Temporary Redirect\r\nLocation: {elsewhere}/t0psecret").leak();
+    let (url, posts) =
+        webhook(vec![elsewhere_redirect, "308 Permanent Redirect\r\nLocation: /moved", "200 OK"].leak());
+    let notify = format!("notify: {{ url: \"{url}/s3cret\", secret-env: SKEP_TEST_HOOK_KEY }}\n");
+    world.project.append("skep.yaml", &notify);
+    let origin = elsewhere.trim_end_matches("/hook").to_owned();
+    let told = deploy(&world).ok().says(&format!("redirects to {origin}, which is not followed"));
+    told.never_says("t0psecret").never_says("s3cret");
+    assert_eq!(posts.lock().expect("unpoisoned").len(), 1, "the same answer would come again");
+    assert!(stolen.lock().expect("unpoisoned").is_empty());
+    // Within the origin nothing is given away.
+    world.project.write("release", "two\n");
+    deploy(&world).ok().never_says("`notify` could not tell it");
+    let told = posts.lock().expect("unpoisoned").clone();
+    assert!(told.len() == 3 && told[2].headers[0].starts_with("POST /moved"), "{told:?}");
+    assert_eq!(told[2].header("x-skep-signature"), told[1].header("x-skep-signature"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Response, StatusCode, Url, header::LOCATION, redirect};
 use ring::hmac;
 use serde_json::{Value, json};
 use skep_model::{Event, Notify, NotifyUrl, Release, ReleaseStatus};
@@ -14,6 +14,8 @@ use crate::{
 
 /// How long one try may take.
 const ONE_TRY: Duration = Duration::from_secs(5);
+/// Redirects that are followed.
+const REDIRECTS: usize = 3;
 /// The pauses between tries.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
 
@@ -82,10 +84,37 @@ fn filled(template: &str, news: &Value) -> String {
     })
 }
 
-/// The signature of a body: `sha256=` and the HMAC in hexadecimal digits, as GitHub signs its own.
-fn signature(key: &str, body: &str) -> String {
+/// The signature of `timestamp.body`: `sha256=` and the HMAC in hexadecimal digits. `timestamp` is in seconds since 1970, so that a
+/// receiver can refuse an old delivery that is sent again.
+fn signature(key: &str, timestamp: i64, body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
-    format!("sha256={}", hex::encode(hmac::sign(&key, body.as_bytes())))
+    format!("sha256={}", hex::encode(hmac::sign(&key, format!("{timestamp}.{body}").as_bytes())))
+}
+
+/// Follows a redirect that keeps method and body, within the origin: whoever answers elsewhere was not given this message.
+fn within_origin() -> redirect::Policy {
+    redirect::Policy::custom(|attempt| {
+        let first = attempt.previous().first().map(Url::origin);
+        let keeps =
+            matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+        let few = attempt.previous().len() <= REDIRECTS;
+        if keeps && few && first == Some(attempt.url().origin()) { attempt.follow() } else { attempt.stop() }
+    })
+}
+
+/// Why a redirect was not followed. Origins only: a path may be a password.
+fn not_followed(answer: &Response) -> String {
+    let from = answer.url().origin().ascii_serialization();
+    let to = answer.headers().get(LOCATION).and_then(|to| answer.url().join(to.to_str().ok()?).ok());
+    match to.map(|to| to.origin().ascii_serialization()) {
+        Some(to) if to != from => {
+            format!("{from} redirects to {to}, which is not followed: give the final URL")
+        }
+        _ => format!(
+            "{from} answered {} and redirects in a way that is not followed: give the final URL",
+            answer.status()
+        ),
+    }
 }
 
 async fn post(notify: &Notify, news: &Value) -> Result<(), String> {
@@ -103,11 +132,12 @@ async fn post(notify: &Notify, news: &Value) -> Result<(), String> {
     let url: Url = url.trim().parse().map_err(|_| "its URL is none".to_owned())?;
     let place = url.host_str().unwrap_or("its host").to_owned();
     let body = notify.template.as_ref().map_or_else(|| news.to_string(), |template| filled(template, news));
-    let signature = match &notify.secret_env {
-        Some(name) => Some(signature(&from_env(name)?, &body)),
-        None => None,
-    };
-    let client = Client::builder().timeout(ONE_TRY).build().map_err(|error| error.to_string())?;
+    let key = notify.secret_env.as_deref().map(from_env).transpose()?;
+    let client = Client::builder()
+        .timeout(ONE_TRY)
+        .redirect(within_origin())
+        .build()
+        .map_err(|error| error.to_string())?;
     let delivery = hex::encode(skep_ambient::bytes::<16>());
     let mut pauses = PAUSES.iter();
     loop {
@@ -117,11 +147,15 @@ async fn post(notify: &Notify, news: &Value) -> Result<(), String> {
             .header("User-Agent", concat!("skep/", env!("CARGO_PKG_VERSION")))
             .header("X-Skep-Delivery", &delivery)
             .body(body.clone());
-        if let Some(signature) = &signature {
-            request = request.header("X-Skep-Signature", signature);
+        if let Some(key) = &key {
+            let timestamp = skep_ambient::now().as_second();
+            request = request
+                .header("X-Skep-Timestamp", timestamp)
+                .header("X-Skep-Signature", signature(key, timestamp, &body));
         }
         let (why, again) = match request.send().await {
             Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) if answer.status().is_redirection() => (not_followed(&answer), false),
             Ok(answer) => {
                 let status = answer.status();
                 let again = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
@@ -151,12 +185,12 @@ mod tests {
         assert_eq!(read, json!({"text": news["summary"], "n": "2", "why": ""}));
     }
 
-    /// The example of RFC 4231, case 2.
+    /// By `printf '1700000000.{"v":1}' | openssl dgst -sha256 -hmac Jefe`.
     #[test]
-    fn a_signature_is_the_hmac_of_the_body() {
+    fn signature_covers_timestamp_and_body() {
         assert_eq!(
-            signature("Jefe", "what do ya want for nothing?"),
-            "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+            signature("Jefe", 1_700_000_000, r#"{"v":1}"#),
+            "sha256=b8ca9c53c089840fe42c361412a1904f2ebe6462f8875d62a5e36dfb12651bdb"
         );
     }
 }
