@@ -117,7 +117,15 @@ fn a_saved_plan_is_carried_out_exactly() {
 
     world.project.write("release", "two\n");
     world.project.write("secrets.env", "TOKEN=second-secret\n");
+    // A plan is carried out as it stands: nobody else may write it, whatever was there before.
+    let mode = || {
+        let file = std::fs::metadata(world.project.dir().join("plan.json")).expect("a plan");
+        std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777
+    };
+    world.project.write("plan.json", "an old one");
+    assert_ne!(mode(), 0o600);
     world.skep(&["plan", "--out", "plan.json"]).code(2).says("`skep deploy --plan plan.json` does it");
+    assert_eq!(mode(), 0o600);
     let saved = std::fs::read_to_string(world.project.dir().join("plan.json")).expect("it was saved");
     for secret in ["second-secret", "c2Vjb25kLXNlY3JldA", "first-secret", "Zmlyc3Qtc2VjcmV0"] {
         assert!(!saved.contains(secret), "a saved plan holds no secret");
@@ -149,7 +157,7 @@ fn a_saved_plan_is_refused_when_something_has_moved() {
     world
         .skep(&["deploy", "--plan", "plan.json"])
         .code(1)
-        .says("it is no saved plan")
+        .says("it is not a saved plan")
         .says("skep plan --out");
     world.skep(&["deploy", "--plan", "gone.json"]).code(1).says("can't read gone.json");
     world.skep(&["deploy", "--plan", "plan.json", "--tag", "a"]).code(64);

@@ -8,6 +8,7 @@ mod exit;
 mod git;
 mod init;
 mod migrations;
+mod private_file;
 mod report;
 mod settings;
 mod trust;

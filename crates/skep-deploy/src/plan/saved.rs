@@ -155,8 +155,9 @@ impl SavedPlan {
     /// # Errors
     /// What is wrong with it, in one sentence.
     pub fn read(text: &str) -> Result<Self, String> {
-        let value: Value =
-            serde_json::from_str(text).map_err(|error| format!("it is no saved plan: {error}"))?;
+        let value: Value = serde_json::from_str(text).map_err(|error| {
+            format!("it is not a saved plan: line {}, column {} is not JSON", error.line(), error.column())
+        })?;
         match value["format"].as_u64() {
             Some(format) if format > u64::from(Self::FORMAT) => {
                 return Err(format!(
@@ -165,9 +166,10 @@ impl SavedPlan {
                 ));
             }
             Some(_) => {}
-            None => return Err("it is no saved plan: it has no format version".to_owned()),
+            None => return Err("it is not a saved plan: it has no format version".to_owned()),
         }
-        serde_json::from_value(value).map_err(|error| format!("it is no saved plan: {error}"))
+        serde_json::from_value(value)
+            .map_err(|_| "it is not a saved plan: it lacks the fields of one".to_owned())
     }
 
     /// The plan again, if everything is still as it was when it was made.

@@ -1,20 +1,20 @@
 //! `skep plan` and `skep diff`: what a deploy would do. Exit code 0 for nothing, 2 for something.
 
-use std::{fs, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use skep_deploy::{App, DeployRequest, Plan, SavedPlan};
 use skep_project::Reads;
 
 use super::deploy;
-use crate::{args, compose, exit, report, settings::Settings, view::View};
+use crate::{args, compose, exit, private_file, report, settings::Settings, view::View};
 
 /// What each service gets, and why.
 pub(crate) async fn plan(settings: &Settings, arguments: args::Plan) -> Result<ExitCode> {
     let (app, plan, title) = make(settings, deploy::request(arguments.what)).await?;
     if let Some(file) = &arguments.out {
         let saved = serde_json::to_vec_pretty(&SavedPlan::of(&app, &plan)?)?;
-        fs::write(settings.dir.join(file), saved)
+        private_file::write(&settings.dir.join(file), &saved)
             .with_context(|| format!("can't write {}", file.display()))?;
     }
     match settings.json {
