@@ -6,6 +6,8 @@ use skep_model::{ImageRefError, Platform};
 use skep_registry::RegistryError;
 use thiserror::Error;
 
+use crate::dockerfile::InvalidPattern;
+
 /// A build that failed. The text names image and key; [`BuildError::hint`] says what to do.
 #[derive(Debug, Error)]
 pub enum BuildError {
@@ -152,6 +154,14 @@ pub enum BuildError {
         needed_by: PathBuf,
         /// Where it was looked for.
         searched: Vec<String>,
+    },
+    /// An ignore file has a pattern with which Docker refuses to build.
+    #[error("{}:{}: {source}", path.display(), source.line)]
+    Ignore {
+        /// The ignore file.
+        path: PathBuf,
+        /// The pattern and what is wrong with it.
+        source: InvalidPattern,
     },
     /// The image's program isn't in it.
     #[error("image `{image}`: its entrypoint `{program}` is not in it")]
@@ -302,6 +312,9 @@ impl BuildError {
             Self::Special { .. } => "lay the folder's other entries one by one, or remove it".to_owned(),
             Self::LibraryMissing { library, .. } => {
                 format!("install the package that has `{library}`, or link it statically")
+            }
+            Self::Ignore { .. } => {
+                "correct the pattern: Docker and buildah fail with it; its syntax is that of Go's filepath.Match, with `**` for any number of folders".to_owned()
             }
             Self::NoEntrypoint { program, .. } => format!("add `{program}` to the image's `files`"),
             Self::NoInterpreter { interpreter, .. } => {

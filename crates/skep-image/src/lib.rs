@@ -22,7 +22,7 @@ use skep_model::{Build, Builder, Digest, Emit, Event, Image, ImageRef, Platform,
 use skep_registry::{Client, Descriptor, OnBytes, Package};
 
 pub use compression::Compression;
-pub use dockerfile::DockerfileImage;
+pub use dockerfile::{DockerfileImage, Ignore, InvalidPattern};
 pub use error::{BuildError, PushError, RunFailure};
 pub use runs::Runs;
 

@@ -20,6 +20,7 @@ use tokio::process::Command;
 
 use crate::{Arrived, BuildError, BuildRequest, PushError, PushRequest, blocking, process};
 
+pub use ignore::{Ignore, InvalidPattern};
 pub(crate) use tool::Tools;
 
 /// An image of a Dockerfile.
