@@ -16,7 +16,7 @@ help:
 	@echo "make test   run every test"
 	@echo "make test-cluster  the end-to-end tests on the cluster of SKEP_TEST_KUBECONFIG, images by way of SKEP_TEST_REGISTRY"
 	@echo "make test-garage  what is sent to a bucket, judged by Garage, a second S3 server, when it is installed"
-	@echo "make lint   formatting, clippy, the house rules"
+	@echo "make lint   formatting, licences, bans and sources, clippy"
 	@echo "make dist   one static program for others: archive, image, checksums, in target/dist"
 	@echo "make bench  print speed and size, with the floor beside each"
 	@echo "make ci     what has to pass before a change lands"
@@ -44,7 +44,9 @@ test-garage:
 	@scripts/test-garage
 
 lint:
+	@scripts/need python3
 	cargo fmt --all --check
+	scripts/deny
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bench:
