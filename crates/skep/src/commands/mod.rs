@@ -101,7 +101,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<ExitCode> {
     let done = match command {
         Command::Run(arguments) => return run::run(settings, arguments).await,
         Command::Check => return check::run(settings).await,
-        Command::Describe(describe) => return describe::run(settings, describe).await,
+        Command::Describe(describe) => return Box::pin(describe::run(settings, describe)).await,
         Command::Diagnose(arguments) => return diagnose::run(settings, arguments).await,
         Command::Plan(arguments) => return plan::plan(settings, arguments).await,
         Command::Bucket(arguments) => return bucket::run(settings, arguments).await,
