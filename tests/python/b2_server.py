@@ -7,7 +7,9 @@ buckets), and makes the bucket `honeyDueExample` with a rule of somebody else's.
 """
 
 import base64
+import hashlib
 import inspect
+import io
 import json
 import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +21,7 @@ from b2sdk.v3.exception import B2Error, Conflict, InvalidAuthToken, Unauthorized
 SIMULATOR = RawSimulator()
 ACCOUNT, MASTER = SIMULATOR.create_account()
 LOCK = Lock()
+PLACES = []
 REALM = "http://production.example.com"
 
 
@@ -86,11 +89,38 @@ class Handler(BaseHTTPRequestHandler):
             said["apiInfo"]["storageApi"]["apiUrl"] = here
             return said
         token = self.headers["authorization"]
+        if method == "test_put":
+            return put(body)
+        if method == "b2_copy_file":
+            body["newFileName"] = body.pop("fileName")
         arguments = {snake(name): value for name, value in body.items()}
         called = getattr(SIMULATOR, method.removeprefix("b2_"))
         # What the simulator does not know (which types of buckets are listed) it need not be told.
         known = inspect.signature(called).parameters
         return called(SIMULATOR.API_URL, token, **{name: value for name, value in arguments.items() if name in known})
+
+
+def put(body):
+    """Objects for tests: the service takes bytes at another address, which the simulator does not serve."""
+    data = body["text"].encode()
+    token = SIMULATOR.authorize_account(REALM, ACCOUNT, MASTER)["authorizationToken"]
+    api = SIMULATOR.API_URL
+    bucket = SIMULATOR.list_buckets(api, token, ACCOUNT, bucket_name="honeyDueExample")["buckets"][0]["bucketId"]
+    if body.get("unfinished"):
+        return SIMULATOR.start_large_file(api, token, bucket, body["name"], "text/plain", {})
+    if body.get("hidden"):
+        return SIMULATOR.hide_file(api, token, bucket, body["name"])
+    if not PLACES:
+        # The simulator has a few hundred of these.
+        PLACES.append(SIMULATOR.get_upload_url(api, token, bucket))
+    place = PLACES[0]
+    sha1 = hashlib.sha1(data).hexdigest()
+    to = (place["uploadUrl"], place["authorizationToken"])
+    done = SIMULATOR.upload_file(*to, body["name"], len(data), "text/plain", sha1, {}, io.BytesIO(data))
+    time = body.get("timestamp")
+    if time is not None:
+        SIMULATOR.bucket_id_to_bucket[bucket].file_id_to_file[done["fileId"]].upload_timestamp = time
+    return done
 
 
 def main():

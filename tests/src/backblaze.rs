@@ -75,6 +75,21 @@ impl Backblaze {
         )
     }
 
+    /// Puts an object with this text, old or of this time (milliseconds since 1970), or as `more` says: `"hidden"`, `"unfinished"`.
+    ///
+    /// # Panics
+    /// When the simulator refuses.
+    pub fn put(&self, name: &str, text: &str, timestamp: Option<i64>, more: &str) {
+        let mut body = serde_json::json!({ "name": name, "text": text, "timestamp": timestamp });
+        if !more.is_empty() {
+            body[more] = true.into();
+        }
+        let url = format!("{}/b2api/v4/test_put", self.text("url"));
+        let mut curl = Command::new("curl");
+        curl.args(["-sSf", "-H", "authorization: none", "-d", &body.to_string(), &url]);
+        Outcome::of(&mut curl).ok();
+    }
+
     /// skep.yaml's `bucket`, with the key pair of these names.
     pub fn described(&self, world: &World, key_id: &str, key: &str) {
         let (url, key_id, key) = (self.text("url"), self.text(key_id), self.text(key));

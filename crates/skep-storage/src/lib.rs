@@ -10,6 +10,8 @@
 mod admin;
 mod bucket;
 mod client;
+mod copying;
+mod expiry;
 mod form;
 mod kind;
 mod names;
@@ -18,9 +20,11 @@ mod rules;
 mod signer;
 mod upload;
 
-pub use admin::{Admin, B2_API};
+pub use admin::{Admin, B2_API, MOST_LISTED};
 pub use bucket::{Addressing, Bucket, BucketError, Credentials, region_of};
 pub use client::{Client, Copied, ListedVersion, Marker, NotDeleted, Page, Seen, StoreError};
+pub use copying::{CopyReport, Copying};
+pub use expiry::Expiring;
 pub use kind::{FIRST_BYTES, FileKind};
 pub use presigned::Presigned;
 pub use rules::{CorsRule, Difference, FoundCors, LifecycleRule, cors_differences, lifecycle_differences};

@@ -95,13 +95,16 @@ pub(crate) fn hint(bucket: &Bucket, error: &StoreError) -> String {
             "the store does not know this key: look at `bucket.key-id` and `bucket.key`".to_owned()
         }
         StoreError::Refused { status: 401 | 403, .. } if is_b2(bucket) => {
-            "the key needs listBuckets to see the rules and writeBuckets to set them; make one in Backblaze's console, or with `b2 key create`".to_owned()
+            "the key needs listBuckets to see the rules, listFiles to count what they affect, writeBuckets to set them, and readFiles and writeFiles to copy; make one in Backblaze's console, or with `b2 key create`".to_owned()
         }
         StoreError::Refused { status: 401 | 403, .. } => {
             "the key may not read or set the bucket's rules: s3:GetLifecycleConfiguration, s3:PutLifecycleConfiguration and the same for CORS".to_owned()
         }
         StoreError::Refused { status: 404, .. } => "look at `bucket.name` and at whose key it is".to_owned(),
         StoreError::Refused { status: 409, .. } => "somebody else changes this bucket all the time: try again".to_owned(),
+        StoreError::TooMany { .. } => {
+            "set the rule by hand (`skep bucket lifecycle show`), once you know that what is there may go".to_owned()
+        }
         _ if is_b2(bucket) => "Backblaze's own API is asked: is this machine online?".to_owned(),
         _ => "look at `bucket.endpoint`, and try again".to_owned(),
     }

@@ -1,11 +1,16 @@
 //! Backblaze's native API: authorize, read the bucket with its revision, change it if it is still that one.
 
-use std::fmt;
+mod files;
 
+use std::{fmt, sync::Arc};
+
+use futures::lock::Mutex;
 use reqwest::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
+
+pub(crate) use files::{File, Start};
 
 use super::MAX_AGE;
 use crate::{
@@ -19,12 +24,20 @@ const TRIES: u32 = 5;
 const VERSION: &str = "b2api/v4";
 
 #[derive(Clone)]
-pub(super) struct Account {
+pub(crate) struct Account {
     api: Url,
     key_id: String,
     key: String,
     bucket: String,
     http: reqwest::Client,
+    /// What authorizing and looking for the bucket have answered.
+    opened: Arc<Mutex<Option<Arc<Opened>>>>,
+}
+
+/// An authorization, and the bucket's id.
+struct Opened {
+    authorized: Authorized,
+    bucket_id: String,
 }
 
 impl fmt::Debug for Account {
@@ -82,7 +95,7 @@ struct Failure {
 impl Account {
     pub(super) fn new(api: Url, key_id: &str, key: &str, bucket: &str, http: reqwest::Client) -> Self {
         let [key_id, key, bucket] = [key_id, key, bucket].map(str::to_owned);
-        Self { api, key_id, key, bucket, http }
+        Self { api, key_id, key, bucket, http, opened: Arc::default() }
     }
 
     pub(super) async fn lifecycle(&self) -> Result<Vec<LifecycleRule>, StoreError> {

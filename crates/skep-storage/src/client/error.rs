@@ -37,6 +37,12 @@ pub enum StoreError {
         /// What it said besides.
         message: String,
     },
+    /// It holds more than is listed.
+    #[error("more than {limit} versions are there: too many to list")]
+    TooMany {
+        /// How many are listed at the most.
+        limit: u64,
+    },
     /// Its answer is none that S3 has.
     #[error("the store's answer to {what} can't be read: {why}")]
     Garbled {
@@ -58,7 +64,7 @@ impl StoreError {
         match self {
             Self::Refused { status, code, .. } => matches!(status, 405 | 501) || code == "NotImplemented",
             Self::Busy { status, .. } => *status == 501,
-            Self::Unreachable { .. } | Self::Garbled { .. } => false,
+            Self::Unreachable { .. } | Self::TooMany { .. } | Self::Garbled { .. } => false,
         }
     }
 }

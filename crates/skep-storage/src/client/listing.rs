@@ -8,11 +8,12 @@ use rusty_s3::{S3Action as _, actions::ListObjectsV2};
 use super::{
     Client, StoreError,
     send::Signed,
-    xml::{Entry, Versions},
+    xml::{Entry, Uploads, Versions},
 };
 
 const VERSIONS: &str = "list versions";
 const OBJECTS: &str = "list objects";
+const UPLOADS: &str = "list multipart uploads";
 /// How long a request of our own may be under way.
 pub(crate) const SIGNED_FOR: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 
@@ -93,21 +94,72 @@ impl Client {
                 why: "there is more, and not where".to_owned(),
             });
         }
-        let versions = page.entries.into_iter().filter_map(|entry| {
-            let (version, is_delete_marker) = match entry {
-                Entry::Version(version) => (version, false),
-                Entry::DeleteMarker(version) => (version, true),
-                Entry::Other => return None,
-            };
-            Some(ListedVersion {
-                key: version.key,
-                version: Some(version.version),
-                size: version.size,
-                is_delete_marker,
-                last_modified: version.last_modified.parse().ok(),
+        let mut entries: Vec<_> = page
+            .entries
+            .into_iter()
+            .filter_map(|entry| match entry {
+                Entry::Version(version) => Some((version, false)),
+                Entry::DeleteMarker(version) => Some((version, true)),
+                Entry::Other => None,
             })
+            .collect();
+        // Not every store lists marks among the versions, and of two in one second only this tells which is newer.
+        entries.sort_by(|(one, _), (other, _)| {
+            one.key.cmp(&other.key).then(other.is_latest.cmp(&one.is_latest))
+        });
+        let versions = entries.into_iter().map(|(version, is_delete_marker)| ListedVersion {
+            key: version.key,
+            version: Some(version.version),
+            size: version.size,
+            is_delete_marker,
+            last_modified: version.last_modified.parse().ok(),
         });
         Ok(Page { versions: versions.collect(), next })
+    }
+
+    /// Uploads in parts that were begun and not finished, each as a version without bytes. A store that has none of the kind answers none.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub(crate) async fn unfinished(&self, prefix: &str, from: Option<&Marker>) -> Result<Page, StoreError> {
+        let (key, upload) = match from {
+            Some(Marker(Place::Version { key, version })) => (key.as_str(), version.as_str()),
+            _ => ("", ""),
+        };
+        // In the order of their names, as signatures want them.
+        let parameters =
+            [("key-marker", key), ("prefix", prefix), ("upload-id-marker", upload), ("uploads", "")];
+        let is_said = |(name, value): &(&str, &str)| *name == "uploads" || !value.is_empty();
+        let said: Vec<(&str, &str)> = parameters.into_iter().filter(is_said).collect();
+        let signed = |now| Signed::get(self.signed_for(now, rusty_s3::Method::Get, &said));
+        let text = match self.text(UPLOADS, self.send(UPLOADS, signed).await?).await {
+            Err(error) if error.is_not_implemented() => return Ok(Page::default()),
+            text => text?,
+        };
+        let page: Uploads = quick_xml::de::from_str(&text)
+            .map_err(|error| StoreError::Garbled { what: UPLOADS, why: error.to_string() })?;
+        let next = page
+            .is_truncated
+            .then_some(Marker(Place::Version { key: page.next_key, version: page.next_upload }));
+        let versions = page.uploads.into_iter().map(|upload| ListedVersion {
+            key: upload.key,
+            version: Some(upload.id),
+            size: 0,
+            is_delete_marker: false,
+            last_modified: upload.initiated.parse().ok(),
+        });
+        Ok(Page { versions: versions.collect(), next })
+    }
+
+    /// The objects whose names begin with `prefix`, as they are now.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub(crate) async fn current(&self, prefix: &str, from: Option<&Marker>) -> Result<Page, StoreError> {
+        match from {
+            Some(Marker(Place::Token(token))) => self.objects(prefix, Some(token)).await,
+            _ => self.objects(prefix, None).await,
+        }
     }
 
     async fn objects(&self, prefix: &str, token: Option<&str>) -> Result<Page, StoreError> {

@@ -30,6 +30,30 @@ pub(super) struct Versions {
     pub(super) entries: Vec<Entry>,
 }
 
+/// A page of uploads in parts that are not finished.
+#[derive(Debug, Deserialize)]
+pub(super) struct Uploads {
+    #[serde(default, rename = "IsTruncated")]
+    pub(super) is_truncated: bool,
+    #[serde(default, rename = "NextKeyMarker")]
+    pub(super) next_key: String,
+    #[serde(default, rename = "NextUploadIdMarker")]
+    pub(super) next_upload: String,
+    #[serde(default, rename = "Upload")]
+    pub(super) uploads: Vec<Upload>,
+}
+
+/// An upload in parts.
+#[derive(Debug, Deserialize)]
+pub(super) struct Upload {
+    #[serde(rename = "Key")]
+    pub(super) key: String,
+    #[serde(default, rename = "UploadId")]
+    pub(super) id: String,
+    #[serde(default, rename = "Initiated")]
+    pub(super) initiated: String,
+}
+
 /// What a page of versions holds, in the store's order.
 #[derive(Debug, Deserialize)]
 pub(super) enum Entry {
@@ -46,6 +70,8 @@ pub(super) struct Version {
     pub(super) key: String,
     #[serde(rename = "VersionId")]
     pub(super) version: String,
+    #[serde(default, rename = "IsLatest")]
+    pub(super) is_latest: bool,
     #[serde(default, rename = "Size")]
     pub(super) size: u64,
     #[serde(default, rename = "LastModified")]

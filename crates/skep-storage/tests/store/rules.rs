@@ -3,7 +3,7 @@
 use std::{io::Write as _, time::Duration};
 
 use skep_storage::{
-    Admin, Client, CorsRule, Difference, LifecycleRule, StoreError, Upload, cors_differences,
+    Admin, Client, CorsRule, Difference, LifecycleRule, ListedVersion, StoreError, Upload, cors_differences,
 };
 
 use crate::{
@@ -170,7 +170,7 @@ async fn case_46_what_is_deleted_by_name_alone_is_only_hidden_and_here_every_ver
     let versions = async |prefix: &str| client.versions(prefix, None).await.unwrap().versions;
     let all = versions("uploads/1/").await;
     assert_eq!(all.len(), 3);
-    let by_name = skep_storage::ListedVersion { version: None, ..all[0].clone() };
+    let by_name = ListedVersion { version: None, ..all[0].clone() };
     assert_eq!(client.delete(&[by_name]).await.unwrap(), []);
     assert_eq!(client.look("uploads/1/a", 8).await.unwrap(), None, "it is hidden");
     let hidden = versions("uploads/1/").await;
@@ -202,4 +202,71 @@ async fn a_folder_of_many_versions_goes_page_by_page() {
     assert_eq!(client.delete_folder("files/1/", |some| gone += some).await.unwrap(), Vec::new());
     assert_eq!(gone, 1020);
     assert_eq!(client.versions("files/1/", None).await.unwrap().versions, []);
+}
+
+#[tokio::test]
+async fn count_by_s3_api_covers_versions_and_uploads() {
+    let Some((_peer, client)) = peers::moto().await else { return };
+    put(&client, "uploads/a", b"first").await;
+    put(&client, "uploads/a", b"second").await;
+    put(&client, "uploads/b", b"hidden").await;
+    let hidden = ListedVersion {
+        key: "uploads/b".to_owned(),
+        version: None,
+        size: 0,
+        is_delete_marker: false,
+        last_modified: None,
+    };
+    assert_eq!(client.delete(&[hidden]).await.unwrap(), []);
+    put(&client, "uploads/c", b"c").await;
+    put(&client, "files/x", b"kept").await;
+    let endpoint = client.bucket().url().join("/").unwrap();
+    let bucket =
+        rusty_s3::Bucket::new(endpoint, rusty_s3::UrlStyle::Path, "honeyDueExample", "us-east-1").unwrap();
+    let credentials = rusty_s3::Credentials::new("AKIAEXAMPLE", "open/sesame");
+    let begin = rusty_s3::S3Action::sign(
+        &bucket.create_multipart_upload(Some(&credentials), "uploads/large"),
+        Duration::from_secs(60),
+    );
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    assert!(http.post(begin).send().await.unwrap().status().is_success());
+    let admin = Admin::s3(client);
+    let rule = |hide, delete| LifecycleRule {
+        prefix: "uploads/".to_owned(),
+        days_to_hide: hide,
+        days_to_delete: delete,
+    };
+    let count =
+        async |rule: LifecycleRule| admin.expiring(&[rule], jiff::Timestamp::now(), |_| ()).await.unwrap();
+    let found = count(rule(Some(1), Some(1))).await;
+    assert_eq!((found.current, found.noncurrent, found.unfinished), (2, 2, 1), "{found:?}");
+    assert!(found.oldest.is_some() && found.sample.contains(&"uploads/a".to_owned()), "{found:?}");
+    assert_eq!(count(rule(Some(7), Some(1))).await.noncurrent, 2);
+    // To moto every upload in parts was begun in 2010.
+    assert_eq!(count(rule(Some(7), Some(2))).await.noncurrent, 0, "nothing is so old tomorrow");
+    let everything = LifecycleRule { prefix: String::new(), ..rule(Some(1), None) };
+    assert_eq!(count(everything).await.current, 3);
+}
+
+#[tokio::test]
+async fn interrupted_copy_by_s3_api_resumes() {
+    let Some((_peer, client)) = peers::moto().await else { return };
+    for number in 0..20 {
+        put(&client, &format!("uploads/{number:02}"), format!("photo {number}").as_bytes()).await;
+    }
+    put(&client, "files/19", b"of somebody else").await;
+    put(&client, "files/18", b"photo 18").await;
+    let admin = Admin::s3(client.clone());
+    let (stop, mut seen) = (tokio::sync::Notify::new(), 0);
+    tokio::select! {
+        ended = admin.copy_prefix("uploads/", "files/", false, |_, _| { seen += 1; if seen == 5 { stop.notify_one(); } }) => panic!("{ended:?}"),
+        () = stop.notified() => {}
+    }
+    let report = admin.copy_prefix("uploads/", "files/", false, |_, _| ()).await.unwrap();
+    assert!(report.there >= 4 && report.copied > 0 && report.copied + report.there == 19, "{report:?}");
+    assert_eq!((report.conflicts, report.failed), (vec!["uploads/19".to_owned()], Vec::new()));
+    let copy = client.look("files/07", 100).await.unwrap().expect("it is there");
+    assert_eq!(copy.first, b"photo 7");
+    assert!(client.look("uploads/07", 1).await.unwrap().is_some(), "nothing is deleted");
+    assert_eq!(client.look("files/19", 100).await.unwrap().expect("there").first, b"of somebody else");
 }

@@ -48,10 +48,53 @@ pub(crate) struct Hotfix {
 pub(crate) enum Bucket {
     /// What becomes of old objects
     #[command(subcommand)]
-    Lifecycle(BucketRules),
+    Lifecycle(LifecycleRules),
     /// Which pages may send to it and read from it
     #[command(subcommand)]
     Cors(BucketRules),
+    /// Copy objects to another prefix of the bucket; nothing is overwritten or deleted
+    Copy(BucketCopy),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BucketCopy {
+    /// The prefix of the objects, such as uploads/
+    #[arg(value_name = "FROM")]
+    pub(crate) from: String,
+    /// The prefix of the copies, such as files/
+    #[arg(value_name = "TO")]
+    pub(crate) to: String,
+    /// Only report what would be copied
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What to do about a bucket's lifecycle rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum LifecycleRules {
+    /// Show the bucket's rules, and how to set them by hand on Backblaze B2
+    Show,
+    /// Show what `apply` would change and how many objects that would hide or delete; exit code 2 if anything
+    Plan,
+    /// Set the rules of skep.yaml; keep all others
+    Apply {
+        /// Allow the rules to hide or delete exactly N objects that exist now, as `plan` counts them
+        #[arg(long, value_name = "N")]
+        delete_existing: Option<u64>,
+    },
+    /// Exit with code 11 unless the bucket has the rules of skep.yaml and none affects `keep`
+    Verify,
+}
+
+impl LifecycleRules {
+    pub(crate) fn plain(self) -> BucketRules {
+        match self {
+            Self::Show => BucketRules::Show,
+            Self::Plan => BucketRules::Plan,
+            Self::Apply { .. } => BucketRules::Apply,
+            Self::Verify => BucketRules::Verify,
+        }
+    }
 }
 
 /// What to do about a bucket's rules.

@@ -1,5 +1,8 @@
 //! `skep bucket lifecycle|cors show|plan|apply|verify`: what the app's bucket does by itself.
 
+mod copying;
+mod guard;
+
 use std::{fmt::Display, process::ExitCode};
 
 use anyhow::{Result, anyhow};
@@ -12,7 +15,7 @@ use skep_storage::{
 };
 
 use crate::{
-    args::{self, BucketRules},
+    args::{self, BucketRules, LifecycleRules},
     bucket, compose, exit, report,
     settings::Settings,
 };
@@ -41,7 +44,9 @@ pub(crate) async fn run(settings: &Settings, arguments: args::Bucket) -> Result<
     };
     let place = Place { settings, described: &described, target: &target };
     match arguments {
-        args::Bucket::Lifecycle(what) => {
+        args::Bucket::Copy(copy) => copying::run(&place, &admin, &copy).await.map_err(failed)?,
+        args::Bucket::Lifecycle(asked) => {
+            let what = asked.plain();
             let (wanted, found) = (bucket::lifecycle(&described), admin.lifecycle().await.map_err(failed)?);
             let differences = lifecycle_differences(&wanted, &found);
             let reaching = bucket::reaching(&described, &found);
@@ -54,6 +59,15 @@ pub(crate) async fn run(settings: &Settings, arguments: args::Bucket) -> Result<
                     Ok(ExitCode::SUCCESS)
                 }
                 BucketRules::Apply if !differences.is_empty() => {
+                    let agreed = match asked {
+                        LifecycleRules::Apply { delete_existing } => delete_existing,
+                        _ => None,
+                    };
+                    if let Some(existing) =
+                        guard::count(&place, &admin, &differences).await.map_err(failed)?
+                    {
+                        guard::agree(&place, &existing, agreed)?;
+                    }
                     admin.set_lifecycle(&wanted).await.map_err(failed)?;
                     let applied =
                         place.applied("lifecycle", &differences, || lifecycle_again(&admin, &wanted));
@@ -64,7 +78,16 @@ pub(crate) async fn run(settings: &Settings, arguments: args::Bucket) -> Result<
                     // Of rules that others have set: none of skep.yaml does.
                     Ok(place.told::<LifecycleRule>("lifecycle", what, &[], &reaching))
                 }
-                _ => Ok(place.told("lifecycle", what, &differences, &reaching)),
+                _ => {
+                    let code = place.told("lifecycle", what, &differences, &reaching);
+                    if what == BucketRules::Plan
+                        && let Some(existing) =
+                            guard::count(&place, &admin, &differences).await.map_err(failed)?
+                    {
+                        guard::show(&place, &existing);
+                    }
+                    Ok(code)
+                }
             }
         }
         args::Bucket::Cors(what) => {
