@@ -4,22 +4,22 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
 };
 
 use http::{HeaderValue, Request, header::AUTHORIZATION};
+use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
 
 use crate::kubeconfig::KubeconfigError;
 
 /// How old a token may be before the file is read again, as in client-go.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
 /// A token, and the file that it is read from.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
     path: Option<PathBuf>,
-    last: Arc<Mutex<(HeaderValue, Instant)>>,
+    last: Arc<Mutex<(HeaderValue, Timestamp)>>,
 }
 
 impl Token {
@@ -42,15 +42,16 @@ impl Token {
     }
 
     fn new(path: Option<PathBuf>, header: HeaderValue) -> Self {
-        Self { path, last: Arc::new(Mutex::new((header, Instant::now()))) }
+        Self { path, last: Arc::new(Mutex::new((header, skep_ambient::now()))) }
     }
 
     /// The request with the token. When its file is gone, the last token that was read is sent.
     pub(crate) fn authorize(&self, mut request: Request<Body>) -> Request<Body> {
+        let now = skep_ambient::now();
         if let Ok(mut last) = self.last.lock() {
-            if let Some(path) = self.path.as_ref().filter(|_| last.1.elapsed() > FRESH) {
+            if let Some(path) = self.path.as_ref().filter(|_| now.duration_since(last.1) > FRESH) {
                 last.0 = read(path).unwrap_or_else(|_| last.0.clone());
-                last.1 = Instant::now();
+                last.1 = now;
             }
             request.headers_mut().insert(AUTHORIZATION, last.0.clone());
         }
