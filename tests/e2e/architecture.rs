@@ -23,6 +23,7 @@ const ROOMS: &[&str] = &[
     "skep-storage",
     "skep-model",
     "skep-ambient",
+    "skep-process",
 ];
 
 fn metadata() -> Metadata {
@@ -149,6 +150,23 @@ fn rust_files(dir: &Path, found: &mut BTreeSet<std::path::PathBuf>) {
             rust_files(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.insert(path);
+        }
+    }
+}
+
+/// What Skep has to log in with is not for the programs that it starts: one room makes them, and takes it out of their environment.
+#[test]
+fn programs_are_started_by_one_room() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let mut files = BTreeSet::new();
+    for room in fs::read_dir(&root).expect("the rooms").flatten() {
+        rust_files(&room.path().join("src"), &mut files);
+    }
+    assert!(files.len() > 300, "the rooms were moved: {}", files.len());
+    for file in files.iter().filter(|file| !file.starts_with(root.join("skep-process"))) {
+        let text = fs::read_to_string(file).expect("a source file");
+        for asked in ["Command::new(", "posix_spawn", "execvp("] {
+            assert!(!text.contains(asked), "{} starts a program by itself: see skep-process", file.display());
         }
     }
 }

@@ -193,6 +193,91 @@ fn a_dockerfile_is_built_by_buildah_and_unchanged_inputs_are_not_built_again() {
 }
 
 #[test]
+fn dockerfile_build_reads_its_secrets_and_redacts_them() {
+    let shop = Workshop::with_shop();
+    let world = &shop.world;
+    let shell = world.project.dir().join("root/bin/sh");
+    fs::create_dir_all(shell.parent().expect("a file lies in a folder")).expect("a folder can be made");
+    fs::copy("/bin/busybox", shell).expect("busybox is there");
+    let run = "RUN --mount=type=secret,id=NPM_TOKEN read x </run/secrets/NPM_TOKEN; echo \"read $x, env $SKEP_BUILD_SECRET_NPM_TOKEN.\"\n";
+    world.project.edit("Dockerfile", "LABEL", &format!("{run}LABEL"));
+    world.project.edit(
+        "skep.yaml",
+        "{ stage: shop,",
+        "{ secrets: { NPM_TOKEN: { env: BUILD_TOKEN } }, stage: shop,",
+    );
+    let deploy =
+        |token: &str| Outcome::of(shop.command(&["deploy"]).env("BUILD_TOKEN", token)).never_says(token);
+    deploy("hunter2-of-npm").ok().says("shop | read ***, env .").says("v1 is live");
+    let calls = shop.calls().join("\n");
+    assert!(calls.contains("--secret id=NPM_TOKEN,env=") && !calls.contains("hunter2"), "{calls}");
+
+    deploy("another-of-npm").ok().says("nothing was changed");
+    assert_eq!(shop.calls(), [""; 0], "a secret is no input");
+    world.project.edit("Dockerfile", "NPM_TOKEN.\"", "NPM_TOKEN.\"; exit 3");
+    deploy("third-of-npm").code(12).says("its last lines:").says("\n  read ***, env .");
+}
+
+#[test]
+fn programs_that_skep_starts_inherit_no_credentials() {
+    let world = World::new();
+    world.skep(&["secret", "keygen"]).ok();
+    let key = fs::read_to_string(world.path().join("config/skep/age.key")).expect("a key was made");
+    let tools = world.path().join("tools");
+    let notes =
+        |name: &str| fs::read_to_string(tools.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    fs::create_dir_all(&tools).expect("a folder can be made");
+    let git = format!("#!/bin/sh\nenv >>{}/git.env\nexec /usr/bin/git \"$@\"\n", tools.display());
+    fs::write(tools.join("git"), git).expect("a file can be written");
+    fs::set_permissions(tools.join("git"), fs::Permissions::from_mode(0o755))
+        .expect("it can be made a program");
+    let run = format!("native: {{ run: 'env >{}/build.env; echo token $NPM_TOKEN'", tools.display());
+    world.project.edit(
+        "skep.yaml",
+        "native: { files",
+        &format!("secrets: {{ NPM_TOKEN: {{ env: BUILD_TOKEN }} }}, {run}, files"),
+    );
+    let command = format!("{{ command: 'env >{}/command.env; echo printed-value' }}", tools.display());
+    world.project.append(
+        "skep.yaml",
+        &format!(
+            "secrets: {{ shop-secrets: {{ values: {{ ONE: {command}, TWO: {{ env: TWO_OF_SKEP }} }} }} }}\n"
+        ),
+    );
+    world.project.append(
+        "skep.yaml",
+        "targets: { far: { kubeconfig: none, context: none, registry: { url: \"r.example.com/far\", username: ci, password: { env: REGISTRY_TOKEN } } } }\n",
+    );
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap_or_default());
+    let deploy = |last: &str| {
+        let mut command = world.command(&["deploy"]);
+        command.env("PATH", &path).env("SKEP_AGE_KEY", key.trim()).env("KUBECONFIG", "/my/kubeconfig");
+        command
+            .env("BUILD_TOKEN", "token-of-npm")
+            .env("TWO_OF_SKEP", "second-value")
+            .env("REGISTRY_TOKEN", "of-registry");
+        Outcome::of(command.env("MINE", last))
+    };
+    deploy("kept").ok().says("shop | token ***").never_says("token-of-npm");
+    for name in ["build.env", "command.env", "git.env"] {
+        let env = notes(name);
+        assert!(env.contains("MINE=kept\n"), "{name}: {env}");
+        for withheld in ["SKEP_AGE_KEY", "AGE-SECRET-KEY", "BUILD_TOKEN=", "TWO_OF_SKEP", "REGISTRY_TOKEN"] {
+            assert!(!env.contains(withheld), "{name} has {withheld}: {env}");
+        }
+    }
+    assert!(
+        notes("build.env").contains("NPM_TOKEN=token-of-npm\n") && !notes("build.env").contains("KUBECONFIG")
+    );
+    assert!(!notes("git.env").contains("NPM_TOKEN"));
+
+    world.project.edit("skep.yaml", "echo token $NPM_TOKEN", "echo no login with $NPM_TOKEN; exit 3");
+    deploy("kept").code(12).says("no login with ***").never_says("token-of-npm");
+    world.project.edit("skep.yaml", "NPM_TOKEN: {", "NPM-TOKEN: {");
+    deploy("kept").code(10).says("images/shop/secrets/NPM-TOKEN").says("use letters, digits");
+}
+
+#[test]
 fn an_image_for_several_platforms_is_one_index_and_each_node_takes_its_own() {
     let shop = Workshop::with_shop();
     let world = &shop.world;

@@ -90,14 +90,15 @@ pub struct App {
 impl App {
     /// Hides the values that the project brings along in all text of pods, also before the cluster has them.
     pub fn hide_own_values(&self) {
-        let Project { secrets, substitute, registry, bucket, .. } = &self.project;
+        let Project { secrets, substitute, registry, bucket, images, .. } = &self.project;
         let secrets = secrets.values().flat_map(|set| set.values.values());
         let substitutes = substitute.values().filter_map(|one| one.value.as_ref());
         let password =
             registry.iter().filter_map(|registry| registry.credentials.as_ref()?.password.as_ref());
         let keys = bucket.iter().filter_map(|bucket| bucket.credentials.as_ref());
         let values = secrets.chain(substitutes).chain(password).chain(keys.map(|(_, key)| key));
-        self.cluster.redaction().hide(values.cloned());
+        let of_builds = images.values().flat_map(|image| image.secrets.iter()).map(|(_, value)| value);
+        self.cluster.redaction().hide(values.map(String::as_str).chain(of_builds));
     }
 
     pub(crate) fn namespace(&self) -> &str {

@@ -12,6 +12,7 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
+use skep_model::Redactor;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
@@ -32,9 +33,10 @@ pub(crate) struct Ended {
     pub(crate) tail: Vec<String>,
 }
 
-/// Runs a program to its end, in a process group of its own, and hands on each line that it prints.
+/// Runs a program to its end, in a process group of its own, and hands on each line that it prints, redacted.
 pub(crate) async fn run(
     command: &mut Command,
+    redactor: &Redactor,
     mut on_line: impl FnMut(String),
 ) -> io::Result<Result<(), Ended>> {
     let mut child = command
@@ -46,6 +48,7 @@ pub(crate) async fn run(
     let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
     let mut tail = VecDeque::with_capacity(TAIL);
     let status = attend(&mut child, |line| {
+        let line = redactor.redact(&line).into_owned();
         if tail.len() == TAIL {
             tail.pop_front();
         }

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use skep_model::{Emit, Event};
+use skep_model::{BuildSecrets, Emit, Event};
 use tokio::{
     process::Command,
     sync::{Mutex as Turn, OnceCell},
@@ -16,8 +16,8 @@ use tokio::{
 use crate::{BuildError, RunFailure, dockerfile::Tools, process};
 
 type Outcome = Result<(), Arc<RunFailure>>;
-/// Where, and what.
-type Run = (PathBuf, String);
+/// Where, what, and with which secrets.
+type Run = (PathBuf, String, BuildSecrets);
 /// The context, and the file.
 type Dockerfile = (PathBuf, PathBuf);
 
@@ -41,31 +41,32 @@ impl Runs {
         turns.entry((context.to_owned(), dockerfile.to_owned())).or_default().clone()
     }
 
-    /// Runs `sh -c command` in `context`, or waits for the run of it that is under way, or takes its outcome.
+    /// Runs `sh -c command` in `context` with the secrets in its environment, or waits for the run of it that is under way, or takes its
+    /// outcome.
     pub(crate) async fn run(
         &self,
         image: &str,
         context: &Path,
         command: &str,
+        secrets: &BuildSecrets,
         emit: &Emit,
     ) -> Result<(), BuildError> {
         let cell = {
             let mut runs = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-            runs.entry((context.to_owned(), command.to_owned())).or_default().clone()
+            runs.entry((context.to_owned(), command.to_owned(), secrets.clone())).or_default().clone()
         };
-        cell.get_or_init(|| run(image, context, command, emit))
+        cell.get_or_init(|| run(image, context, command, secrets, emit))
             .await
             .clone()
             .map_err(|failure| BuildError::Run { image: image.to_owned(), failure })
     }
 }
 
-async fn run(image: &str, context: &Path, command: &str, emit: &Emit) -> Outcome {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", command]).current_dir(context);
-    let ran =
-        process::run(&mut shell, |line| emit.emit(Event::BuildOutput { image: image.to_owned(), line }));
-    match ran.await {
+async fn run(image: &str, context: &Path, command: &str, secrets: &BuildSecrets, emit: &Emit) -> Outcome {
+    let mut shell = Command::from(skep_process::build("sh"));
+    shell.args(["-c", command]).current_dir(context).envs(secrets.iter());
+    let on_line = |line| emit.emit(Event::BuildOutput { image: image.to_owned(), line });
+    match process::run(&mut shell, &secrets.redactor(), on_line).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(process::Ended { how, tail })) => {
             Err(Arc::new(RunFailure::Ended { command: command.to_owned(), ended: how, tail }))

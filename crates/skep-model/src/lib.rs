@@ -24,8 +24,9 @@ pub use name::{AppName, NameError};
 pub use object::ObjectKey;
 pub use platform::{Platform, PlatformError};
 pub use project::{
-    Build, Builder, Checks, Cluster, ConfigSet, Credentials, DockerBuild, Format, Image, LaidPath, Migrate,
-    NativeBuild, Notify, NotifyUrl, Project, Registry, RolloutPolicy, SecretSet, Substitute,
+    Build, BuildSecrets, Builder, Checks, Cluster, ConfigSet, Credentials, DockerBuild, Format, Image,
+    LaidPath, Migrate, NativeBuild, Notify, NotifyUrl, Project, Registry, RolloutPolicy, SecretSet,
+    Substitute,
 };
 pub use quantity::{Quantity, QuantityError};
 pub use redactor::Redactor;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use crate::{AppName, Bucket, Check, Platform};
+use crate::{AppName, Bucket, Check, Platform, Redactor};
 
 /// An app as one target sees it. `skep-project` makes it from text; nothing here has been checked against a cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Project {
     pub secrets: BTreeMap<String, SecretSet>,
     /// The public keys that encrypted env files are written for: those of every target, since targets share files.
     pub recipients: Vec<String>,
+    /// The environment variables that skep.yaml names for secrets, for whatever use and target: no program that Skep starts inherits them.
+    pub secret_variables: Vec<String>,
     /// Every env file that skep.yaml names, for whatever use and target.
     pub env_files: Vec<PathBuf>,
     /// Placeholders of the manifests, and what stands for them.
@@ -125,6 +127,36 @@ pub struct Image {
     pub context: PathBuf,
     /// How it is built.
     pub build: Build,
+    /// What its build may read and the image must not hold.
+    pub secrets: BuildSecrets,
+}
+
+/// Secrets of a build, by the name that the build knows them by. Their values count in no comparison of builds and are never shown.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct BuildSecrets(BTreeMap<String, String>);
+
+impl BuildSecrets {
+    /// Names, each one of an environment variable, and values.
+    pub fn new(values: BTreeMap<String, String>) -> Self {
+        Self(values)
+    }
+
+    /// Each name with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Hides the values in what the build prints.
+    pub fn redactor(&self) -> Redactor {
+        Redactor::new(self.0.values())
+    }
+}
+
+/// Shows names only: a secret's value must never reach a log.
+impl std::fmt::Debug for BuildSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// A program that builds Dockerfiles.

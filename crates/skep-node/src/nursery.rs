@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child as OsChild, Command, Stdio};
+use std::process::{Child as OsChild, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -159,7 +159,7 @@ impl Connection {
                 .map_err(|error| failed("make a socket", Some(error.into())))?;
         let argument =
             serde_json::to_string(spec).map_err(|error| failed("say what to do", Some(error.into())))?;
-        let mut process = Command::new(program)
+        let mut process = skep_process::command(program)
             .args([INIT_MARKER, argument.as_str()])
             .env_clear()
             .current_dir("/")

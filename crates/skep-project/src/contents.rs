@@ -1,11 +1,11 @@
 //! The values of config and secrets: env files, YAML files, other files, commands and the environment, read and kept apart.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
-use skep_model::{ConfigSet, SecretSet};
+use skep_model::{ConfigSet, NotifyUrl, SecretSet};
 
 use crate::{
     document::Document,
@@ -133,12 +133,13 @@ impl World<'_> {
                 Ok(entry.value.clone())
             }
             Source::Command(command) => {
-                let printed = (self.outside.run)(command, &self.request.root).map_err(|why| {
-                    let message = format!("`{command}` gave no secret: {why}");
-                    let hint =
-                        "run it in the folder of skep.yaml: it should print the value, and nothing else";
-                    Fault::bad(here.at, &here.path, message, hint)
-                })?;
+                let printed = (self.outside.run)(command, &self.request.root, &self.secret_variables)
+                    .map_err(|why| {
+                        let message = format!("`{command}` gave no secret: {why}");
+                        let hint =
+                            "run it in the folder of skep.yaml: it should print the value, and nothing else";
+                        Fault::bad(here.at, &here.path, message, hint)
+                    })?;
                 Ok(one_line_less(&printed))
             }
         }
@@ -219,15 +220,38 @@ impl World<'_> {
     }
 }
 
+/// The environment variables that documents read secrets from.
+pub(crate) fn secret_variables<'d>(documents: impl Iterator<Item = &'d Document>) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    for document in documents {
+        names.extend(sources(document).filter_map(|source| match &source.value {
+            Source::Env(name) => Some(name.clone()),
+            _ => None,
+        }));
+        let notify = document.notify.iter();
+        names.extend(notify.clone().filter_map(|notify| notify.secret_env.clone()));
+        names.extend(notify.filter_map(|notify| match &notify.url {
+            NotifyUrl::Env(name) => Some(name.clone()),
+            NotifyUrl::Plain(_) => None,
+        }));
+    }
+    names.into_iter().collect()
+}
+
+/// Every single value that a document names the place of.
+fn sources(document: &Document) -> impl Iterator<Item = &Placed<Source>> {
+    let sources = document.secrets.values().flat_map(|set| set.values.values());
+    let credentials = document.registry.iter().filter_map(|registry| registry.credentials.as_ref());
+    let sources = sources.chain(credentials.map(|(_, password)| password));
+    let sources = sources.chain(document.images.values().flat_map(|image| image.secrets.values()));
+    sources.chain(document.bucket.iter().flat_map(|bucket| [&bucket.key_id, &bucket.key]))
+}
+
 /// The env files that a document names, as it writes them.
 fn named_env_files(document: &Document) -> Vec<Placed<String>> {
     let sets = document.config.values().map(|set| &set.env);
     let sets = sets.chain(document.secrets.values().map(|set| &set.env));
-    let sources = document.secrets.values().flat_map(|set| set.values.values());
-    let credentials = document.registry.iter().filter_map(|registry| registry.credentials.as_ref());
-    let sources = sources.chain(credentials.map(|(_, password)| password));
-    let sources = sources.chain(document.bucket.iter().flat_map(|bucket| [&bucket.key_id, &bucket.key]));
-    let single = sources.filter_map(|source| match &source.value {
+    let single = sources(document).filter_map(|source| match &source.value {
         Source::EnvFile { path, .. } => Some(source.clone().map(|_| path.clone())),
         _ => None,
     });

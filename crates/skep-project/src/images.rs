@@ -7,12 +7,14 @@ use skep_model::{Builder, ImageRef};
 use crate::{
     error::Fault,
     fields::{Field, Placed},
+    registry::{Source, source},
 };
 
 #[derive(Debug)]
 pub(crate) struct ImageDoc {
     pub(crate) context: Option<Placed<String>>,
     pub(crate) build: BuildDoc,
+    pub(crate) secrets: BTreeMap<String, Placed<Source>>,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,7 @@ pub(crate) fn builder(field: &Field<'_>) -> Result<Builder, Fault> {
 }
 
 fn image(field: &Field<'_>) -> Result<ImageDoc, Fault> {
-    let fields = field.fields(&["context", "dockerfile", "stage", "args", "native"])?;
+    let fields = field.fields(&["context", "dockerfile", "stage", "args", "native", "secrets"])?;
     for docker in ["dockerfile", "stage", "args"] {
         fields.exclusive("native", docker)?;
     }
@@ -84,7 +86,23 @@ fn image(field: &Field<'_>) -> Result<ImageDoc, Fault> {
             args: fields.read("args", |args| args.string_map())?.unwrap_or_default(),
         },
     };
-    Ok(ImageDoc { context, build })
+    let secrets = fields.read("secrets", |secrets| {
+        secrets.named(|name, value| {
+            secret_name(name, &value)?;
+            source(&value)
+        })
+    })?;
+    Ok(ImageDoc { context, build, secrets: secrets.unwrap_or_default() })
+}
+
+/// A build reads a secret as an environment variable, or as the file of that name.
+fn secret_name(name: &str, field: &Field<'_>) -> Result<(), Fault> {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    if name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit()) {
+        return Ok(());
+    }
+    let message = format!("`{name}` can't name a secret of a build");
+    Err(Fault::bad(field.key_at, &field.path, message, "use letters, digits and `_`, such as `NPM_TOKEN`"))
 }
 
 fn native(field: &Field<'_>) -> Result<NativeDoc, Fault> {

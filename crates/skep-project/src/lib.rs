@@ -32,4 +32,4 @@ pub use duration::parse as duration;
 pub use encrypted::{AgeError, AgeKeys, encrypt, is_encrypted, recipients_of};
 pub use env_file::{EnvEntry, EnvError, EnvFile, EnvWarning, parse_env, with_env, without_env};
 pub use error::{Location, Problem, ProjectError};
-pub use load::{LOCAL, LoadRequest, Loaded, Outside, Reads, Warning, load, targets};
+pub use load::{LOCAL, LoadRequest, Loaded, Outside, Reads, RunCommand, Warning, load, targets};

@@ -56,12 +56,15 @@ pub enum Reads {
     Everything,
 }
 
+/// Runs a command: its text, the folder, and the environment variables that it is not to have.
+pub type RunCommand = dyn Fn(&str, &Path, &[String]) -> Result<String, String>;
+
 /// How the world around the file is reached.
 pub struct Outside<'r> {
     /// Reads a file whole. Its errors are the operating system's; a folder's must not be `NotFound`.
     pub read: &'r dyn Fn(&Path) -> io::Result<String>,
-    /// Runs a shell command in a folder and returns what it prints, or why that failed.
-    pub run: &'r dyn Fn(&str, &Path) -> Result<String, String>,
+    /// Runs a shell command in a folder, without these environment variables, and returns what it prints, or why that failed.
+    pub run: &'r RunCommand,
 }
 
 impl fmt::Debug for Outside<'_> {

@@ -8,8 +8,8 @@ use std::{
 };
 
 use skep_model::{
-    Bucket, Build, Cluster, Credentials, DockerBuild, Image, LaidPath, Migrate, NativeBuild, Platform,
-    Project, Registry, RolloutPolicy,
+    Bucket, Build, BuildSecrets, Cluster, Credentials, DockerBuild, Image, LaidPath, Migrate, NativeBuild,
+    Platform, Project, Registry, RolloutPolicy,
 };
 
 use crate::{
@@ -38,7 +38,8 @@ pub(crate) fn project(
     others: &[Document],
 ) -> Result<Loaded, Fault> {
     let all = || std::iter::once(document).chain(others);
-    let mut world = World { request, outside, warnings: Vec::new() };
+    let secret_variables = contents::secret_variables(all());
+    let mut world = World { request, outside, warnings: Vec::new(), secret_variables };
     let hive = matches!(cluster, ClusterDoc::Hive);
     let registry = world.registry(document, hive)?;
     let default_platform = if hive { Platform::host() } else { linux_amd64() };
@@ -66,6 +67,7 @@ pub(crate) fn project(
         config,
         secrets,
         recipients: recipients(all()),
+        secret_variables: world.secret_variables.clone(),
         env_files: world.env_files(all())?,
         substitute,
         replicas: document.replicas.clone(),
@@ -118,6 +120,7 @@ pub(crate) struct World<'w> {
     pub(crate) request: &'w LoadRequest,
     pub(crate) outside: &'w Outside<'w>,
     pub(crate) warnings: Vec<Warning>,
+    pub(crate) secret_variables: Vec<String>,
 }
 
 impl World<'_> {
@@ -260,7 +263,7 @@ impl World<'_> {
         })
     }
 
-    fn images(&self, images: &BTreeMap<String, ImageDoc>) -> Result<BTreeMap<String, Image>, Fault> {
+    fn images(&mut self, images: &BTreeMap<String, ImageDoc>) -> Result<BTreeMap<String, Image>, Fault> {
         images
             .iter()
             .map(|(name, image)| {
@@ -276,9 +279,27 @@ impl World<'_> {
                     }),
                     BuildDoc::Native(native) => Build::Native(self.native(native, &context)?),
                 };
-                Ok((name.clone(), Image { context, build }))
+                let secrets = match self.everything() {
+                    true => self.build_secrets(&image.secrets)?,
+                    false => BuildSecrets::default(),
+                };
+                Ok((name.clone(), Image { context, build, secrets }))
             })
             .collect()
+    }
+
+    fn build_secrets(&mut self, secrets: &BTreeMap<String, Placed<Source>>) -> Result<BuildSecrets, Fault> {
+        let mut values = BTreeMap::new();
+        for (name, source) in secrets {
+            let value = self.secret(source)?;
+            if value.contains('\0') {
+                let message =
+                    format!("the value of `{name}` has a NUL byte, which no environment variable can hold");
+                return Err(Fault::bad(source.at, &source.path, message, "encode it, for example in base64"));
+            }
+            values.insert(name.clone(), value);
+        }
+        Ok(BuildSecrets::new(values))
     }
 
     fn native(&self, native: &NativeDoc, context: &Path) -> Result<NativeBuild, Fault> {

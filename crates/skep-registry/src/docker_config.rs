@@ -1,12 +1,6 @@
 //! What `docker login` (and podman's) left behind: the config file and its credential helpers. Only ever read.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, path::PathBuf, process::Stdio, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Deserialize;
@@ -232,7 +226,7 @@ async fn ask(helper: &str, registry: &str) -> Result<Option<Login>, DockerConfig
         why,
     };
     let asked = async {
-        let mut child = Command::new(Path::new(&program))
+        let mut child = Command::from(skep_process::helper(&program))
             .arg("get")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

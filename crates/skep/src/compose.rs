@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     env, fs, io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use anyhow::{Context, Result, anyhow};
@@ -71,7 +71,9 @@ pub(crate) fn load(settings: &Settings, reads: Reads) -> Result<Composed> {
         reads,
     };
     let outside = Outside { read: &|path| fs::read_to_string(path), run: &printed };
-    Ok(Composed { loaded: skep_project::load(&request, &outside)? })
+    let loaded = skep_project::load(&request, &outside)?;
+    skep_process::withhold(&loaded.project.secret_variables);
+    Ok(Composed { loaded })
 }
 
 /// The age keys of whoever runs Skep; none is fine until something encrypted is read.
@@ -88,8 +90,9 @@ pub(crate) fn age_keys(settings: &Settings) -> Result<AgeKeys> {
 }
 
 /// What a command prints. What it has to say to its user goes where Skep's own messages go.
-fn printed(command: &str, dir: &Path) -> Result<String, String> {
-    let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
+fn printed(command: &str, dir: &Path, withheld: &[String]) -> Result<String, String> {
+    skep_process::withhold(withheld);
+    let mut shell = skep_process::command(if cfg!(windows) { "cmd" } else { "sh" });
     shell.arg(if cfg!(windows) { "/C" } else { "-c" }).arg(command).current_dir(dir);
     let output = shell.stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
     if !output.status.success() {

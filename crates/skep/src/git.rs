@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    process::Command,
     thread,
 };
 
@@ -80,7 +79,7 @@ pub(crate) fn tracks(file: &Path) -> Tracked {
     if top(folder).is_none() {
         return Tracked::No;
     }
-    let mut asked = Command::new("git");
+    let mut asked = skep_process::command("git");
     asked.args(["-c", "core.fsmonitor=false", "-C"]).arg(folder);
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
         asked.env_remove(name);
@@ -94,6 +93,6 @@ pub(crate) fn tracks(file: &Path) -> Tracked {
 }
 
 fn git(dir: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").arg("-C").arg(dir).args(arguments).output().ok()?;
+    let output = skep_process::command("git").arg("-C").arg(dir).args(arguments).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

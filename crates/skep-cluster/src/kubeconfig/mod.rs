@@ -171,6 +171,7 @@ fn parse(text: &str, folder: &Path) -> Result<Contents, KubeconfigError> {
     let mut whole: Option<Contents> = None;
     for mut document in documents {
         absolute(&mut document, folder);
+        document.auth_infos.iter_mut().filter_map(|one| one.auth_info.as_mut()).for_each(without_age_keys);
         whole = Some(match whole {
             Some(before) => before.merge(document).map_err(|_| KubeconfigError::Mismatch)?,
             None => document,
@@ -222,4 +223,15 @@ fn proxy(own: Option<&str>, server: &Uri) -> Result<Option<Uri>, KubeconfigError
     }
     let what = "(an environment variable) is not a valid URL";
     parse(&url).map(Some).map_err(|_| KubeconfigError::Field { field: "HTTPS_PROXY", what })
+}
+
+/// What asks for a login on the user's behalf is started by `kube`, which takes out of its environment what it is told to.
+fn without_age_keys(account: &mut AuthInfo) {
+    if let Some(plugin) = &mut account.exec {
+        plugin.drop_env = Some(skep_process::AGE_KEYS.map(str::to_owned).to_vec());
+    }
+    if let Some(provider) = &mut account.auth_provider {
+        let dropped = provider.config.entry("cmd-drop-env".to_owned()).or_default();
+        *dropped = format!("{dropped} {}", skep_process::AGE_KEYS.join(" "));
+    }
 }

@@ -420,7 +420,7 @@ fn app(folder: &Path, act: &Act, wire: &Wire, holder: Holder, emit: Emit) -> App
         reads: Reads::Everything,
     };
     let outside =
-        Outside { read: &|path| fs::read_to_string(path), run: &|_, _| Err("no shell here".to_owned()) };
+        Outside { read: &|path| fs::read_to_string(path), run: &|_, _, _| Err("no shell here".to_owned()) };
     let project = skep_project::load(&request, &outside).expect("a skep.yaml that is right").project;
     App {
         project,

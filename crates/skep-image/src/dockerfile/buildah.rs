@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use skep_model::{Digest, DockerBuild, Emit};
+use skep_model::{Digest, DockerBuild, Emit, Redactor};
 use skep_registry::Index;
 use tokio::process::Command;
 
@@ -32,7 +32,7 @@ pub(super) async fn build(
         let id_file = account.folder().join("id");
         let mut command = command(request, spec, &account, Cached::Yes);
         command.arg("--iidfile").arg(&id_file).arg(&request.image.context);
-        run(request.name, &mut command, emit).await?;
+        run(request.name, &mut command, &request.image.secrets.redactor(), emit).await?;
         let id = read(&id_file)?;
         return Ok(Stored::Image(id.strip_prefix("sha256:").unwrap_or(&id).to_owned()));
     }
@@ -41,10 +41,10 @@ pub(super) async fn build(
     // For what begins `FROM scratch`, buildah up to 1.28 takes one platform's layers from its cache for the next.
     for cached in [Cached::Yes, Cached::No] {
         // What an earlier build left in the list would stay in it.
-        let _ = Command::new("buildah").args(["manifest", "rm", &list]).output().await;
+        let _ = Command::from(skep_process::build("buildah")).args(["manifest", "rm", &list]).output().await;
         let mut command = command(request, spec, &account, cached);
         command.args(["--manifest", &list]).arg(&request.image.context);
-        run(request.name, &mut command, emit).await?;
+        run(request.name, &mut command, &request.image.secrets.redactor(), emit).await?;
         built = images_in(&list).await?;
         if built == platforms {
             return Ok(Stored::List(list));
@@ -63,7 +63,7 @@ enum Cached {
 
 /// `buildah build` with all but what names its result.
 fn command(request: &BuildRequest<'_>, spec: &DockerBuild, account: &Account, cached: Cached) -> Command {
-    let mut command = Command::new("buildah");
+    let mut command = Command::from(skep_process::build("buildah"));
     // A build that fails leaves no container behind.
     command.args(["build", "--layers", "--force-rm", "--authfile"]).arg(account.file());
     describe(&mut command, request, spec);
@@ -87,7 +87,8 @@ fn command(request: &BuildRequest<'_>, spec: &DockerBuild, account: &Account, ca
 /// How many images a list of the store names.
 async fn images_in(list: &str) -> Result<usize, BuildError> {
     let unreadable = |why: String| BuildError::NoTool { why: format!("`buildah manifest inspect`: {why}") };
-    let output = Command::new("buildah").args(["manifest", "inspect", list]).output().await;
+    let output =
+        Command::from(skep_process::build("buildah")).args(["manifest", "inspect", list]).output().await;
     let output = output.map_err(|error| unreadable(error.to_string()))?;
     let index: Index =
         serde_json::from_slice(&output.stdout).map_err(|error| unreadable(error.to_string()))?;
@@ -106,7 +107,7 @@ impl Stored {
         request.client.may_push(request.target).await?;
         let account = Account::open(request.client)?;
         let digest_file = account.folder().join("digest");
-        let mut command = Command::new("buildah");
+        let mut command = Command::from(skep_process::build("buildah"));
         match self {
             Self::Image(_) => command.arg("push"),
             Self::List(_) => command.args(["manifest", "push", "--all"]),
@@ -118,7 +119,7 @@ impl Stored {
         let (Self::Image(name) | Self::List(name)) = self;
         let tag = request.tags.first().map_or(LAST, String::as_str);
         command.arg(name).arg(format!("docker://{}", request.target.tagged(tag)));
-        run(image, &mut command, emit).await?;
+        run(image, &mut command, &Redactor::default(), emit).await?;
         let text = read(&digest_file)?;
         let digest: Digest = text
             .parse()

@@ -1,6 +1,6 @@
 //! Docker's buildx: builds into an OCI layout, so that one push and one login serve every builder.
 
-use skep_model::{DockerBuild, Emit, Event, Platform};
+use skep_model::{DockerBuild, Emit, Event, Platform, Redactor};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -36,7 +36,7 @@ pub(super) async fn build(
         path: std::env::temp_dir(),
         source,
     })?;
-    let mut command = Command::new("docker");
+    let mut command = Command::from(skep_process::build("docker"));
     command.args(["buildx", "build", "--builder", &builder.name]);
     // An attestation has the time in it: the same inputs would make another digest each time.
     command.args(["--progress", "plain", "--provenance=false", "--sbom=false"]);
@@ -52,7 +52,7 @@ pub(super) async fn build(
     {
         command.env("BUILDX_CONFIG", user.join("buildx"));
     }
-    run(request.name, &mut command, emit).await?;
+    run(request.name, &mut command, &request.image.secrets.redactor(), emit).await?;
     let layout = Layout::read(folder.path())?;
     Ok((layout, folder))
 }
@@ -84,11 +84,11 @@ pub(super) async fn builder(image: &str, emit: &Emit) -> Result<Builder, BuildEr
             let message = format!(
                 "made the buildx builder `{BUILDER}`: the one in use can't write images that skep pushes"
             );
-            let mut create = Command::new("docker");
+            let mut create = Command::from(skep_process::build("docker"));
             create.args(["buildx", "create", "--name", BUILDER, "--driver", "docker-container"]);
             // A registry of this machine is reached from there as from here.
             create.args(["--driver-opt", "network=host", "--bootstrap"]);
-            run(image, &mut create, emit).await?;
+            run(image, &mut create, &Redactor::default(), emit).await?;
             emit.emit(Event::Warning { message });
         }
         BUILDER.to_owned()
@@ -103,7 +103,7 @@ pub(super) async fn builder(image: &str, emit: &Emit) -> Result<Builder, BuildEr
 
 /// What buildx says of a builder, started if it was not.
 async fn inspect(name: Option<&str>) -> Result<String, BuildError> {
-    let mut command = Command::new("docker");
+    let mut command = Command::from(skep_process::build("docker"));
     command.args(["buildx", "inspect", "--bootstrap"]).args(name);
     let failed = |why: String| BuildError::NoTool { why };
     let output = command.output().await.map_err(|error| failed(format!("`docker`: {error}")))?;

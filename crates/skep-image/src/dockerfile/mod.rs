@@ -14,7 +14,7 @@ mod tool;
 
 use std::path::PathBuf;
 
-use skep_model::{Digest, DockerBuild, Emit, Event, ImageRef};
+use skep_model::{Digest, DockerBuild, Emit, Event, ImageRef, Redactor};
 use skep_registry::OnBytes;
 use tokio::process::Command;
 
@@ -128,6 +128,11 @@ fn describe(command: &mut Command, request: &BuildRequest<'_>, spec: &DockerBuil
     for (key, value) in &spec.args {
         command.arg("--build-arg").arg(format!("{key}={value}"));
     }
+    for (name, value) in request.image.secrets.iter() {
+        // Under a name that means nothing to the tool itself, and in no argument that others on this machine could read.
+        let variable = format!("SKEP_BUILD_SECRET_{name}");
+        command.arg("--secret").arg(format!("id={name},env={variable}")).env(variable, value);
+    }
     if let Some(revision) = request.revision {
         command.arg("--annotation").arg(format!("org.opencontainers.image.revision={}", revision.commit));
         command.arg("--annotation").arg(format!("org.opencontainers.image.created={}", revision.time));
@@ -136,10 +141,12 @@ fn describe(command: &mut Command, request: &BuildRequest<'_>, spec: &DockerBuil
     command.arg("--platform").arg(platforms.join(","));
 }
 
-/// Runs one of the tools; its output is the build's.
-async fn run(image: &str, command: &mut Command, emit: &Emit) -> Result<(), BuildError> {
+/// Runs one of the tools; its output is the build's, redacted.
+async fn run(image: &str, command: &mut Command, redactor: &Redactor, emit: &Emit) -> Result<(), BuildError> {
     let shown = shown(command);
-    let ran = process::run(command, |line| emit.emit(Event::BuildOutput { image: image.to_owned(), line }));
+    let ran = process::run(command, redactor, |line| {
+        emit.emit(Event::BuildOutput { image: image.to_owned(), line });
+    });
     match ran.await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(process::Ended { how, tail })) => {

@@ -56,7 +56,7 @@ async fn docker_works() -> Result<(), String> {
 }
 
 async fn answers(program: &str, arguments: &[&str]) -> Result<(), String> {
-    match Command::new(program).args(arguments).output().await {
+    match Command::from(skep_process::build(program)).args(arguments).output().await {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);

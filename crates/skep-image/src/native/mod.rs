@@ -46,7 +46,7 @@ pub(crate) async fn build(
         platform: platform.clone(),
     };
     if let Some(command) = &spec.run {
-        request.runs.run(request.name, &job.context, command, emit).await?;
+        request.runs.run(request.name, &job.context, command, &request.image.secrets, emit).await?;
     }
     let base = match &spec.base {
         Some(text) => Some(pull_base(&request, text).await?),

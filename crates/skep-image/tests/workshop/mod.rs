@@ -9,7 +9,7 @@ use std::{
 };
 
 use skep_image::{BuildError, BuildRequest, Built, BuiltImage, Compression, Layer, Runs, build};
-use skep_model::{Build, Emit, Event, Image, LaidPath, NativeBuild};
+use skep_model::{Build, BuildSecrets, Emit, Event, Image, LaidPath, NativeBuild};
 use skep_registry::{Client, ClientConfig, MediaType};
 
 pub(crate) struct Workshop {
@@ -70,7 +70,8 @@ impl Workshop {
     pub(crate) async fn build_any(&self, how: Build, runs: &Runs) -> Result<BuiltImage, BuildError> {
         let events = self.events.clone();
         let emit = Emit::new(move |event| events.lock().expect("not poisoned").push(event));
-        let image = Image { context: self.context().to_owned(), build: how };
+        let image =
+            Image { context: self.context().to_owned(), build: how, secrets: BuildSecrets::default() };
         let platform: skep_model::Platform = "linux/amd64".parse().expect("a platform");
         let request = BuildRequest {
             name: "app",

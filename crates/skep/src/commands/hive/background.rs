@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -80,7 +80,8 @@ pub(crate) async fn start(settings: &Settings, port: Option<u16>) -> Result<Runn
         .open(&log)
         .with_context(|| format!("can't write {}", log.display()))?;
     let before = fs::metadata(&log).map(|meta| meta.len()).unwrap_or(0);
-    let mut command = Command::new(std::env::current_exe().context("can't find this program's own file")?);
+    let mut command =
+        skep_process::command(std::env::current_exe().context("can't find this program's own file")?);
     command.args(["hive", "run"]).env("SKEP_HIVE_DIR", dir).current_dir("/").process_group(0);
     // A hive is idle most of its life: memory that a push or a build of pods needed goes back to the system (mallopt(3)).
     command
