@@ -101,3 +101,49 @@ fn forbidden_secrets_withhold_text_of_pods() {
     skep(&["events", "shop"]).ok().says(why);
     skep(&["describe", "shop"]).ok();
 }
+
+/// What a terminal gets of a command: it runs on one of its own, made by `script`.
+fn on_a_terminal(world: &World, arguments: &[&str]) -> String {
+    let plain = world.command(arguments);
+    let words = std::iter::once(plain.get_program()).chain(plain.get_args());
+    let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let mut script = Command::new("script");
+    script
+        .args(["-qec", &format!("stty cols 200; {}", quoted.join(" ")), "/dev/null"])
+        .current_dir(world.project.dir());
+    script.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    script.env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("CI").env_remove("GITHUB_ACTIONS");
+    Outcome::of(&mut script).stdout
+}
+
+/// A title, a cleared screen, a filled clipboard, a color; the same by C1; a text that runs backwards.
+const HOSTILE: &str =
+    "\x1b]0;owned\x07\x1b[2J\x1b]52;c;b3duZWQ=\x07\x1b[31mred \u{9d}0;owned\u{9c}\u{202e}txt";
+const SHOWN: &str = "^[]0;owned^G^[[2J^[]52;c;b3duZWQ=^G^[[31mred M-^]0;ownedM-^\\<U+202E>txt";
+
+#[test]
+fn escape_sequences_of_pods_are_shown_not_obeyed() {
+    let world = shop();
+    world.project.write("release", &format!("ok {HOSTILE}\n"));
+    let obeyed = |text: &str| {
+        ["\x1b]", "\x1b[2J", "\x1b[31mred", "\u{9d}", "\u{9c}", "\u{202e}"]
+            .iter()
+            .any(|one| text.contains(one))
+    };
+    world.skep(&["deploy"]).ok();
+    let logs = on_a_terminal(&world, &["logs", "shop"]);
+    assert!(logs.contains(SHOWN) && !obeyed(&logs), "{logs:?}");
+    assert!(logs.contains("\x1b[2mshop-"), "Skep's own styles stay: {logs:?}");
+    let json = on_a_terminal(&world, &["logs", "shop", "--output", "json"]);
+    assert!(json.contains("\\u009d0;owned") && !obeyed(&json), "{json:?}");
+    // A pipe gets what the program wrote.
+    world.skep(&["logs", "shop"]).ok().says(HOSTILE);
+
+    world.project.write("release", &format!("crash {HOSTILE}\n"));
+    let deploy = on_a_terminal(&world, &["deploy"]);
+    assert!(deploy.contains(SHOWN) && !obeyed(&deploy), "{deploy:?}");
+    let plain = world.skep(&["deploy"]).code(30);
+    assert!(plain.stderr.contains(SHOWN) && !obeyed(&plain.stderr), "{plain}");
+    let show = on_a_terminal(&world, &["history"]);
+    assert!(!obeyed(&show), "{show:?}");
+}

@@ -1,5 +1,8 @@
 //! The `skep` binary: arguments → settings → one use case → an exit code.
 
+#[macro_use]
+mod terminal;
+
 mod args;
 mod bucket;
 mod commands;

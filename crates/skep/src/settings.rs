@@ -8,7 +8,10 @@ use std::{
 
 use miette::MietteHandlerOpts;
 
-use crate::args::{Cli, Output};
+use crate::{
+    args::{Cli, Output},
+    terminal,
+};
 
 /// How a deploy is shown while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,8 +122,8 @@ impl Settings {
         let filter = tracing_subscriber::EnvFilter::try_from_env("SKEP_LOG")
             .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,kube_client=off,kube_runtime=off"));
         // A log that can't be written (a full disk) must not take the process with it.
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        log.log_internal_errors(false).init();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| terminal::LogWriter);
+        log.with_ansi(false).log_internal_errors(false).init();
     }
 }
 

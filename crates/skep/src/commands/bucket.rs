@@ -130,12 +130,12 @@ impl Place<'_> {
             );
             return;
         }
-        anstream::println!("{name} at {endpoint}");
+        outln!("{name} at {endpoint}");
         for rule in found {
-            anstream::println!("  {rule}");
+            outln!("  {rule}");
         }
         if found.is_empty() {
-            anstream::println!("  no {kind} rules");
+            outln!("  no {kind} rules");
         }
     }
 
@@ -146,20 +146,17 @@ impl Place<'_> {
         }
         let name = &self.described.name;
         let api = self.described.native_api.as_deref().unwrap_or(B2_API).trim_end_matches('/');
-        anstream::println!("\nEither of these replaces all of the bucket's rules, so the others are in it.");
+        outln!("\nEither of these replaces all of the bucket's rules, so the others are in it.");
         let flags: Vec<String> = rules.iter().map(|rule| format!("--lifecycle-rule '{rule}'")).collect();
-        anstream::println!(
-            "by hand, with Backblaze's program:\n  b2 bucket update {} {name}",
-            flags.join(" ")
-        );
-        anstream::println!(
+        outln!("by hand, with Backblaze's program:\n  b2 bucket update {} {name}", flags.join(" "));
+        outln!(
             "\nor with curl (token, accountId and apiUrl are in the first answer, bucketId in the second):"
         );
-        anstream::println!("  curl -sS -u \"$B2_KEY_ID:$B2_APP_KEY\" {api}/b2api/v4/b2_authorize_account");
-        anstream::println!(
+        outln!("  curl -sS -u \"$B2_KEY_ID:$B2_APP_KEY\" {api}/b2api/v4/b2_authorize_account");
+        outln!(
             "  curl -sS -H \"Authorization: $TOKEN\" $API_URL/b2api/v4/b2_list_buckets -d \"{{\\\"accountId\\\":\\\"$ACCOUNT_ID\\\",\\\"bucketName\\\":\\\"{name}\\\"}}\""
         );
-        anstream::println!(
+        outln!(
             "  curl -sS -H \"Authorization: $TOKEN\" $API_URL/b2api/v4/b2_update_bucket -d '{{\"accountId\":\"'$ACCOUNT_ID'\",\"bucketId\":\"'$BUCKET_ID'\",\"lifecycleRules\":[{}]}}'",
             rules.join(",")
         );
@@ -183,13 +180,13 @@ impl Place<'_> {
                 true => report::json_line(
                     json!({ "type": "bucket-rule-set", "bucket": name, "kind": kind, "change": said }),
                 ),
-                false => anstream::println!("{name}: {said}"),
+                false => outln!("{name}: {said}"),
             }
         }
         if is_set {
             return Ok(ExitCode::SUCCESS);
         }
-        anstream::eprintln!(
+        errln!(
             "error: {name} took the {kind} rules and does not have them\nhint: look at `skep bucket {kind} show -t {}`",
             self.target
         );
@@ -212,17 +209,15 @@ impl Place<'_> {
                 json!({ "type": "bucket-differences", "bucket": name, "kind": kind, "differences": lines }),
             );
         } else if lines.is_empty() {
-            anstream::println!("{name}: the {kind} rules are as skep.yaml has them");
+            outln!("{name}: the {kind} rules are as skep.yaml has them");
         } else {
             for line in &lines {
-                anstream::println!("{name}: {line}");
+                outln!("{name}: {line}");
             }
             if !differences.is_empty() {
-                anstream::eprintln!("hint: `skep bucket {kind} apply -t {}`", self.target);
+                errln!("hint: `skep bucket {kind} apply -t {}`", self.target);
             } else {
-                anstream::eprintln!(
-                    "hint: that rule is somebody else's: whoever has set it should take it out"
-                );
+                errln!("hint: that rule is somebody else's: whoever has set it should take it out");
             }
         }
         match what {

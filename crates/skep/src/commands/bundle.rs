@@ -21,8 +21,8 @@ pub(crate) async fn run(settings: &Settings, bundle: &args::Bundle) -> Result<()
             json!({"type": "bundle", "release": found.number, "file": name, "files": found.files}),
         );
     } else {
-        anstream::println!("{name}: what was found when v{} failed", found.number);
-        found.files.iter().for_each(|file| anstream::println!("  {file}"));
+        outln!("{name}: what was found when v{} failed", found.number);
+        found.files.iter().for_each(|file| outln!("  {file}"));
     }
     Ok(())
 }

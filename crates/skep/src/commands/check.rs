@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use owo_colors::OwoColorize;
 use serde_json::json;
 use skep_deploy::{Finding, Severity};
 use skep_project::Reads;
 
-use crate::{commands::hive, compose, exit, report, settings::Settings, view::View};
+use crate::{commands::hive, compose, exit, report, settings::Settings, terminal::Paint as _, view::View};
 
 pub(crate) async fn run(settings: &Settings) -> Result<ExitCode> {
     let composed = compose::load(settings, Reads::Everything)?;
@@ -41,14 +40,14 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode> {
             Severity::Warning => finding.severity.yellow().to_string(),
             Severity::Error | Severity::Objection => finding.severity.red().to_string(),
         };
-        anstream::println!("{severity}: {finding}");
+        outln!("{severity}: {finding}");
         if !finding.hint.is_empty() {
-            anstream::println!("  {}", finding.hint.dimmed());
+            outln!("  {}", finding.hint.dimmed());
         }
     }
     let errors = findings.iter().filter(|finding| finding.severity != Severity::Warning).count();
     if !settings.json && findings.is_empty() {
-        anstream::println!("{title}: nothing to find fault with");
+        outln!("{title}: nothing to find fault with");
     }
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::CHECK) })
 }

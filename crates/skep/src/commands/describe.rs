@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use skep_deploy::{ContainerDescription, Description, Looked, PodDescription};
 use skep_model::Emit;
 use skep_project::Reads;
 
 use super::diagnose;
-use crate::{args, compose, exit, report, settings::Settings};
+use crate::{args, compose, exit, report, settings::Settings, terminal::Paint as _};
 
 pub(crate) async fn run(settings: &Settings, describe: args::Describe) -> Result<ExitCode> {
     let app = compose::app(settings, compose::load(settings, Reads::Registry)?, Emit::nowhere()).await?;
@@ -54,12 +53,12 @@ fn print(one: &Description) {
 fn told(word: &str, lines: &[String]) {
     for (number, line) in lines.iter().enumerate() {
         let word = if number == 0 { word } else { "" };
-        anstream::println!("  {} {line}", format!("{word:<10}").dimmed());
+        outln!("  {} {line}", format!("{word:<10}").dimmed());
     }
 }
 
 fn detail(text: &str) {
-    anstream::println!("  {:<10}   {text}", "");
+    outln!("  {:<10}   {text}", "");
 }
 
 fn as_json(one: &Description) -> Value {

@@ -3,13 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use owo_colors::OwoColorize;
 use serde_json::json;
 use skep_deploy::{Diagnosed, FailedWorkload, Looked};
 use skep_model::Emit;
 use skep_project::Reads;
 
-use crate::{args, compose, exit, report, settings::Settings};
+use crate::{args, compose, exit, report, settings::Settings, terminal::Paint as _};
 
 pub(crate) async fn run(settings: &Settings, arguments: args::Diagnose) -> Result<ExitCode> {
     let app = compose::app(settings, compose::load(settings, Reads::Registry)?, Emit::nowhere()).await?;
@@ -28,14 +27,14 @@ pub(crate) async fn run(settings: &Settings, arguments: args::Diagnose) -> Resul
 pub(super) fn print(one: &Diagnosed) {
     let name = &one.object.name;
     match &one.state {
-        Looked::Well { pods } => anstream::println!("{} {name}: well, {pods} of {pods} ready", "✓".green()),
-        Looked::Moving { how } => anstream::println!("{} {name}: {how}", "●".yellow()),
+        Looked::Well { pods } => outln!("{} {name}: well, {pods} of {pods} ready", "✓".green()),
+        Looked::Moving { how } => outln!("{} {name}: {how}", "●".yellow()),
         Looked::Ill(FailedWorkload { diagnosis, log, .. }) => {
-            anstream::println!("{} {name}: {diagnosis}", "✗".red());
+            outln!("{} {name}: {diagnosis}", "✗".red());
             for line in log {
-                anstream::println!("    {} {line}", "│".dimmed());
+                outln!("    {} {line}", "│".dimmed());
             }
-            anstream::println!("  {} {}", "hint:".bold(), diagnosis.cause.hint());
+            outln!("  {} {}", "hint:".bold(), diagnosis.cause.hint());
         }
     }
 }

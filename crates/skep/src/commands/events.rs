@@ -1,13 +1,12 @@
 //! `skep events`.
 
 use anyhow::Result;
-use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use skep_deploy::{ClusterEvent, EventsRequest};
 use skep_model::Emit;
 use skep_project::Reads;
 
-use crate::{args, compose, report, settings::Settings};
+use crate::{args, compose, report, settings::Settings, terminal::Paint as _};
 
 pub(crate) async fn run(settings: &Settings, events: args::Events) -> Result<()> {
     let composed = compose::load(settings, Reads::Address)?;
@@ -21,7 +20,7 @@ pub(crate) async fn run(settings: &Settings, events: args::Events) -> Result<()>
             return;
         }
         let mark = if event.warning { "!".yellow().to_string() } else { " ".to_owned() };
-        anstream::println!("{} {mark} {} {event}", event.at.dimmed(), event.about);
+        outln!("{} {mark} {} {event}", event.at.dimmed(), event.about);
     })
     .await?;
     Ok(())

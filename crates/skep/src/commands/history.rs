@@ -12,11 +12,11 @@ pub(crate) async fn run(settings: &Settings) -> Result<()> {
     for entry in &entries {
         match settings.json {
             true => report::json_line(report::entry_json(entry)),
-            false => anstream::println!("{}", report::entry_line(entry)),
+            false => outln!("{}", report::entry_line(entry)),
         }
     }
     if entries.is_empty() && !settings.json {
-        anstream::println!("no release yet; `skep deploy` makes the first");
+        outln!("no release yet; `skep deploy` makes the first");
     }
     Ok(())
 }

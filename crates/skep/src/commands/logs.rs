@@ -1,13 +1,16 @@
 //! `skep logs`.
 
 use anyhow::Result;
-use owo_colors::OwoColorize;
 use serde_json::json;
 use skep_deploy::{LogLine, LogsRequest};
 use skep_model::Emit;
 use skep_project::Reads;
 
-use crate::{args, compose, report, settings::Settings};
+use crate::{
+    args, compose, report,
+    settings::Settings,
+    terminal::{self, Paint as _},
+};
 
 pub(crate) async fn run(settings: &Settings, logs: args::Logs) -> Result<()> {
     let composed = compose::load(settings, Reads::Address)?;
@@ -26,7 +29,8 @@ pub(crate) async fn run(settings: &Settings, logs: args::Logs) -> Result<()> {
             return;
         }
         let container = line.container.map(|container| format!("/{container}")).unwrap_or_default();
-        anstream::println!("{} {}", format!("{}{container}", line.pod).dimmed(), line.line);
+        let prefix = format!("{}{container}", line.pod);
+        terminal::program_line(&format!("{} ", prefix.dimmed()), &line.line);
     })
     .await?;
     Ok(())

@@ -39,7 +39,7 @@ async fn carry_out(settings: &Settings, operations: Vec<(String, Operation)>, wa
         };
         match settings.json {
             true => report::json_line(json!({"type": "operated", "service": service, "done": done})),
-            false => anstream::println!("{service} {done}"),
+            false => outln!("{service} {done}"),
         }
     }
     Ok(())

@@ -4,13 +4,12 @@ use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
-use owo_colors::OwoColorize;
 use serde_json::json;
 use skep_deploy::Recording;
 use skep_model::Emit;
 use skep_project::Reads;
 
-use crate::{args, compose, report, settings::Settings};
+use crate::{args, compose, report, settings::Settings, terminal::Paint as _};
 
 /// The exit code for a replay that says something else than the deploy did.
 const DIFFERS: u8 = 2;
@@ -57,7 +56,7 @@ fn print(recording: &Recording, now: &Said, same: bool) {
     let begin = recording.start.at;
     let last = recording.frames.last().map_or(begin, |frame| frame.at.max(begin));
     let since = |at: Timestamp| at.duration_since(begin).as_secs_f64();
-    anstream::println!(
+    outln!(
         "v{}, watched from {begin:.0}: {} moments in {:.1} s",
         recording.start.release.bold(),
         recording.frames.len(),
@@ -65,23 +64,23 @@ fn print(recording: &Recording, now: &Said, same: bool) {
     );
     for (at, said) in now {
         for (of, words) in said {
-            anstream::println!("{:>7.1} s  {of}: {words}", since(*at));
+            outln!("{:>7.1} s  {of}: {words}", since(*at));
         }
     }
     if recording.is_cut() {
-        anstream::println!("there was more than a recording may hold: what came later is not in it");
+        outln!("there was more than a recording may hold: what came later is not in it");
     }
     if let Some(time) = recording.time_to_verdict() {
-        anstream::println!("told {} ms after the cluster had shown it", time.as_millis());
+        outln!("told {} ms after the cluster had shown it", time.as_millis());
     }
     if same {
-        anstream::println!("the verdicts are those of the deploy");
+        outln!("the verdicts are those of the deploy");
         return;
     }
-    anstream::println!("{}", "the deploy said otherwise:".yellow());
+    outln!("{}", "the deploy said otherwise:".yellow());
     for (at, said) in recording.said() {
         for (of, words) in said {
-            anstream::println!("{:>7.1} s  {of}: {words}", since(at));
+            outln!("{:>7.1} s  {of}: {words}", since(at));
         }
     }
 }

@@ -21,9 +21,7 @@ pub(crate) async fn run(settings: &Settings, wanted: &args::Report) -> Result<()
     if settings.json {
         report::json_line(json!({"type": "report", "release": number, "file": name}));
     } else {
-        anstream::println!(
-            "{name}: what v{number} changed, where its time went, and what went wrong if anything did"
-        );
+        outln!("{name}: what v{number} changed, where its time went, and what went wrong if anything did");
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use skep_deploy::RunRequest;
 use skep_model::Emit;
 use skep_project::Reads;
 
-use crate::{args, compose, exit, report, settings::Settings};
+use crate::{args, compose, exit, report, settings::Settings, terminal};
 
 pub(crate) async fn run(settings: &Settings, run: args::Run) -> Result<ExitCode> {
     let composed = compose::load(settings, Reads::Address)?;
@@ -16,7 +16,7 @@ pub(crate) async fn run(settings: &Settings, run: args::Run) -> Result<ExitCode>
     let request = RunRequest { service: run.service, command: run.command };
     let code = skep_deploy::run(&app, &request, |line| match settings.json {
         true => report::json_line(json!({"type": "output", "line": line})),
-        false => anstream::println!("{line}"),
+        false => terminal::program_line("", &line),
     });
     let code = code.await?;
     if settings.json {

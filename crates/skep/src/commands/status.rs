@@ -3,15 +3,15 @@
 use std::io::IsTerminal;
 
 use anyhow::Result;
-use owo_colors::OwoColorize;
 use serde_json::json;
 use skep_deploy::{ServiceStatus, Status};
 use skep_project::Reads;
 
-use crate::{args, compose, report, settings::Settings};
-
-/// The terminal's first place, and nothing after it.
-const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
+use crate::{
+    args, compose, report,
+    settings::Settings,
+    terminal::{self, Paint as _},
+};
 
 pub(crate) async fn run(settings: &Settings, arguments: args::Status) -> Result<()> {
     let composed = compose::load(settings, Reads::Address)?;
@@ -24,11 +24,11 @@ pub(crate) async fn run(settings: &Settings, arguments: args::Status) -> Result<
     let terminal = std::io::stdout().is_terminal() && !settings.json;
     skep_deploy::watch_status(&app, |status| {
         if terminal {
-            anstream::print!("{HOME_AND_CLEAR}");
+            terminal::clear();
         }
         show(settings, &title, status);
         if !terminal && !settings.json {
-            anstream::println!();
+            outln!();
         }
     })
     .await?;
@@ -45,21 +45,21 @@ fn show(settings: &Settings, title: &str, status: &Status) {
 
 fn print(title: &str, status: &Status) {
     let Some(release) = &status.release else {
-        anstream::println!("{title}: nothing is deployed; `skep deploy` ships it");
+        outln!("{title}: nothing is deployed; `skep deploy` ships it");
         return;
     };
-    anstream::println!("{}  {}", title.bold(), report::release_line(release));
+    outln!("{}  {}", title.bold(), report::release_line(release));
     let width = status.services.iter().map(|service| service.object.name.len()).max().unwrap_or(0);
     for service in &status.services {
         if !service.exists {
             let gone = "deleted from the cluster; `skep deploy` puts it back";
-            anstream::println!("  {} {:<width$}  {gone}", "✗".red(), service.object.name);
+            outln!("  {} {:<width$}  {gone}", "✗".red(), service.object.name);
             continue;
         }
         let mark = if service.settled { "✓".green().to_string() } else { "●".yellow().to_string() };
         let restarts: u64 = service.pods.iter().map(|pod| pod.restarts).sum();
         let restarts = if restarts == 0 { String::new() } else { format!("  {restarts} restarts") };
-        anstream::println!(
+        outln!(
             "  {mark} {:<width$}  {}/{} ready{restarts}",
             service.object.name,
             service.available,
@@ -67,7 +67,7 @@ fn print(title: &str, status: &Status) {
         );
         for pod in service.pods.iter().filter(|pod| !pod.ready) {
             let waits = pod.waits_for.as_deref().unwrap_or("not ready");
-            anstream::println!("      {}", waits.dimmed());
+            outln!("      {}", waits.dimmed());
         }
     }
 }

@@ -18,9 +18,9 @@ pub(crate) async fn run(settings: &Settings, unlock: &args::Unlock) -> Result<()
             report::json_line(json!({"type": "unlocked", "holder": holder}));
         }
         (false, Some(holder)) => {
-            anstream::println!("{name} is unlocked: {holder} held it, and has stopped");
+            outln!("{name} is unlocked: {holder} held it, and has stopped");
         }
-        (false, None) => anstream::println!("{name} is not locked"),
+        (false, None) => outln!("{name} is not locked"),
     }
     Ok(())
 }

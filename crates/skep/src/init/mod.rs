@@ -50,12 +50,12 @@ pub(crate) fn run(settings: &Settings, init: &args::Init) -> Result<()> {
         return Ok(());
     }
     for path in &written {
-        anstream::println!("wrote {path}");
+        outln!("wrote {path}");
     }
     for note in &notes {
-        anstream::println!("  {note}");
+        outln!("  {note}");
     }
-    anstream::println!("next: `skep check`, then `skep up` on this machine");
+    outln!("next: `skep check`, then `skep up` on this machine");
     Ok(())
 }
 

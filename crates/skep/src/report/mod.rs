@@ -7,7 +7,6 @@ mod release;
 use std::process::ExitCode;
 
 use anyhow::Error;
-use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use skep_deploy::{App, Done, Failure, Restoration};
 use skep_model::{Emit, Event, Step};
@@ -17,6 +16,7 @@ use crate::{
     commands::Interrupted,
     exit,
     settings::{Settings, Show},
+    terminal::{self, Paint as _},
     view::{annotate, duration, summarize},
 };
 
@@ -53,7 +53,7 @@ pub(crate) fn ended(settings: &Settings, result: Result<ExitCode, Error>) -> Exi
         }));
     } else {
         match error.downcast::<ProjectError>() {
-            Ok(project) => anstream::eprintln!("{:?}", miette::Report::new(project)),
+            Ok(project) => terminal::colored(&format!("{:?}", miette::Report::new(project))),
             Err(error) => say(&format!("{error:#}"), None),
         }
     }
@@ -74,26 +74,26 @@ fn tell(settings: &Settings, failure: &Failure) {
         return;
     }
     for (of, lines) in failure.evidence().into_iter().filter(|(_, lines)| !lines.is_empty()) {
-        anstream::eprintln!("\n{}", format!("the last lines of {of}:").dimmed());
+        errln!("\n{}", format!("the last lines of {of}:").dimmed());
         for line in lines {
-            anstream::eprintln!("  {} {line}", "│".dimmed());
+            errln!("  {} {line}", "│".dimmed());
         }
     }
-    anstream::eprintln!();
+    errln!();
     say(&format!("{}: {message}", failure.step), None);
     let restoration = failure.restoration.as_ref().map(ToString::to_string);
     let state: Vec<String> = failure.standing.iter().cloned().chain(restoration).collect();
     if !state.is_empty() {
         let release =
             failure.release.map(|number| format!("release v{number} is closed; ")).unwrap_or_default();
-        anstream::eprintln!("{} {release}{}", "state:".bold(), state.join("; "));
+        errln!("{} {release}{}", "state:".bold(), state.join("; "));
     }
     if let Some(number) = failure.release.filter(|_| failure.bundle) {
         let kept = format!("`skep bundle v{number}` writes its pods' logs, events and objects to a file");
-        anstream::eprintln!("{} {kept}", "kept:".bold());
+        errln!("{} {kept}", "kept:".bold());
     }
     if let Some(hint) = &hint {
-        anstream::eprintln!("{} {hint}", "hint:".bold());
+        errln!("{} {hint}", "hint:".bold());
     }
     if settings.show == Show::Actions {
         on_the_run_s_page(failure, &message, &state.join("; "), hint.as_deref());
@@ -127,9 +127,9 @@ fn restoration(one: &Restoration) -> Value {
 }
 
 fn say(message: &str, hint: Option<&str>) {
-    anstream::eprintln!("{} {message}", "error:".red().bold());
+    errln!("{} {message}", "error:".red().bold());
     if let Some(hint) = hint {
-        anstream::eprintln!("{} {hint}", "hint:".bold());
+        errln!("{} {hint}", "hint:".bold());
     }
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn shipped(settings: &Settings, app: &App, done: &Done) {
                 .last_release()
                 .map(|number| format!(", release v{number} runs"))
                 .unwrap_or_default();
-            anstream::println!("{} is up to date: nothing was changed{last}", app.project.app);
+            outln!("{} is up to date: nothing was changed{last}", app.project.app);
         }
         Some(release) => {
             let took = release
@@ -159,7 +159,7 @@ pub(crate) fn shipped(settings: &Settings, app: &App, done: &Done) {
                 .unwrap_or_default();
             let live =
                 format!("{} v{} is live on {} ({took})", app.project.app, release.number, app.project.target);
-            anstream::println!("{live}");
+            outln!("{live}");
             if settings.show == Show::Actions {
                 let urls: String = urls.iter().map(|(name, url)| format!("- {name}: <{url}>\n")).collect();
                 summarize(&format!("**{live}**\n\n{urls}\n"));
@@ -169,7 +169,7 @@ pub(crate) fn shipped(settings: &Settings, app: &App, done: &Done) {
     if settings.show != Show::Quiet {
         let width = urls.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, url) in &urls {
-            anstream::println!("  {name:<width$}  {url}");
+            outln!("  {name:<width$}  {url}");
         }
     }
 }

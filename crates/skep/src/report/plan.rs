@@ -2,20 +2,20 @@
 
 use std::path::Path;
 
-use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use skep_deploy::{Adoption, Change, Difference, Drift, Drifted, Plan, Removal, Restart, Verb};
 use skep_model::ObjectKey;
 
 use super::json_line;
+use crate::terminal::Paint as _;
 
 /// Services first: what restarts, and why. Then objects, by what happens to them.
 pub(crate) fn plan(plan: &Plan, title: &str, saved: Option<&Path>) {
     if is_nothing(plan) {
-        anstream::println!("{title}: nothing to do");
+        outln!("{title}: nothing to do");
         return;
     }
-    anstream::println!("{}", heading(plan, title).bold());
+    outln!("{}", heading(plan, title).bold());
     section(
         "completes",
         plan.completes().then(|| format!("v{}, which did not end well", plan.newest_release())),
@@ -32,16 +32,16 @@ pub(crate) fn plan(plan: &Plan, title: &str, saved: Option<&Path>) {
     section("drifted", plan.drift().iter().map(drifted));
     let ship =
         saved.map_or("`skep deploy`".to_owned(), |file| format!("`skep deploy --plan {}`", file.display()));
-    anstream::println!("\n{}", hint(plan, "`skep diff` shows each field", &ship).dimmed());
+    outln!("\n{}", hint(plan, "`skep diff` shows each field", &ship).dimmed());
 }
 
 /// Every field that changes.
 pub(crate) fn diff(plan: &Plan, title: &str) {
     if is_nothing(plan) {
-        anstream::println!("{title}: nothing differs");
+        outln!("{title}: nothing differs");
         return;
     }
-    anstream::println!("{}", heading(plan, title).bold());
+    outln!("{}", heading(plan, title).bold());
     for change in plan.changed() {
         let (mark, is_new) = match change.verb {
             Verb::Create => ("+".green().to_string(), true),
@@ -49,7 +49,7 @@ pub(crate) fn diff(plan: &Plan, title: &str) {
             Verb::Recreate => ("±".yellow().to_string(), false),
         };
         let place = change.place.as_deref().map(|place| format!("  {place}")).unwrap_or_default();
-        anstream::println!("\n{mark} {}{}", change.object.to_string().bold(), place.dimmed());
+        outln!("\n{mark} {}{}", change.object.to_string().bold(), place.dimmed());
         for field in &change.fields {
             if is_new {
                 leaves(&field.path, field.to.as_ref().unwrap_or(&Value::Null));
@@ -59,34 +59,31 @@ pub(crate) fn diff(plan: &Plan, title: &str) {
         }
     }
     for Removal { object, because } in plan.removals() {
-        anstream::println!("\n{} {}  {}", "-".red(), object.to_string().bold(), because.to_string().dimmed());
+        outln!("\n{} {}  {}", "-".red(), object.to_string().bold(), because.to_string().dimmed());
     }
     if !plan.drift().is_empty() {
-        anstream::println!();
+        outln!();
     }
     section("drifted", plan.drift().iter().map(drifted));
-    anstream::println!(
-        "\n{}",
-        hint(plan, "`skep plan` shows what restarts and why", "`skep deploy`").dimmed()
-    );
+    outln!("\n{}", hint(plan, "`skep plan` shows what restarts and why", "`skep deploy`").dimmed());
 }
 
 /// Who restarts, and each key of a set that changes.
 pub(crate) fn config_diff(plan: &Plan, title: &str) {
     if is_nothing(plan) {
-        anstream::println!("{title}: nothing differs");
+        outln!("{title}: nothing differs");
         return;
     }
-    anstream::println!("{}", heading(plan, title).bold());
+    outln!("{}", heading(plan, title).bold());
     section("restarts", restarts(plan));
     for change in plan.changed().iter().filter(|change| is_plain_set(plan, &change.object)) {
-        anstream::println!("\n{}", change.object.to_string().bold());
+        outln!("\n{}", change.object.to_string().bold());
         let is_data =
             |field: &&Difference| field.path.starts_with("data") || field.path.starts_with("binaryData");
         change.fields.iter().filter(is_data).for_each(one);
     }
     section("drifted", plan.drift().iter().map(drifted));
-    anstream::println!("\n{}", hint(plan, "values of Secrets are hidden", "`skep config apply`").dimmed());
+    outln!("\n{}", hint(plan, "values of Secrets are hidden", "`skep config apply`").dimmed());
 }
 
 /// A ConfigMap or Secret under its plain name: its version says the same.
@@ -147,10 +144,10 @@ fn hint(plan: &Plan, other: &str, ship: &str) -> String {
 fn section(name: &str, lines: impl IntoIterator<Item = String>) {
     let lines: Vec<String> = lines.into_iter().collect();
     if !lines.is_empty() {
-        anstream::println!("{name}");
+        outln!("{name}");
     }
     for line in lines {
-        anstream::println!("  {line}");
+        outln!("  {line}");
     }
 }
 
@@ -237,12 +234,12 @@ fn one(field: &Difference) {
     let path = &field.path;
     match (&field.from, &field.to) {
         (Some(from), Some(to)) => {
-            anstream::println!("    {path}");
-            anstream::println!("      {}", format!("- {}", text(from)).red());
-            anstream::println!("      {}", format!("+ {}", text(to)).green());
+            outln!("    {path}");
+            outln!("      {}", format!("- {}", text(from)).red());
+            outln!("      {}", format!("+ {}", text(to)).green());
         }
-        (None, Some(to)) => anstream::println!("    {}", format!("+ {path}: {}", text(to)).green()),
-        (Some(from), None) => anstream::println!("    {}", format!("- {path}: {}", text(from)).red()),
+        (None, Some(to)) => outln!("    {}", format!("+ {path}: {}", text(to)).green()),
+        (Some(from), None) => outln!("    {}", format!("- {path}: {}", text(from)).red()),
         (None, None) => {}
     }
 }
@@ -261,7 +258,7 @@ fn leaves(path: &str, value: &Value) {
                 leaves(&format!("{path}[{index}]"), item);
             }
         }
-        value => anstream::println!("    {}", format!("+ {path}: {}", text(value)).green()),
+        value => outln!("    {}", format!("+ {path}: {}", text(value)).green()),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Releases as text and as JSON: a line in the history, or one of them whole.
 
 use jiff::{Timestamp, Unit};
-use owo_colors::OwoColorize;
 use serde_json::{Value, json};
 use skep_deploy::HistoryEntry;
 use skep_model::{ReasonForRelease, Release, ReleaseStatus};
 
+use crate::terminal::Paint as _;
 use crate::view::duration;
 
 /// How many columns of what a release changed are shown in the history.
@@ -28,13 +28,13 @@ pub(crate) fn entry_line(entry: &HistoryEntry) -> String {
 /// One release, whole.
 pub(crate) fn release(entry: &HistoryEntry) {
     let release = &entry.release;
-    anstream::println!("{}", release_line(release));
+    outln!("{}", release_line(release));
     let lines = |name: &str, lines: Vec<String>| {
         if !lines.is_empty() {
-            anstream::println!("{name}");
+            outln!("{name}");
         }
         for line in lines {
-            anstream::println!("  {line}");
+            outln!("  {line}");
         }
     };
     lines("changed", entry.changed.clone());

@@ -22,14 +22,14 @@ pub(crate) struct Actions {
 impl Actions {
     pub(crate) fn print(&self, event: &Event) {
         match event {
-            Event::StepStarted { step } => anstream::eprintln!("::group::{step}"),
+            Event::StepStarted { step } => errln!("::group::{step}"),
             Event::StepFinished { step, outcome, summary, millis } => {
-                anstream::eprintln!("::endgroup::");
+                errln!("::endgroup::");
                 self.plain.print(event);
                 let row = row(*step, *outcome, summary, *millis);
                 self.rows.lock().unwrap_or_else(PoisonError::into_inner).push(row);
             }
-            Event::Warning { message } => anstream::eprintln!("::warning::{}", escaped(message)),
+            Event::Warning { message } => errln!("::warning::{}", escaped(message)),
             _ => self.plain.print(event),
         }
     }
@@ -58,7 +58,7 @@ fn cell(text: &str) -> String {
 /// An annotation of the run: what failed, and why.
 pub(crate) fn error(title: &str, message: &str) {
     let title = escaped(title).replace(':', "%3A").replace(',', "%2C");
-    anstream::eprintln!("::error title={title}::{}", escaped(message));
+    errln!("::error title={title}::{}", escaped(message));
 }
 
 /// A command is a line: its own signs are written as the runners want them.

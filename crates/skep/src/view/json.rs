@@ -20,5 +20,5 @@ pub(crate) fn line(mut value: Value) {
         fields.insert("v".to_owned(), json!(VERSION));
         fields.insert("at".to_owned(), json!(format!("{:.3}", jiff::Timestamp::now())));
     }
-    anstream::println!("{value}");
+    crate::terminal::json(&value.to_string());
 }

@@ -10,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use skep_model::Emit;
 
 use super::screen::Screen;
+use crate::terminal::styled;
 
 const FRAME: Duration = Duration::from_millis(100);
 
@@ -56,7 +57,7 @@ fn draw(screen: &Mutex<Screen>, stopped: &mpsc::Receiver<()>) {
             surplus.finish_and_clear();
             terminal.remove(&surplus);
         }
-        for (bar, line) in bars.iter().zip(lines) {
+        for (bar, line) in bars.iter().zip(lines.iter().map(|line| styled(line))) {
             if bar.message() != line {
                 bar.set_message(line);
             }

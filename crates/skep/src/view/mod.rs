@@ -32,12 +32,12 @@ impl View {
             Show::Quiet => view(Emit::nowhere()),
             Show::Json => view(Emit::new(json::print)),
             Show::Plain => {
-                anstream::eprintln!("{title}");
+                errln!("{title}");
                 let screen = plain::Plain::default();
                 view(Emit::new(move |event| screen.print(&event)))
             }
             Show::Actions => {
-                anstream::eprintln!("{title}");
+                errln!("{title}");
                 let actions = Arc::new(actions::Actions::default());
                 let shown = Arc::clone(&actions);
                 Self {

@@ -27,7 +27,7 @@ impl Plain {
     pub(crate) fn print(&self, event: &Event) {
         let Some(line) = line(event) else { return };
         if self.0.lock().unwrap_or_else(PoisonError::into_inner).is_news(event, &line, Instant::now()) {
-            anstream::eprintln!("{line}");
+            errln!("{line}");
         }
     }
 }

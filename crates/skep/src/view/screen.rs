@@ -7,10 +7,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use owo_colors::{OwoColorize, Style};
 use skep_model::{Event, Outcome, Progress, Step, WorkloadState};
 
 use super::words::{bytes, duration, left, pods};
+use crate::terminal::{Paint as _, Style, visible};
 
 /// Columns that the text of a line may fill before its time.
 const TEXT: usize = 62;
@@ -190,18 +190,16 @@ impl StepLine {
         let (mark, style, text, millis) = match &self.end {
             None => {
                 let millis = u64::try_from(now.duration_since(self.began).as_millis()).unwrap_or(0);
-                (spinner, Style::new().cyan(), self.progress(), millis)
+                (spinner, Style::Cyan, self.progress(), millis)
             }
-            Some((Outcome::Done, summary, millis)) => ("✓", Style::new().green(), summary.clone(), *millis),
-            Some((Outcome::Unchanged, summary, millis)) => {
-                ("·", Style::new().dimmed(), summary.clone(), *millis)
-            }
-            Some((Outcome::Failed, summary, millis)) => ("✗", Style::new().red(), summary.clone(), *millis),
+            Some((Outcome::Done, summary, millis)) => ("✓", Style::Green, summary.clone(), *millis),
+            Some((Outcome::Unchanged, summary, millis)) => ("·", Style::Dimmed, summary.clone(), *millis),
+            Some((Outcome::Failed, summary, millis)) => ("✗", Style::Red, summary.clone(), *millis),
         };
         let text = fit(&text, TEXT - 9);
         let step = self.step.to_string();
         format!(
-            "  {} {:<8} {text:<width$} {:>12}",
+            "  {} {:<8} {text:<width$} {:>6}",
             mark.style(style),
             step,
             duration(millis).dimmed().to_string(),
@@ -226,16 +224,16 @@ impl StepLine {
 impl Part {
     fn line(&self, name: &str, width: usize, spinner: &str, now: Instant) -> String {
         let (mark, style) = match self.mark {
-            Mark::Moving => (spinner, Style::new().cyan()),
-            Mark::Good => ("✓", Style::new().green()),
-            Mark::Bad => ("✗", Style::new().red()),
+            Mark::Moving => (spinner, Style::Cyan),
+            Mark::Good => ("✓", Style::Green),
+            Mark::Bad => ("✗", Style::Red),
         };
         let name = fit(name, width);
         let room = TEXT.saturating_sub(width + 4);
         let text = fit(&self.text, room);
         let left = self.until.map(|until| left(until.saturating_duration_since(now)));
         let time = self.millis.map(duration).or(left).unwrap_or_default();
-        format!("      {} {name:<width$} {text:<room$} {:>11}", mark.style(style), time.dimmed().to_string())
+        format!("      {} {name:<width$} {text:<room$} {:>5}", mark.style(style), time.dimmed().to_string())
             .trim_end()
             .to_owned()
     }
@@ -249,7 +247,7 @@ fn until(deadline: Timestamp, now: Instant) -> Option<Instant> {
 
 /// The text in at most `room` columns, cut with an ellipsis.
 fn fit(text: &str, room: usize) -> String {
-    let text = text.replace(['\n', '\t'], " ");
+    let text = visible(&text.replace(['\n', '\t'], " "));
     if text.chars().count() <= room {
         return text;
     }

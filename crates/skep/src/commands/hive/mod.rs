@@ -5,11 +5,10 @@ mod background;
 use std::{path::PathBuf, process};
 
 use anyhow::{Context, Result, anyhow, bail};
-use owo_colors::OwoColorize;
 use serde_json::json;
 
 pub(crate) use self::background::Running;
-use crate::{args, report, settings::Settings};
+use crate::{args, report, settings::Settings, terminal::Paint as _};
 
 /// A pod's first process is this same program: it must turn into it before any thread exists.
 pub(crate) fn become_pod_init_if_asked() {
@@ -24,7 +23,7 @@ pub(crate) async fn run(settings: &Settings, hive: args::Hive) -> Result<()> {
         args::Hive::Stop => stop(settings, false).await,
         args::Hive::Status => status(settings),
         args::Hive::Kubeconfig => {
-            anstream::println!("{}", running(settings)?.kubeconfig.display());
+            outln!("{}", running(settings)?.kubeconfig.display());
             Ok(())
         }
         args::Hive::Run(up) => foreground(settings, &up).await,
@@ -54,7 +53,7 @@ pub(crate) async fn stop(settings: &Settings, wiped: bool) -> Result<()> {
     if settings.json {
         report::json_line(json!({"type": "hive", "is": "stopped", "wasRunning": stopped}));
     } else {
-        anstream::println!(
+        outln!(
             "{}",
             match (stopped, wiped) {
                 (true, false) => "hive is stopped; its data stays",
@@ -71,7 +70,7 @@ pub(crate) fn wipe(settings: &Settings) -> Result<()> {
     skep_node::remove_tree(&settings.hive_dir)
         .with_context(|| format!("can't remove {}", settings.hive_dir.display()))?;
     if !settings.json {
-        anstream::println!("removed {}", settings.hive_dir.display());
+        outln!("removed {}", settings.hive_dir.display());
     }
     Ok(())
 }
@@ -90,7 +89,7 @@ fn status(settings: &Settings) -> Result<()> {
     match Running::find(&settings.hive_dir) {
         Some(running) => say(settings, "running", &running),
         None if settings.json => report::json_line(json!({"type": "hive", "is": "stopped"})),
-        None => anstream::println!("hive is not running; `skep up` starts it"),
+        None => outln!("hive is not running; `skep up` starts it"),
     }
     Ok(())
 }
@@ -103,7 +102,7 @@ fn say(settings: &Settings, is: &str, running: &Running) {
         }));
     } else if settings.show != crate::settings::Show::Quiet {
         let ingress = format!("http://*.localhost:{}", running.ingress_port);
-        anstream::eprintln!("hive is {is} ({ingress}, process {})", running.pid.to_string().dimmed());
+        errln!("hive is {is} ({ingress}, process {})", running.pid.to_string().dimmed());
     }
 }
 

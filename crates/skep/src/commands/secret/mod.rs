@@ -97,12 +97,12 @@ fn list(settings: &Settings) -> Result<()> {
         return Ok(());
     }
     if rows.is_empty() {
-        anstream::println!("{} has no secrets on {}", project.app, project.target);
+        outln!("{} has no secrets on {}", project.app, project.target);
     }
     let width = |column: fn(&(&str, &str, &str)) -> usize| rows.iter().map(column).max().unwrap_or(0);
     let (first, second) = (width(|row| row.0.len()), width(|row| row.1.len()));
     for (secret, key, from) in &rows {
-        anstream::println!("{secret:<first$}  {key:<second$}  {from}");
+        outln!("{secret:<first$}  {key:<second$}  {from}");
     }
     Ok(())
 }
@@ -128,10 +128,10 @@ fn keygen(settings: &Settings) -> Result<()> {
         return Ok(());
     }
     if let Some(path) = made {
-        anstream::eprintln!("made {}: keep a copy of it where only you can read it", path.display());
+        errln!("made {}: keep a copy of it where only you can read it", path.display());
     }
     for recipient in keys.recipients() {
-        anstream::println!("{recipient}");
+        outln!("{recipient}");
     }
     Ok(())
 }
@@ -167,7 +167,7 @@ fn renew(settings: &Settings, file: Option<&Path>) -> Result<()> {
             );
         } else {
             let count = sealed.recipients.len();
-            anstream::println!("{} is encrypted anew, for {count} recipients", sealed.shown);
+            outln!("{} is encrypted anew, for {count} recipients", sealed.shown);
         }
     }
     Ok(())
@@ -202,7 +202,7 @@ fn said(settings: &Settings, name: &str, news: &str, place: &str) -> Result<()> 
     if settings.json {
         report::json_line(json!({"type": "secret-changed", "key": name, "change": news, "in": place}));
     } else {
-        anstream::println!("{name} is {news} in {place}; `skep config diff` shows who would restart");
+        outln!("{name} is {news} in {place}; `skep config diff` shows who would restart");
     }
     Ok(())
 }
