@@ -180,7 +180,7 @@ pub(crate) fn warnings(settings: &Settings) -> Emit {
     let json = settings.json;
     Emit::new(move |event| match event {
         Event::Warning { .. } if json => crate::view::json_event(event),
-        Event::Warning { message } => anstream::eprintln!("warning: {message}"),
+        Event::Warning { message } => errln!("warning: {message}"),
         _ => {}
     })
 }

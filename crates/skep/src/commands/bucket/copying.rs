@@ -26,7 +26,7 @@ pub(super) async fn run(
     let copied = admin.copy_prefix(from, to, *dry_run, |_, _: &Copying| {
         done += 1;
         if done % STEP == 0 && !place.settings.json {
-            anstream::eprintln!("{name}: {done} objects");
+            errln!("{name}: {done} objects");
         }
     });
     let report = copied.await?;
@@ -63,13 +63,13 @@ fn show(place: &Place<'_>, copy: &args::BucketCopy, report: &CopyReport) {
         return;
     }
     for key in &report.conflicts {
-        anstream::eprintln!("{name}: {key}: another object has the name of its copy");
+        errln!("{name}: {key}: another object has the name of its copy");
     }
     for (key, why) in &report.failed {
-        anstream::eprintln!("{name}: {key}: {why}");
+        errln!("{name}: {key}: {why}");
     }
     let verb = if copy.dry_run { "would be copied" } else { "copied and verified" };
-    anstream::println!(
+    outln!(
         "{name}: {} {verb} ({} bytes), {} already there, {} conflicts, {} failed",
         report.copied,
         report.bytes,

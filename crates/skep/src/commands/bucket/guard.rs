@@ -29,7 +29,7 @@ pub(super) async fn count(
     let mut next = STEP;
     let progress = |listed: u64| {
         if listed >= next && !place.settings.json {
-            anstream::eprintln!("{}: listed {listed} versions", place.described.name);
+            errln!("{}: listed {listed} versions", place.described.name);
             next = listed + STEP;
         }
     };
@@ -47,9 +47,9 @@ pub(super) fn show(place: &Place<'_>, found: &Expiring) {
         }));
         return;
     }
-    anstream::println!("{name}: {}", words(found));
+    outln!("{name}: {}", words(found));
     for key in &found.sample {
-        anstream::println!("    {key}");
+        outln!("    {key}");
     }
 }
 
