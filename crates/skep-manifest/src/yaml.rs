@@ -18,6 +18,10 @@ use crate::{
 /// More values than any manifest has; aliases of aliases must not fill the memory.
 const MOST_VALUES: usize = 500_000;
 
+/// Characters that end a line in YAML 1.1, which kubectl reads, and not in YAML 1.2, which the parser reads; with their escapes. After one
+/// of them a comment's text is a key to kubectl.
+const OTHER_LINE_BREAKS: [(char, &str); 3] = [('\u{85}', "\\N"), ('\u{2028}', "\\L"), ('\u{2029}', "\\P")];
+
 /// One document of a file.
 #[derive(Debug)]
 pub(crate) struct Document {
@@ -30,10 +34,15 @@ pub(crate) struct Document {
 /// All documents of a file that hold something; one that says `null` does, an empty one doesn't.
 pub(crate) fn documents(source: &Arc<SourceFile>) -> Result<Vec<Document>, ManifestError> {
     let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
+    let bom = source.text.len() - text.len();
+    // To kubectl, what begins with a brace is JSON.
+    if !text.trim_start().starts_with('{') {
+        refuse_other_line_breaks(source, text, bom)?;
+    }
     let mut builder = Builder {
         parser: Parser::new_from_str(text),
         text,
-        bom: source.text.len() - text.len(),
+        bom,
         source,
         anchors: BTreeMap::new(),
         places: BTreeMap::new(),
@@ -58,6 +67,28 @@ pub(crate) fn documents(source: &Arc<SourceFile>) -> Result<Vec<Document>, Manif
             _ => {}
         }
     }
+}
+
+fn refuse_other_line_breaks(source: &Arc<SourceFile>, text: &str, bom: usize) -> Result<(), ManifestError> {
+    let found = text.char_indices().find_map(|(offset, char)| {
+        let (_, escape) = OTHER_LINE_BREAKS.iter().find(|(other, _)| *other == char)?;
+        Some((offset, char, escape))
+    });
+    let Some((offset, char, escape)) = found else { return Ok(()) };
+    let before = &text[..offset];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let place = Place {
+        source: Arc::clone(source),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        offset: offset + bom,
+        len: char.len_utf8(),
+    };
+    let code = u32::from(char);
+    let message = format!(
+        "U+{code:04X} is a line break to kubectl; remove it, or write `{escape}` between double quotes"
+    );
+    Err(syntax(&place, message))
 }
 
 struct Builder<'t> {

@@ -236,6 +236,22 @@ fn namespaces_are_the_app_s() {
     assert_eq!(namespaces, [json!(null), json!("honeydue"), json!(null), json!(null), json!(null)]);
 }
 
+/// kubectl reads a key `b` here, and YAML 1.2 a comment.
+#[test]
+fn other_line_break_in_yaml_is_refused() {
+    for (char, escape) in [('\u{85}', "\\N"), ('\u{2028}', "\\L"), ('\u{2029}', "\\P")] {
+        let text =
+            format!("\u{feff}apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: ä}} # note{char}b: z\n");
+        let error = read([file("a.yaml", &text)]).expect_err("it is a line break to kubectl").to_string();
+        assert!(error.starts_with("a.yaml:3:27: not valid YAML: U+"), "{error}");
+        assert!(error.contains(&format!("`{escape}`")), "{error}");
+        let json = format!(
+            r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"a"}},"data":{{"b":"x{char} y"}}}}"#
+        );
+        assert_eq!(values(&json)[0]["data"]["b"], format!("x{char} y"), "JSON knows one line break");
+    }
+}
+
 #[test]
 fn nothing_of_a_newer_kubernetes_is_dropped() {
     let text = "apiVersion: v9\nkind: Novelty\nmetadata: {name: a}\nspec: {deep: [{er: {still: here}}]}\n";
