@@ -63,9 +63,10 @@ impl Cluster {
         let Some(Value::Array(mut items)) = list.get_mut("items").map(Value::take) else {
             return Ok(Vec::new());
         };
-        for item in &mut items {
-            item["apiVersion"] = json!(route.api_version);
-            item["kind"] = json!(route.kind);
+        // An item that is no object is left to whoever reads it.
+        for item in items.iter_mut().filter_map(Value::as_object_mut) {
+            item.insert("apiVersion".to_owned(), json!(route.api_version));
+            item.insert("kind".to_owned(), json!(route.kind));
         }
         Ok(items)
     }
