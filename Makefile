@@ -1,7 +1,7 @@
 # `make up` is the main job, `make test` proves it. Everything else is for those who change Skep.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-cluster test-garage lint bench dist ci check-pages
+.PHONY: help up down test test-cluster test-garage lint fuzz bench dist ci check-pages
 
 SKEP := target/debug/skep
 APP := examples/honeydue
@@ -17,6 +17,7 @@ help:
 	@echo "make test-cluster  the end-to-end tests on the cluster of SKEP_TEST_KUBECONFIG, images by way of SKEP_TEST_REGISTRY"
 	@echo "make test-garage  what is sent to a bucket, judged by Garage, a second S3 server, when it is installed"
 	@echo "make lint   formatting, licences, bans and sources, clippy"
+	@echo "make fuzz   made-up inputs for each reader of files, FUZZ_SECONDS=60 each"
 	@echo "make dist   one static program for others: archive, image, checksums, in target/dist"
 	@echo "make bench  print speed and size, with the floor beside each"
 	@echo "make ci     what has to pass before a change lands"
@@ -48,6 +49,10 @@ lint:
 	cargo fmt --all --check
 	scripts/deny
 	cargo clippy --workspace --all-targets -- -D warnings
+
+fuzz:
+	@scripts/need g++
+	@scripts/fuzz
 
 bench:
 	@scripts/need $(TEST_PACKAGES) wrk

@@ -1,0 +1,3 @@
+-- +goose Up
+-- +skep contract
+DROP TABLE a;

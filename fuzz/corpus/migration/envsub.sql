@@ -1,0 +1,3 @@
+-- +goose ENVSUB ON
+-- +goose Up
+SELECT '${NAME:-x}' $$ ${A} $B;

@@ -1,0 +1,4 @@
+-- +goose Up
+INSERT INTO a VALUES ('-- +goose Down', ';');
+SELECT ';
+';
