@@ -1,6 +1,6 @@
 use std::io::Write as _;
 
-use skep_cluster::Cluster;
+use skep_cluster::{Cluster, Kubeconfig};
 
 use crate::{MARKER, release::block_on};
 
@@ -36,7 +36,9 @@ pub fn kubeconfig(data: &[u8]) {
     // What builds the TLS client takes the process's provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     for context in [None, Some("a")] {
-        if let Err(error) = block_on(Cluster::connect(file.path(), context)) {
+        let connected = Kubeconfig::read(file.path(), context)
+            .and_then(|kubeconfig| block_on(Cluster::connect(kubeconfig)));
+        if let Err(error) = connected {
             let shown = format!("{error} {error:?}");
             assert!(!sure || !shown.contains(MARKER), "an error holds a secret: {shown}");
         }

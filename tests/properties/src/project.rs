@@ -28,7 +28,7 @@ pub fn project(data: &[u8]) {
             None => Err(io::ErrorKind::IsADirectory.into()),
         }
     };
-    let run = |_: &str, _: &Path| Ok(format!("{MARKER}\n"));
+    let run = |_: &str, _: &Path, _: &[String]| Ok(format!("{MARKER}\n"));
     let mut names = vec!["local".to_owned()];
     names.extend(targets(&path, &read).unwrap_or_default().into_iter().take(4));
     for target in names {
