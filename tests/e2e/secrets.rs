@@ -142,7 +142,7 @@ fn a_colleague_reads_secrets_once_somebody_has_added_their_key() {
         .says("armored age file")
         .never_says("TOKEN=plain");
     world.project.edit("skep.yaml", &ours, "age1nobody");
-    world.skep(&["deploy"]).code(10).says("`age1nobody` is no age recipient");
+    world.skep(&["deploy"]).code(10).says("recipients/0: not an age public key");
 }
 
 #[test]
