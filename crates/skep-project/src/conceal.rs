@@ -21,6 +21,7 @@ pub(crate) fn is_secret(path: &str) -> bool {
         [] | [""] => false,
         ["secrets" | "recipients" | "notify", ..]
         | ["registry", "password", ..]
+        | ["images", _, "secrets", ..]
         | ["bucket", "key" | "key-id", ..] => true,
         ["registry", key, ..] => !registry::KEYS.contains(&key),
         ["bucket", key, ..] => !bucket::KEYS.contains(&key),

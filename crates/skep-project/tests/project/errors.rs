@@ -128,6 +128,8 @@ const SECRETS: &[&str] = &[
     "secrets:\n  s:\n    A: |\n      first\n      hunter2\n",
     "secrets:\n  s:\n    # hunter2\n    A: \"x\n      hunter2\"\n",
     "secrets: { s: { A:hunter2 } }\n",
+    "images: { web: { secrets: { NPM_TOKEN: hunter2 } } }\n",
+    "images:\n  web:\n    dockerfile: Dockerfile\n    secrets: hunter2\n",
     "secrets:\n  s:\n    values:\n      TOKEN:hunter2\n",
     "secrets:\n  s:\n    values:\n      TOKEN=hunter2: x\n",
     "secrets: { s: { values: [hunter2] } }\n",
