@@ -77,7 +77,7 @@ fn forbidden_secrets_withhold_text_of_pods() {
     world.project.write("release", &format!("one {SECRET}\n"));
     world.skep(&["deploy"]).ok();
     api.forbid("/secrets");
-    let why = "withheld: Secrets of namespace shop can't be read";
+    let why = &format!("withheld: Secrets of namespace {} can't be read", world.namespace());
     let skep = |arguments: &[&str]| {
         let arguments: Vec<&str> = arguments.iter().chain(&["-t", "faulty"]).copied().collect();
         world.skep(&arguments).never_says("hunter2")
