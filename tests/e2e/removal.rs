@@ -201,3 +201,31 @@ fn unused_versions_are_named_before_they_are_removed() {
         assert!(at(&deployed, &named) < at(&deployed, "lock"));
     }
 }
+
+/// A deploy of single services removes nothing, not even what the project no longer has.
+#[test]
+fn deploy_of_one_service_removes_nothing() {
+    let world = World::new();
+    world.project.write("k8s/side.yaml", SIDE);
+    world.project.write(
+        "k8s/plain.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: plain }\ndata: { A: b }\n",
+    );
+    world.project.append("skep.yaml", "secrets: { unread: { generate: [TOKEN] } }\n");
+    world.skep(&["deploy"]).ok();
+    world.project.remove("k8s/side.yaml");
+    world.project.remove("k8s/plain.yaml");
+    world.project.edit("skep.yaml", "secrets: { unread: { generate: [TOKEN] } }\n", "");
+    world.project.write("release", "two\n");
+    world.skep(&["deploy", "shop"]).ok().never_says("will remove").never_says("removed ");
+    for object in ["deployment/side", "configmap/plain", "secret/unread"] {
+        world.kubectl(&["get", object]).ok();
+    }
+    // The next whole deploy removes them.
+    world
+        .skep(&["deploy"])
+        .ok()
+        .says("removed Deployment/side")
+        .says("removed ConfigMap/plain")
+        .says("removed Secret/unread");
+}

@@ -230,7 +230,10 @@ impl Desired {
             key.kind == "Secret" && values_in.contains(key.name.as_str())
                 || references.iter().any(|reference| reference.kind == key.kind && reference.name == key.name)
         };
-        self.kept_config = last.inventory.iter().filter(named).cloned().collect();
+        // Plain sets stay too, whether the project still has them or not.
+        let versions = Versions::of_release(last);
+        let is_plain = |key: &&ObjectKey| is_set(key) && !versions.contains(key);
+        self.kept_config = last.inventory.iter().filter(|key| named(key) || is_plain(key)).cloned().collect();
         let kept = last
             .objects
             .iter()

@@ -28,7 +28,11 @@ impl Versions {
             versions.insert("Secret", version, plain);
         }
         let written: BTreeSet<ObjectKey> = release.objects.iter().filter_map(ObjectKey::of).collect();
-        let is_plain = |key: &ObjectKey| release.secrets.contains_key(&key.name) || written.contains(key);
+        let is_plain = |key: &ObjectKey| {
+            release.secrets.contains_key(&key.name)
+                || written.contains(key)
+                || release.sources.contains_key(&key.to_string())
+        };
         let is_config =
             |key: &&ObjectKey| matches!(key.kind.as_str(), "ConfigMap" | "Secret") && !is_plain(key);
         for key in release.inventory.iter().filter(is_config) {
